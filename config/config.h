@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* config: the INI text (DESIGN §7, read by inih) as checked structures.
+ *
+ * config_load reads the file and its includes, checks everything that can be checked without a store or a network,
+ * and returns a whole configuration or none. A configuration is immutable once loaded and counted by reference, so
+ * that a reload swaps one pointer while transfers finish with the one they started with. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* where a thing was written: for messages, explain and lint */
+struct config_origin {
+	const char *file; /* absolute */
+	int line;
+};
+
+enum zone_kind { ZONE_DOMESTIC, ZONE_FOREIGN };
+enum export_policy { EXPORT_DENY, EXPORT_APPROVE, EXPORT_ALLOW }; /* from tight to loose */
+enum backend_mode { MODE_READWRITE, MODE_READONLY, MODE_FROZEN, MODE_DRAIN };
+enum s3_addressing { ADDRESSING_PATH, ADDRESSING_VIRTUAL_HOST };
+
+/* an address block; IPv4 is kept as IPv4-mapped IPv6, so that one comparison serves both */
+struct cidr {
+	struct in6_addr addr;
+	unsigned bits; /* 0..128, of the mapped form */
+};
+
+struct config_backend {
+	char *name;
+	char *type;			/* "local", "s3"; known to config_load's caller through config_known_types */
+	char *endpoint;			/* URL without a trailing slash; NULL for local */
+	char *path;			/* local: absolute directory */
+	char *region, *bucket, *prefix; /* prefix: "" or "a/b/" */
+	enum s3_addressing addressing;
+	char *access_key;
+	char *secret_key_file; /* absolute; relative ones are relative to the INI file */
+	char *ca_file;	       /* absolute or NULL */
+	char **pins;	       /* base64 SHA-256 of the public key; NULL-terminated; may be empty */
+	enum backend_mode mode;
+	int64_t connect_timeout_ns, timeout_ns; /* timeout: without any progress */
+	unsigned connections;			/* requests at once */
+	uint64_t upload_limit, download_limit;	/* bytes a second, 0: none */
+	struct config_zone *zone;
+	struct config_origin origin;
+};
+
+struct config_zone {
+	char *name;
+	enum zone_kind kind;
+	char **countries; /* ISO 3166 alpha-2, upper case; NULL-terminated */
+	struct cidr *networks;
+	size_t network_count; /* 0: no restriction by address */
+	struct config_backend **backends;
+	size_t backend_count;
+	unsigned copies;
+	enum export_policy export; /* domestic zones: on leaving; default deny */
+	char **approvers;
+	unsigned approvals;
+	bool padme;
+	struct config_origin origin;
+};
+
+struct rules; /* config/rules.h */
+
+struct config {
+	char *file; /* absolute */
+	char *name, *store;
+	struct config_zone *home;
+	uint64_t cache_bytes;
+	int64_t settle_ns, max_delay_ns;
+	uint64_t block_bytes;		  /* used at init only; 4 MiB */
+	char *passphrase_file, *key_file; /* or NULL */
+	struct config_zone **zones;
+	size_t zone_count;
+	struct config_backend **backends;
+	size_t backend_count;
+	struct rules *rules;
+};
+
+/* One finding, with its place. */
+struct config_message {
+	bool error; /* else a warning */
+	char *file;
+	int line;
+	char *text; /* what is wrong and what was expected */
+};
+struct config_messages {
+	struct config_message *v;
+	size_t count;
+};
+
+/* config_load: reads file; *out is NULL on any error. Every error and warning found (not only the first) is appended to
+ * msgs, sorted by file and line. Blocks on the local disk. 0, -ERR_CONFIG, -errno where the file cannot be read (also
+ * a message). The caller drops its reference with config_put. */
+int config_load(struct config **out, const char *file, struct config_messages *msgs);
+struct config *config_get(struct config *);
+void config_put(struct config *); /* accepts NULL */
+
+/* config_find: the file for a name: NAME itself if it holds a slash or ends in .ini, else
+ * ~/.config/borderfs/NAME.ini, then /etc/borderfs/NAME.ini. NULL name: the only *.ini in the first of these
+ * directories that has any. malloc'd path, or NULL with a sentence in msg. */
+char *config_find(const char *name, struct errmsg *msg);
+
+struct config_zone *config_zone_find(const struct config *, const char *name);
+struct config_backend *config_backend_find(const struct config *, const char *name);
+
+/* config_backend_identity: "type endpoint bucket prefix zone" (or path) as one line, malloc'd: what I1 forbids to
+ * change in place. */
+char *config_backend_identity(const struct config_backend *);
+/* config_baseline: the policy of this configuration that may not be loosened silently (zones, their kind and export,
+ * rules' export), in one canonical text; appended to out. */
+void config_baseline(const struct config *, struct buf *out);
+
+void config_messages_print(const struct config_messages *, struct buf *out); /* file:line: error: text */
+void config_messages_free(struct config_messages *);
+bool cidr_match(const struct cidr *, const struct in6_addr *);
+int cidr_parse(const char *text, struct cidr *out); /* "10.20.0.0/16", "2001:db8::/32", a bare address; -EINVAL */
+
+#endif
