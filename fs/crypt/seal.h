@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* seal: XChaCha20-Poly1305-IETF with a random 192-bit nonce (libsodium), and the slot format built on it.
+ *
+ * A sealed box is nonce (24) | ciphertext | tag (16). Nothing here blocks; everything is thread-safe. */
+#ifndef FS_CRYPT_SEAL_H
+#define FS_CRYPT_SEAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEAL_KEY_BYTES	 32
+#define SEAL_NONCE_BYTES 24
+#define SEAL_TAG_BYTES	 16
+#define SEAL_OVERHEAD	 (SEAL_NONCE_BYTES + SEAL_TAG_BYTES)
+
+/* crypt_init: once, before anything else in this room: libsodium, no core dumps (PR_SET_DUMPABLE, RLIMIT_CORE).
+ * 0 or -ERR_KEY. */
+int crypt_init(void);
+
+/* seal: out receives len + SEAL_OVERHEAD bytes; ad may be NULL with ad_len 0. */
+void seal(
+	uint8_t *out, const void *plain, size_t len, const void *ad, size_t ad_len, const uint8_t key[SEAL_KEY_BYTES]);
+/* unseal: len is of the box; out receives len - SEAL_OVERHEAD bytes and may overlap nothing. 0 or -ERR_TAMPERED, when
+ * out holds zeros. */
+int unseal(void *out, const uint8_t *box, size_t len, const void *ad, size_t ad_len, const uint8_t key[SEAL_KEY_BYTES]);
+
+/* A slot: one 4 KiB unit of a block in the local cache (DESIGN §2), 4,160 bytes on disk: nonce 24, tag 16, length 4,
+ * zeros 20, ciphertext 4096. The length and what the slot is for are authenticated, not the place where it lies. */
+#define SLOT_DATA  4096
+#define SLOT_BYTES 4160
+
+struct slot_ad {
+	uint64_t ino;
+	uint32_t block; /* index in the file */
+	uint32_t unit;	/* index in the block */
+	uint64_t seq;	/* never used twice for one unit under one key */
+};
+
+/* slots_seal: n slots at once, plain holds n * 4096 bytes (one nonce request for all). Slot i is sealed for
+ * ad with unit + i and seq + i. */
+void slots_seal(
+	uint8_t *out, const uint8_t *plain, size_t n, const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);
+/* slot_open: 4096 bytes into out, or -ERR_TAMPERED. */
+int slot_open(
+	uint8_t *out, const uint8_t slot[SLOT_BYTES], const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);
+
+#endif
