@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* guard: the border. The one function through which bytes reach a driver (I1), and the check of every peer (I2). */
+#ifndef BACKENDS_GUARD_H
+#define BACKENDS_GUARD_H
+
+#include "backends/backend.h"
+
+#include <sys/socket.h>
+
+/* guard_put: sends a body to a backend. Refuses with -ERR_BORDER, and logs at error level, unless call->zone_id is the
+ * backend's zone; refuses -ERR_FROZEN by the backend's mode; asks call->check immediately before each request that
+ * carries a body, each part of a multipart upload and each retry too, and ends with what it returned (usually
+ * -ERR_REVOKED). call->check must not be NULL. Bodies above MULTIPART_BYTES go in parts where the driver can; an upload
+ * cut short is aborted. Blocks on the network. When it fails the object may nevertheless be on the backend: the caller
+ * queues the key's deletion. */
+int guard_put(struct backend *, struct call *, const char *key, struct source *);
+
+/* guard_peer: whether the address lies in the zone's networks: 0, or -ERR_PEER_ABROAD with a sentence that names the
+ * backend, the address and the zone. IPv4-mapped IPv6 addresses are judged as IPv4. Called by every driver that opens
+ * sockets, before connect and again before the first byte of each request. */
+int guard_peer(const struct config_backend *, const struct sockaddr *, struct errmsg *);
+
+#endif
