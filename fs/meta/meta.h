@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* meta: the namespace and everything a file is, but its bytes (DESIGN §5.1).
+ *
+ * The truth is in memory: three kinds of node (inode, dentry, block), found by hash, loaded from SQLite when asked
+ * for, evicted when clean and unreferenced. An operation loads and references the nodes it needs (may block on the
+ * local disk), takes the meta lock, looks at what they hold now, changes them, marks them changed, queues records,
+ * and drops the lock. What one critical section changed is one operation.
+ *
+ * The writer thread cuts a batch under the same lock, so a batch never splits an operation; applies the queued
+ * records in order, then the state of every changed node, in one SQLite transaction; and syncs the WAL when somebody
+ * waits for durability, once for all that wait, or a second has passed. What is changed or being committed is never
+ * evicted, so whoever misses in memory finds the truth in SQLite.
+ *
+ * Batches are numbered: meta_batch (under the lock) is the one that what was just changed will be part of; waiting on
+ * that number is how fsync, the cache (slots freed by an overwrite) and the transfer room (deletions) order
+ * themselves behind a commit.
+ *
+ * Lock order: core's inode data lock, then the meta lock, which is a leaf: no I/O, no wait, no callback under it. */
+#ifndef FS_META_META_H
+#define FS_META_META_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "fs/crypt/keyring.h"
+#include "fs/crypt/object.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+struct meta;
+
+#define META_ROOT_INO	1
+#define META_NAME_MAX	255
+#define META_INLINE_MAX 8192 /* larger files live in block files */
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+struct meta_options {
+	size_t nodes_max;	    /* nodes kept in memory when clean and unreferenced; 0: 200,000 */
+	size_t dirty_nodes_max;	    /* operations wait (meta_throttle) above this; 0: 50,000 */
+	int64_t commit_interval_ns; /* 0: one second */
+	/* called on the writer thread, without locks, after a batch became durable; may be NULL. Must not block. */
+	void (*durable)(void *ctx, uint64_t batch);
+	/* called once, without locks, when a commit failed for good (full disk, I/O error): the store is read-only
+	 * from then on and every later wait returns rc. */
+	void (*failed)(void *ctx, int rc);
+	void *ctx;
+};
+
+/* meta_create: makes the database `meta.db` in the store with schema, root directory (owner uid:gid, mode 0755) and
+ * the block size. -EEXIST. */
+int meta_create(const char *store, struct keyring *, uint64_t block_bytes, uid_t uid, gid_t gid, struct errmsg *);
+/* meta_open: opens, migrates an older schema (a newer one is -ERR_NEWER), deletes what was orphaned by a crash, starts
+ * the writer. keyring is borrowed until meta_close. options may be NULL. */
+int meta_open(struct meta **, const char *store, struct keyring *, const struct meta_options *, struct errmsg *);
+/* meta_close: commits, syncs, checkpoints; every reference must have been put. Returns the first error a commit had. */
+int meta_close(struct meta *);
+uint64_t meta_block_bytes(const struct meta *);
+/* meta_open_count: how often this store was opened, counted durably before meta_open returns: the high bits of slot
+ * sequences come from it, so that none is used twice. */
+uint64_t meta_open_count(const struct meta *);
+
+void meta_lock(struct meta *);
+void meta_unlock(struct meta *);
+
+/* ---- inodes -------------------------------------------------------------------------------------------------- */
+
+enum inode_flags {
+	INODE_HELD = 1,	       /* DESIGN §2, I9 */
+	INODE_AWAITING = 2,    /* its rules want it abroad, the export policy keeps it */
+	INODE_EVER_STORED = 4, /* some object of it was ever confirmed */
+};
+
+struct inode {
+	/* this room's; do not touch */
+	struct hash_node hash;
+	struct list link;
+	uint32_t refs, state;
+	uint64_t dirty_batch;
+	uint64_t drop_batch; /* blocks >= drop_from are gone though SQLite may still show them, until committed */
+	uint32_t drop_from;
+	bool on_disk;
+	struct xattrs *xattrs;
+
+	/* under the meta lock, by whoever changes the file; ino and the type in mode never change */
+	uint64_t ino;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	uint32_t nlink; /* 0: an orphan, deleted when meta_inode_delete says so or at the next mount */
+	dev_t rdev;
+	uint64_t size;	    /* of a directory: unused; of a symlink: of its target */
+	uint64_t disk_size; /* the size that commits write: never ahead of the slots that are synced (I3) */
+	uint64_t bytes;	    /* allocated, for st_blocks: kept by the cache and core */
+	struct timespec atime, mtime, ctime, btime;
+	uint32_t flags;		/* inode_flags */
+	uint32_t zone_id;	/* placement: the zone it was last placed in; 0: not placed yet */
+	char *rule;		/* placement: name of the deciding rule, malloc'd, NULL: the default. meta frees it */
+	uint64_t rules_version; /* placement: of the rule set that decided */
+	uint64_t place_gen;	/* raised by whatever may change the placement (I1); not persistent */
+	uint64_t version;	/* raised by every change of content; not persistent, starts above any earlier run's */
+
+	/* core's, not persistent, under the meta lock but for data_lock */
+	uint32_t open_count;
+	uint64_t lookups;
+	void *core; /* core's per-inode state, freed through meta_set_inode_free */
+};
+
+/* meta_inode_get: a reference to the inode, loaded. -ENOENT (no such inode, or deleted), -ERR_CORRUPT, -ERR_TAMPERED.
+ * Blocks on the local disk on a miss. Call without the meta lock. */
+int meta_inode_get(struct meta *, uint64_t ino, struct inode **);
+/* meta_inode_peek: the same from memory only, under the meta lock: NULL on a miss. Takes a reference. */
+struct inode *meta_inode_peek(struct meta *, uint64_t ino);
+void meta_inode_put(struct meta *, struct inode *); /* accepts NULL; without the meta lock */
+void meta_inode_ref(struct inode *);		    /* one more; under the meta lock */
+/* meta_inode_new: a new inode with a number never used before, nlink 0, times now, referenced; not changed until
+ * meta_inode_changed. Under the meta lock: NULL when out of memory. */
+struct inode *meta_inode_new(struct meta *, mode_t, uid_t, gid_t, dev_t);
+/* meta_inode_changed: the node goes into the present batch. Under the meta lock. */
+void meta_inode_changed(struct meta *, struct inode *);
+/* meta_inode_delete: an inode with nlink 0 that nobody can reach: its row, xattrs, blocks and extents go, objects lose
+ * a reference (and their deletion is journalled when it was the last). Under the meta lock; the caller still puts its
+ * reference. */
+void meta_inode_delete(struct meta *, struct inode *);
+/* meta_set_inode_free: called, without locks, when a node with a core pointer leaves memory. Once, before use. */
+void meta_set_inode_free(struct meta *, void (*fn)(void *core));
+
+/* ---- dentries ------------------------------------------------------------------------------------------------ */
+
+struct dentry {
+	struct hash_node hash;
+	struct list link, dir_link;
+	uint32_t refs, state;
+	uint64_t dirty_batch;
+	bool on_disk;
+
+	uint64_t parent;
+	uint64_t ino; /* 0: there is no such name (a negative entry) */
+	uint64_t id;  /* position in the directory: never reused, larger for later names: readdir's cookie */
+	uint8_t type; /* DT_* */
+	uint16_t name_len;
+	char name[];
+};
+
+/* meta_dentry_get: the node for a name, positive or negative, referenced and loaded. Errors and blocking as
+ * meta_inode_get; -ENAMETOOLONG. The pointer stays the same node: after taking the lock, look at ino again. */
+int meta_dentry_get(struct meta *, uint64_t parent, const char *name, struct dentry **);
+void meta_dentry_put(struct meta *, struct dentry *); /* accepts NULL; without the meta lock */
+/* meta_dentry_set: makes the name point at ino (0: removes it), with a fresh id. Under the meta lock; marks changed. */
+void meta_dentry_set(struct meta *, struct dentry *, uint64_t ino, uint8_t type);
+
+struct dirent_out {
+	uint64_t id, ino;
+	uint8_t type;
+	char name[META_NAME_MAX + 1];
+};
+/* meta_readdir: up to max entries of a directory with id > after, by id, into out; returns how many (0: the end) or an
+ * error. Sees every name that was there all the time, committed or queued. Blocks on the local disk. "." and ".." are
+ * the caller's. */
+int meta_readdir(struct meta *, uint64_t dir, uint64_t after, struct dirent_out *out, size_t max);
+/* meta_dir_empty: 1, 0 or an error; may block. Answer holds only while the caller keeps the directory from changing
+ * (core serialises changes of one directory). */
+int meta_dir_empty(struct meta *, uint64_t dir);
+/* meta_names: every (parent, name) of an inode, committed or queued; fn's non-zero result stops and is returned.
+ * Blocks on the local disk. fn is called without locks. */
+int meta_names(struct meta *, uint64_t ino, int (*fn)(void *ctx, uint64_t parent, const char *name), void *ctx);
+/* meta_path: one path of a directory or file from the root ("/a/b"), through parents, appended to out. For an inode
+ * with several names the first found; -ENOENT for an orphan. Blocks on the local disk. */
+int meta_path(struct meta *, uint64_t ino, struct buf *out);
+/* meta_parent: the directory that holds a directory; 0 for the root, -ENOENT for a removed one. */
+int meta_parent(struct meta *, uint64_t dir, uint64_t *parent);
+
+/* ---- extended attributes ---------------------------------------------------------------------------------------- */
+
+/* meta_xattrs_load: reads the inode's attributes into memory, once; needed before the others, which work on memory
+ * under the meta lock. Blocks on the local disk. */
+int meta_xattrs_load(struct meta *, struct inode *);
+/* meta_xattr_find: the value, owned by meta, valid under the lock; NULL if there is none. */
+const void *meta_xattr_find(struct inode *, const char *name, size_t *len);
+/* meta_xattr_set: copies the value; NULL value removes. Marks changed. 0, -ENOMEM, -ENODATA (removing none),
+ * -ENOSPC (more than 1 MiB of attributes on one inode). */
+int meta_xattr_set(struct meta *, struct inode *, const char *name, const void *value, size_t len);
+/* meta_xattr_list: names, each with its NUL, appended to out. */
+void meta_xattr_list(struct inode *, struct buf *out);
+
+/* ---- blocks and extents -------------------------------------------------------------------------------------- */
+
+/* Bytes shared between a node and the batch that commits it: never changed once made, counted. */
+struct blob {
+	uint32_t refs; /* atomic */
+	uint32_t len;
+	uint8_t data[];
+};
+struct blob *blob_new(const void *data, size_t len); /* data may be NULL: to be filled before it is shared */
+struct blob *blob_ref(struct blob *);
+void blob_put(struct blob *); /* accepts NULL */
+
+/* Where the bytes of a block are on backends: a part of an object's plaintext. What a block has beyond len is zeros.
+ * An all-zero object id: on no backend. */
+struct extent {
+	uint8_t object[OBJECT_ID_BYTES];
+	uint64_t offset;
+	uint32_t len;
+	uint32_t zone_id;
+};
+
+enum block_local {
+	BLOCK_NONE,   /* nothing of it is in the local store */
+	BLOCK_INLINE, /* all of it, in local: the bytes themselves (blocks 0 of files up to META_INLINE_MAX) */
+	BLOCK_SLOTS,  /* some or all of it, in a block file; local: the map of slots (cache/map.h), as synced */
+};
+
+struct block {
+	struct hash_node hash;
+	struct list link;
+	uint32_t refs, state;
+	uint64_t dirty_batch;
+	bool on_disk;
+
+	/* under the meta lock */
+	uint64_t ino;
+	uint32_t index;
+	enum block_local kind;
+	struct blob *local; /* what a commit writes; NULL with BLOCK_NONE */
+	bool dirty;	    /* local holds what its extent does not: to be uploaded; never evicted (I3) */
+	struct extent extent;
+	uint64_t version;      /* raised by every change of its content; an upload is for one version */
+	uint64_t change_batch; /* the batch in which kind, local, dirty or extent last changed */
+
+	void *cache; /* the cache's in-memory state of this block, freed through meta_set_block_free */
+};
+
+/* meta_block_get: the node, loaded; a block that is in no table comes back empty (BLOCK_NONE, no extent). Errors and
+ * blocking as meta_inode_get. The inode must be referenced by the caller. */
+int meta_block_get(struct meta *, struct inode *, uint32_t index, struct block **);
+struct block *meta_block_peek(struct meta *, uint64_t ino, uint32_t index); /* memory only; under the lock */
+void meta_block_put(struct meta *, struct block *);			    /* accepts NULL; without the lock */
+void meta_block_ref(struct block *);					    /* under the lock */
+/* meta_block_changed: after kind, local or dirty were set (the old blob is put, the new one's reference handed over).
+ * An empty block (BLOCK_NONE, no extent) loses its row. Under the meta lock. */
+void meta_block_changed(struct meta *, struct block *);
+/* meta_set_block_free: called, without locks, when a node with a cache pointer leaves memory. Once, before use. */
+void meta_set_block_free(struct meta *, void (*fn)(void *cache));
+/* meta_blocks_drop: blocks with index >= from are gone: nodes in memory become empty, rows and extents are deleted,
+ * objects lose a reference. Under the meta lock. dropped, if not NULL, is called under the lock for each node in
+ * memory before it is emptied, for the cache to let go of its files. */
+void meta_blocks_drop(struct meta *, struct inode *, uint32_t from, void (*dropped)(struct block *));
+/* meta_extent_trim: the extent's len becomes at most len (0: it is dropped and its object loses a reference). Under the
+ * meta lock. */
+void meta_extent_trim(struct meta *, struct block *, uint32_t len);
+/* meta_blocks: indexes of an inode's blocks that have a row, in order from `from`, up to max, with what SQLite knows
+ * after everything queued at the call is committed. Returns how many, or an error. Blocks. */
+struct block_row {
+	uint32_t index;
+	enum block_local kind;
+	bool dirty;
+	bool has_extent;
+	struct extent extent;
+};
+int meta_blocks(struct meta *, uint64_t ino, uint32_t from, struct block_row *out, size_t max);
+/* meta_next_data: the first block index >= from that holds anything, committed or queued; *found false: none. For
+ * SEEK_DATA and SEEK_HOLE. Blocks. */
+int meta_next_data(struct meta *, struct inode *, uint32_t from, uint32_t *index, bool *found);
+
+/* ---- batches ------------------------------------------------------------------------------------------------- */
+
+/* meta_batch: the number of the batch that changes made now will be in. Under the meta lock. */
+uint64_t meta_batch(struct meta *);
+/* meta_committed, meta_durable: the last batch of which everything is in SQLite; is synced. Atomic; no lock needed. */
+uint64_t meta_committed(const struct meta *);
+uint64_t meta_durable(const struct meta *);
+/* meta_commit: asks for a commit now and waits until everything changed before the call is in SQLite (survives
+ * kill -9). meta_sync: and the WAL synced (survives power loss, I3). 0, or the error that made the store read-only.
+ * Block on the local disk. */
+int meta_commit(struct meta *);
+int meta_sync(struct meta *);
+/* meta_throttle: waits while too much is changed and not committed. At the start of an operation, without locks.
+ * 0 or the store's error (-EIO, -ENOSPC, -EROFS). */
+int meta_throttle(struct meta *);
+
+/* ---- records: changes that are not a node's state, applied in the order they were queued ---------------------- */
+
+/* The writer's transaction, with a sticky error: each step is a no-op once one failed. */
+struct meta_txn;
+struct meta_record {
+	struct list link;
+	void (*apply)(struct meta_txn *, struct meta_record *); /* writer thread, no locks */
+	void (*free)(struct meta_record *);
+};
+/* meta_queue: the record becomes meta's until free is called. Under the meta lock. */
+void meta_queue(struct meta *, struct meta_record *);
+/* meta_txn_exec: one prepared statement (kept by its address: pass literals) with parameters: format letters i (int64),
+ * t (const char *, NULL allowed), b (const void *, size_t). */
+void meta_txn_exec(struct meta_txn *, const char *sql, const char *format, ...);
+/* meta_txn_select_i64: the first column of the first row, dflt if there is none. */
+int64_t meta_txn_select_i64(struct meta_txn *, int64_t dflt, const char *sql, const char *format, ...);
+void meta_txn_fail(struct meta_txn *, int rc);
+
+/* meta_select: runs a read on a reader connection, after everything queued at the call is committed; row is called for
+ * each with a cursor, and its non-zero result stops and is returned. Blocks. The SQL is a literal. */
+struct meta_row;
+int64_t meta_row_i64(struct meta_row *, int column);
+const char *meta_row_text(struct meta_row *, int column); /* NULL for NULL; valid in the callback */
+const void *meta_row_blob(struct meta_row *, int column, size_t *len);
+int meta_select(
+	struct meta *, const char *sql, int (*row)(void *ctx, struct meta_row *), void *ctx, const char *format, ...);
+
+/* ---- objects, replicas, journal ------------------------------------------------------------------------------- */
+
+enum replica_state { REPLICA_PENDING, REPLICA_STORED, REPLICA_DELETING };
+
+struct replica {
+	uint32_t backend_id;
+	enum replica_state state;
+};
+struct object_info {
+	struct object_ref ref;
+	struct replica *replicas; /* malloc'd; object_info_free */
+	size_t replica_count;
+};
+void object_info_free(struct object_info *);
+
+/* meta_object_begin: records an object about to be sent to these backends and waits until it is committed, so that a
+ * crash leaves nothing on a backend that the store does not know (it is deleted at the next mount). Blocks. */
+int meta_object_begin(struct meta *, const struct object_ref *, const uint32_t *backend_ids, size_t count);
+/* meta_object_stored: one replica is confirmed. Under the meta lock. */
+void meta_object_stored(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
+/* meta_extent_set: points the block at a confirmed object in place of what it had (which loses a reference); with
+ * `version` still the block's version it is no longer dirty. Under the meta lock, in one operation with
+ * meta_object_stored. */
+void meta_extent_set(struct meta *, struct block *, const struct extent *, uint64_t version);
+/* meta_object_discard: an object that no extent points at is to be deleted from all its backends. Under the lock. */
+void meta_object_discard(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);
+/* meta_object_get: -ENOENT when unknown. Blocks. */
+int meta_object_get(struct meta *, const uint8_t id[OBJECT_ID_BYTES], struct object_info *);
+
+/* The deletions that are due: only those whose cause is durable (I4: nothing on disk points at the object any more).
+ * meta_deletions: up to max of them for a backend, oldest first, with sequence > after. meta_deletion_done: confirmed;
+ * the replica's row goes, and the object's with its last. Under the meta lock. */
+struct deletion {
+	int64_t seq;
+	uint8_t object[OBJECT_ID_BYTES];
+	uint32_t backend_id;
+};
+int meta_deletions(struct meta *, uint32_t backend_id, int64_t after, struct deletion *out, size_t max);
+void meta_deletion_done(struct meta *, const struct deletion *);
+/* meta_deletion_count: waiting on a backend (0: on any). Blocks. */
+int64_t meta_deletion_count(struct meta *, uint32_t backend_id);
+
+/* The inodes that have something to upload or to move, as of the last commit: for the scheduler when a store opens. A
+ * file whose placement must be looked at again (after a directory's change or a reload) is entered by
+ * meta_pending_add, which is durable with its batch, and leaves by meta_pending_done. */
+int meta_pending(struct meta *, uint64_t after_ino, uint64_t *out, size_t max);
+void meta_pending_add(struct meta *, uint64_t ino);  /* under the meta lock */
+void meta_pending_done(struct meta *, uint64_t ino); /* under the meta lock */
+/* meta_pending_add_subtree: every file below a directory (as of the moment the record is applied), in one statement by
+ * the writer. dir = META_ROOT_INO: every file. Under the meta lock. */
+void meta_pending_add_subtree(struct meta *, uint64_t dir);
+
+/* ---- zones, backends, settings --------------------------------------------------------------------------------- */
+
+/* meta_backend_id: the number of a backend by name; a new name is entered with its identity and zone, a known one whose
+ * identity (config_backend_identity) or zone differs is -ERR_IDENTITY with a sentence that names both (I1). Blocks. */
+int meta_backend_id(
+	struct meta *, const char *name, const char *identity, uint32_t zone_id, uint32_t *backend_id, struct errmsg *);
+/* meta_backend_name: malloc'd, NULL for an unknown number. Blocks. */
+char *meta_backend_name(struct meta *, uint32_t backend_id);
+int meta_setting_get(struct meta *, const char *key, struct buf *out);		     /* -ENOENT. Blocks */
+int meta_setting_set(struct meta *, const char *key, const void *value, size_t len); /* durable on return */
+
+struct meta_totals {
+	uint64_t inodes, file_bytes; /* of everything committed or queued; kept in memory, for statfs */
+};
+void meta_totals(struct meta *, struct meta_totals *);
+
+#endif
