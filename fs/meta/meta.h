@@ -15,7 +15,8 @@
  * that number is how fsync, the cache (slots freed by an overwrite) and the transfer room (deletions) order
  * themselves behind a commit.
  *
- * Lock order: core's inode data lock, then the meta lock, which is a leaf: no I/O, no wait, no callback under it. */
+ * Lock order: an inode's data lock, then a lock of the cache, then the meta lock, which is a leaf: no I/O, no wait, no
+ * callback under it. */
 #ifndef FS_META_META_H
 #define FS_META_META_H
 
@@ -26,6 +27,7 @@
 #include "fs/crypt/keyring.h"
 #include "fs/crypt/object.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -104,8 +106,11 @@ struct inode {
 	uint64_t place_gen;	/* raised by whatever may change the placement (I1); not persistent */
 	uint64_t version;	/* raised by every change of content; not persistent, starts above any earlier run's */
 
-	/* core's, not persistent, under the meta lock but for data_lock */
-	uint32_t open_count;
+	/* not persistent. data_lock orders changes of content: shared for reading and writing a range, exclusive for
+	 * truncation, punching and sealing; taken before any lock of the cache and before the meta lock. meta only
+	 * initialises and destroys it. The counts are core's, under the meta lock. */
+	pthread_rwlock_t data_lock;
+	uint32_t open_count, writer_count;
 	uint64_t lookups;
 	void *core; /* core's per-inode state, freed through meta_set_inode_free */
 };
