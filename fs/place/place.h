@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* place: in which zone a file may live (DESIGN §2 placement, I1, I9, I11).
+ *
+ * place_evaluate judges every name an inode has by the compiled rules, with its user tags (user.xdg.tags), the tags of
+ * all directories above each name, and automatic tags; home if any name says home, and home if two names say two
+ * different foreign zones. What cannot be judged (metadata unreadable, content type unknown where a rule asks for it
+ * and the content is not at hand) is home. The export policy then decides whether a held file may follow its rules
+ * abroad.
+ *
+ * Generations: inode.place_gen is raised (under the meta lock, in the operation that changes tags, names or links of
+ * that inode) and the epoch by whatever changes many files at once (a directory's tags, name or parent; a reload). A
+ * transfer carries both; place_still decides, immediately before each body, whether they still hold.
+ *
+ * Locks: place's own rwlock over the configuration pointer; no other lock is taken under it. */
+#ifndef FS_PLACE_PLACE_H
+#define FS_PLACE_PLACE_H
+
+#include "config/config.h"
+#include "config/rules.h"
+#include "fs/cache/cache.h"
+#include "fs/meta/meta.h"
+
+struct place;
+
+/* place_open: takes a reference to config; numbers its zones in the keyring; compares the policy baseline with the one
+ * the store last accepted and refuses a looser one (-ERR_HELD, with a sentence): a domestic zone that became foreign or
+ * disappeared while files are placed in it, an export policy that went from tight to loose. Keeps an equal or tighter
+ * one. Blocks on the local disk. */
+int place_open(struct place **, struct meta *, struct cache *, struct keyring *, struct config *, struct errmsg *);
+void place_close(struct place *);
+/* place_reload: the same checks; then the new configuration takes the old one's place and the epoch is raised. The
+ * caller then lets transfers revalidate. */
+int place_reload(struct place *, struct config *, struct errmsg *);
+/* place_config: a counted reference to the configuration in force; config_put it. */
+struct config *place_config(struct place *);
+/* place_zone_id, place_zone: between configuration and keyring numbers; 0, NULL for unknown ones (a zone that the
+ * configuration no longer has). */
+uint32_t place_zone_id(struct place *, const struct config_zone *);
+struct config_zone *place_zone(struct place *, const struct config *, uint32_t zone_id);
+
+enum placement_state {
+	PLACEMENT_FREE,	    /* where its rules want it */
+	PLACEMENT_HELD,	    /* its rules want it abroad, export = deny keeps it */
+	PLACEMENT_AWAITING, /* the same, export = approve */
+};
+
+struct placement {
+	uint32_t zone_id;
+	enum zone_kind kind;
+	enum placement_state state;
+	uint32_t wanted_zone_id; /* by the rules alone; differs from zone_id when kept by the export policy */
+	bool mark_held;		 /* a rule (not the default) says domestic */
+	bool export;		 /* a held file leaves: allowed by policy; the mark goes and the audit gets a line */
+	char *rule;		 /* malloc'd name, NULL for the default; placement_free */
+	uint64_t rules_version;
+	uint64_t gen, epoch; /* as of before the evaluation began */
+	int64_t next_due_ns; /* real clock; INT64_MAX: never */
+};
+void placement_free(struct placement *);
+
+/* place_evaluate: see above. Changes nothing. -ENOENT for an inode without a name (an orphan: its bytes go nowhere).
+ * Other errors do not happen: doubt is home. Blocks on the local disk, never on the network. */
+int place_evaluate(struct place *, struct inode *, struct placement *);
+/* place_apply: makes the placement the inode's (zone_id, rule, rules_version, held mark), with a line in the audit log
+ * where it changed; -ERR_STALE, and nothing is changed, if inode.place_gen or the epoch moved since it was evaluated.
+ * Takes the meta lock. */
+int place_apply(struct place *, struct inode *, const struct placement *);
+/* place_still: 0 while a file last judged at (gen, epoch) may still be sent to zone_id; evaluates again when only the
+ * epoch moved, and then brings *gen and *epoch up to date; -ERR_REVOKED else. Blocks on the local disk. */
+int place_still(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen, uint64_t *epoch);
+
+/* place_raise_epoch: after a directory's tags, name or parent changed, before transfer_revalidate. Atomic; returns the
+ * new epoch. */
+uint64_t place_raise_epoch(struct place *);
+
+/* What explain prints; the same program with a tracer. Text lines or JSON (an object) appended to out. Blocks as
+ * place_evaluate. */
+int place_explain(struct place *, struct inode *, bool json, struct buf *out);
+/* place_tags: the user's tags of an inode as set in user.xdg.tags, NULL-terminated, malloc'd in one piece. */
+char **place_user_tags(struct meta *, struct inode *);
+
+/* audit: one line of the hash-chained log (I10), in the batch of what it speaks of. kind is a short word, json the
+ * facts (no names or content: inode numbers, zones, rules, objects). Under the meta lock. */
+void audit_append(struct place *, const char *kind, const char *json);
+
+#endif

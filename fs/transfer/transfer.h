@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* transfer: bytes between the cache and the backends: uploads, fetches, deletions, moves.
+ *
+ * A block must be uploaded when it is dirty, or when the object it points at lies in another zone than its file is
+ * placed in; so a move is an upload of a clean block (fetched first where it must be) and the deletion of what it
+ * replaces. The scheduler keeps the inodes that have something to do in a heap by due time (last touch + settle; open
+ * for writing: not before close, or max-delay), evaluates and applies the placement, and gives blocks to the upload
+ * workers, a bounded number at a time. What is due is durable by itself: dirty blocks and the pending table.
+ *
+ * One upload: snapshot, seal in memory under a fresh object id, meta_object_begin, guard_put to each of the zone's
+ * `copies` backends, then meta_object_stored and meta_extent_set in one operation. Whatever fails or was cut is
+ * discarded: its deletion is journalled.
+ *
+ * Fetches are asynchronous: no thread of FUSE waits. Requests for one range of an object are joined.
+ *
+ * I1: every transfer of a body is entered in the list of those under way before its placement is checked; a change
+ * that may tighten is made first and then calls transfer_revalidate, which cuts (call_cut) what no longer may go before
+ * it returns. So either the transfer sees the change or the change sees the transfer.
+ *
+ * Locks: the transfer mutex (heap, queues, list of transfers under way), then a call's lock; the meta lock is never
+ * held while taking it, and no lock is held across the network. */
+#ifndef FS_TRANSFER_TRANSFER_H
+#define FS_TRANSFER_TRANSFER_H
+
+#include "backends/backend.h"
+#include "fs/cache/cache.h"
+#include "fs/place/place.h"
+
+struct transfer;
+
+struct transfer_options {
+	unsigned upload_workers, fetch_workers, delete_workers; /* 0: 8, 8, 4 */
+};
+
+/* transfer_open: opens the drivers of every backend of the configuration and checks their identity (meta_backend_id);
+ * does not touch the network, so a mount comes up offline. transfer_start: the threads; enters what is pending.
+ * transfer_stop: cuts what is under way (it is journalled), joins the threads, ends waiting fetches with -ERR_STOPPED.
+ */
+int transfer_open(struct transfer **, struct meta *, struct cache *, struct place *, struct keyring *,
+	const struct transfer_options *, struct errmsg *);
+int transfer_start(struct transfer *);
+void transfer_stop(struct transfer *);
+void transfer_close(struct transfer *); /* after stop; accepts NULL */
+/* transfer_probe: asks every backend once, in parallel; for `init --check` and the start of a mount in the foreground.
+ * Returns the first failure with a sentence that names the backend and what to do. Blocks on the network. */
+int transfer_probe(struct transfer *, struct errmsg *);
+/* transfer_reload: after place_reload: opens new backends, keeps unchanged ones, retires removed ones when their
+ * requests end; revalidates; enters every file into the pending table for re-placement. */
+int transfer_reload(struct transfer *, struct errmsg *);
+
+/* transfer_touch: the inode's content, tags, names or open state changed: its quiet period starts again. Cheap (no
+ * I/O); without the meta lock. */
+void transfer_touch(struct transfer *, uint64_t ino);
+/* transfer_subtree: a directory's tags or place changed: everything below is looked at again, in the background;
+ * durable (meta_pending_add_subtree was called in the operation). Wakes the scheduler. */
+void transfer_subtree(struct transfer *);
+/* transfer_pressure: the cache fills with dirty data: files placed at home need not wait for the quiet period. */
+void transfer_pressure(struct transfer *);
+/* transfer_revalidate: cuts every transfer of a body to a foreign zone that the present facts forbid: of one inode (its
+ * place_gen was raised), or, ino 0, of any (the epoch was). When it returns no byte of a body that may not leave
+ * leaves. Blocks on the local disk, never on the network. */
+void transfer_revalidate(struct transfer *, uint64_t ino);
+
+/* A fetch of a part of a block that cache_read or cache_write needs. The struct is the caller's until done is called,
+ * exactly once, on a worker, without locks (also before transfer_fetch returns, for instant failures). */
+struct fetch {
+	struct list link;    /* transfer's */
+	struct inode *inode; /* referenced by the caller until done */
+	struct cache_need need;
+	uint32_t ahead; /* bytes after the need that are likely to be wanted next (read-ahead), across blocks */
+	void (*done)(
+		struct fetch *, int rc); /* 0: ask the cache again. -ERR_UNREACHABLE, -ERR_TIMEOUT, -ERR_TAMPERED... */
+};
+void transfer_fetch(struct transfer *, struct fetch *);
+/* transfer_fetch_cancel: done comes with -EINTR unless it was called or is about to be. Never blocks. */
+void transfer_fetch_cancel(struct transfer *, struct fetch *);
+/* transfer_fetch_wait: the same as a call that blocks, for the control room and tests. */
+int transfer_fetch_wait(struct transfer *, struct inode *, const struct cache_need *, uint32_t ahead);
+
+/* transfer_sync: waits until everything written before the call (of one inode; ino 0: of all) is on its backends and
+ * what it superseded is confirmed deleted; until deadline_ns (monotonic) or *cancel becomes true (transfer_wake to
+ * look). 0; -ETIMEDOUT with what is missing in msg; -ECANCELED. Blocks. */
+int transfer_sync(struct transfer *, uint64_t ino, int64_t deadline_ns, const volatile bool *cancel, struct errmsg *);
+void transfer_wake(struct transfer *);
+
+enum where_state { WHERE_LOCAL, WHERE_UPLOADING, WHERE_STORED, WHERE_MOVING, WHERE_AWAITING };
+const char *where_state_name(enum where_state);
+struct where {
+	enum where_state state;
+	char *zone, *rule; /* malloc'd; rule NULL: the default */
+	bool held;	   /* kept at home by export = deny although its rules want it abroad */
+	char **backends;   /* malloc'd names, those that hold confirmed objects of it */
+	size_t backend_count;
+	char **objects; /* backend object names, in block order */
+	uint32_t *object_zone_ids;
+	size_t object_count;
+	char **peers; /* per backend: address last spoken to */
+	uint64_t size;
+};
+int transfer_where(struct transfer *, struct inode *, struct where *);
+void where_free(struct where *);
+
+struct transfer_backend_status {
+	char *name, *zone, *type;
+	enum zone_kind kind;
+	enum backend_mode mode;
+	struct backend_status status;
+	uint64_t deletions_waiting;
+};
+struct transfer_status {
+	struct transfer_backend_status *backends; /* malloc'd */
+	size_t backend_count;
+	uint64_t files_waiting, bytes_waiting, uploads, fetches;
+	int64_t oldest_ns; /* real clock: since when the oldest data not yet on its cloud waits; 0: nothing waits */
+	uint64_t upload_bytes_per_s, download_bytes_per_s;
+	struct cache_status cache;
+};
+int transfer_status(struct transfer *, struct transfer_status *);
+void transfer_status_free(struct transfer_status *);
+
+#endif
