@@ -47,8 +47,9 @@ struct meta_options {
 	int64_t commit_interval_ns; /* 0: one second */
 	/* called on the writer thread, without locks, after a batch became durable; may be NULL. Must not block. */
 	void (*durable)(void *ctx, uint64_t batch);
-	/* called once, without locks, when a commit failed for good (full disk, I/O error): the store is read-only
-	 * from then on and every later wait returns rc. */
+	/* called once, without locks, when a commit failed for good (I/O error, tampering): the store is read-only
+	 * from then on and every later wait returns rc. A full disk is not for good: waits return -ENOSPC, the commit
+	 * is tried again every interval, and nothing in memory is lost. */
 	void (*failed)(void *ctx, int rc);
 	void *ctx;
 };
@@ -69,6 +70,15 @@ uint64_t meta_open_count(const struct meta *);
 void meta_lock(struct meta *);
 void meta_unlock(struct meta *);
 
+/* What the three kinds of node have in common. This room's; do not touch. */
+struct meta_node {
+	struct hash_node hash;
+	struct list link; /* among the changed, or among the clean and unreferenced */
+	uint32_t refs, state, weight;
+	uint8_t kind;
+	bool on_disk; /* SQLite has a row of it, as of the last finished batch */
+};
+
 /* ---- inodes -------------------------------------------------------------------------------------------------- */
 
 enum inode_flags {
@@ -79,13 +89,18 @@ enum inode_flags {
 
 struct inode {
 	/* this room's; do not touch */
-	struct hash_node hash;
-	struct list link;
-	uint32_t refs, state;
-	uint64_t dirty_batch;
-	uint64_t drop_batch; /* blocks >= drop_from are gone though SQLite may still show them, until committed */
-	uint32_t drop_from;
-	bool on_disk;
+	struct meta_node node;
+	struct list blocks; /* its blocks in memory; each holds a reference to the inode */
+	/* blocks >= from are gone though SQLite may still show them, until batch is committed: of the last two batches
+	 */
+	struct {
+		uint64_t batch;
+		uint32_t from;
+	} drop[2];
+	bool counted, rows;	/* in the totals; SQLite may hold rows of it though the inode itself is not on disk */
+	uint32_t saved_zone;	/* as in SQLite */
+	uint64_t counted_bytes; /* its part of the totals */
+	uint64_t saved_bytes;	/* its part of the totals in SQLite */
 	struct xattrs *xattrs;
 
 	/* under the meta lock, by whoever changes the file; ino and the type in mode never change */
@@ -123,7 +138,8 @@ struct inode *meta_inode_peek(struct meta *, uint64_t ino);
 void meta_inode_put(struct meta *, struct inode *); /* accepts NULL; without the meta lock */
 void meta_inode_ref(struct inode *);		    /* one more; under the meta lock */
 /* meta_inode_new: a new inode with a number never used before, nlink 0, times now, referenced; not changed until
- * meta_inode_changed. Under the meta lock: NULL when out of memory. */
+ * meta_inode_changed. Under the meta lock: NULL when out of memory (or of leased numbers, after a million without a
+ * commit). */
 struct inode *meta_inode_new(struct meta *, mode_t, uid_t, gid_t, dev_t);
 /* meta_inode_changed: the node goes into the present batch. Under the meta lock. */
 void meta_inode_changed(struct meta *, struct inode *);
@@ -137,11 +153,10 @@ void meta_set_inode_free(struct meta *, void (*fn)(void *core));
 /* ---- dentries ------------------------------------------------------------------------------------------------ */
 
 struct dentry {
-	struct hash_node hash;
-	struct list link, dir_link;
-	uint32_t refs, state;
-	uint64_t dirty_batch;
-	bool on_disk;
+	struct meta_node node;
+	struct hash_node by_ino;
+	struct list dir_link; /* among the changed names of its directory, by id */
+	struct meta_dir *dir;
 
 	uint64_t parent;
 	uint64_t ino; /* 0: there is no such name (a negative entry) */
@@ -220,11 +235,9 @@ enum block_local {
 };
 
 struct block {
-	struct hash_node hash;
-	struct list link;
-	uint32_t refs, state;
-	uint64_t dirty_batch;
-	bool on_disk;
+	struct meta_node node;
+	struct inode *inode; /* referenced */
+	struct list inode_link;
 
 	/* under the meta lock */
 	uint64_t ino;
@@ -284,8 +297,12 @@ uint64_t meta_durable(const struct meta *);
 int meta_commit(struct meta *);
 int meta_sync(struct meta *);
 /* meta_throttle: waits while too much is changed and not committed. At the start of an operation, without locks.
- * 0 or the store's error (-EIO, -ENOSPC, -EROFS). */
+ * 0 or the store's error (-EIO, -ENOSPC, -EROFS). -ENOSPC from the moment the reserve had to be given up, until there
+ * is room for it again. */
 int meta_throttle(struct meta *);
+/* meta_throttle_freeing: the same at the start of an operation that frees space (unlink, rmdir, truncate): it may use
+ * the reserve, so that deletions commit on a full disk. */
+int meta_throttle_freeing(struct meta *);
 
 /* ---- records: changes that are not a node's state, applied in the order they were queued ---------------------- */
 
@@ -293,13 +310,15 @@ int meta_throttle(struct meta *);
 struct meta_txn;
 struct meta_record {
 	struct list link;
-	void (*apply)(struct meta_txn *, struct meta_record *); /* writer thread, no locks */
+	/* writer thread, no locks; called again when the transaction had to be repeated, so it changes nothing in
+	 * memory */
+	void (*apply)(struct meta_txn *, struct meta_record *);
 	void (*free)(struct meta_record *);
 };
 /* meta_queue: the record becomes meta's until free is called. Under the meta lock. */
 void meta_queue(struct meta *, struct meta_record *);
-/* meta_txn_exec: one prepared statement (kept by its address: pass literals) with parameters: format letters i (int64),
- * t (const char *, NULL allowed), b (const void *, size_t). */
+/* meta_txn_exec: one prepared statement (kept by its address: pass literals) with parameters: format letters i
+ * (int64_t: cast what is shorter), t (const char *, NULL allowed), b (const void *, NULL allowed, and size_t). */
 void meta_txn_exec(struct meta_txn *, const char *sql, const char *format, ...);
 /* meta_txn_select_i64: the first column of the first row, dflt if there is none. */
 int64_t meta_txn_select_i64(struct meta_txn *, int64_t dflt, const char *sql, const char *format, ...);
