@@ -51,6 +51,8 @@ int transfer_reload(struct transfer *, struct errmsg *);
 /* transfer_touch: the inode's content, tags, names or open state changed: its quiet period starts again. Cheap (no
  * I/O); without the meta lock. */
 void transfer_touch(struct transfer *, uint64_t ino);
+/* transfer_durable: batches up to this one are durable: deletions may have become due. Never blocks. */
+void transfer_durable(struct transfer *, uint64_t batch);
 /* transfer_subtree: a directory's tags or place changed: everything below is looked at again, in the background;
  * durable (meta_pending_add_subtree was called in the operation). Wakes the scheduler. */
 void transfer_subtree(struct transfer *);
