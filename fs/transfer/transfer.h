@@ -70,6 +70,9 @@ struct fetch {
 	struct inode *inode; /* referenced by the caller until done */
 	struct cache_need need;
 	uint32_t ahead; /* bytes after the need that are likely to be wanted next (read-ahead), across blocks */
+	/* When not NULL in done: the cache had no room to keep what was fetched; the plaintext of exactly `need`, the
+	 * fetcher's, valid during done. */
+	const void *unkept;
 	void (*done)(
 		struct fetch *, int rc); /* 0: ask the cache again. -ERR_UNREACHABLE, -ERR_TIMEOUT, -ERR_TAMPERED... */
 };
