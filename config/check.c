@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What ties sections together: home, which zone has which backend, and what only the whole shows. */
+#include "config/load.h"
+#include "config/message.h"
+#include "config/strv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct config_zone *zone_find(struct load *l, const struct config_origin *o, const char *name)
+{
+	struct config_zone *z = config_zone_find(l->c, name);
+	struct suggest near = { .given = name };
+	char hint[96];
+
+	if (z)
+		return z;
+	for (size_t i = 0; i < l->c->zone_count; i++)
+		suggest_offer(&near, l->c->zones[i]->name);
+	load_error(l, o, "unknown zone \"%s\"%s", name,
+		near.best ? suggest_text(&near, hint, sizeof hint) : "; expected the name of a [zone NAME]");
+	return NULL;
+}
+
+static void link_home(struct load *l)
+{
+	const struct doc_section *s = load_section(l, "filesystem", NULL);
+	const struct doc_entry *e = s ? doc_entry_find(s, "home") : NULL;
+
+	if (!e || !(l->c->home = zone_find(l, &e->origin, e->value)))
+		return;
+	/* a zone without a readable kind counts as domestic here: its own message suffices */
+	if (l->c->home->kind == ZONE_FOREIGN)
+		load_error(l, &e->origin, "the home zone \"%s\" is foreign; expected one of kind domestic", e->value);
+}
+
+static void report_backend(struct load *l, const struct config_origin *o, const char *name)
+{
+	struct suggest near = { .given = name };
+	char hint[96];
+
+	for (size_t i = 0; i < l->c->backend_count; i++)
+		suggest_offer(&near, l->c->backends[i]->name);
+	load_error(l, o, "unknown backend \"%s\"%s", name,
+		near.best ? suggest_text(&near, hint, sizeof hint) : "; expected the name of a [backend NAME]");
+}
+
+static void link_backend(struct load *l, struct config_zone *z, const struct config_origin *o, const char *name)
+{
+	struct config_backend *b = config_backend_find(l->c, name), **v;
+
+	if (!b) {
+		report_backend(l, o, name);
+	} else if (b->zone == z) {
+		load_error(l, o, "backend \"%s\" stands twice in this list; expected it once", name);
+	} else if (b->zone) {
+		load_error(l, o, "backend \"%s\" is in the zones \"%s\" and \"%s\"; expected it in one zone only", name,
+			b->zone->name, z->name);
+	} else if ((v = realloc(z->backends, (z->backend_count + 1) * sizeof *v))) {
+		z->backends = v;
+		v[z->backend_count++] = b;
+		b->zone = z;
+	} else {
+		l->no_memory = true;
+	}
+}
+
+static void link_zone(struct load *l, struct config_zone *z)
+{
+	const struct doc_section *s = load_section(l, "zone", z->name);
+	const struct doc_entry *e = s ? doc_entry_find(s, "backends") : NULL;
+	char **names = NULL;
+	int rc = e ? strv_split(e->value, 0, &names) : 0;
+
+	if (rc == -EINVAL)
+		load_error(l, &e->origin, "bad value \"%s\" for \"backends\"; expected names with a comma between them",
+			e->value);
+	l->no_memory |= rc == -ENOMEM;
+	for (size_t i = 0; names && names[i]; i++)
+		link_backend(l, z, &e->origin, names[i]);
+	strv_free(names);
+}
+
+void load_links(struct load *l)
+{
+	for (size_t i = 0; i < l->c->zone_count; i++)
+		link_zone(l, l->c->zones[i]);
+	for (size_t i = 0; i < l->c->backend_count; i++) {
+		const struct config_backend *b = l->c->backends[i];
+
+		if (!b->zone)
+			load_error(l, &b->origin,
+				"backend \"%s\" is in no zone; expected it in the \"backends\" of one", b->name);
+	}
+	link_home(l);
+}
+
+static void check_zone(struct load *l, const struct config_zone *z)
+{
+	static const char *const domestic_only[] = { "export", "approvers", "approvals" };
+	const struct doc_section *s = load_section(l, "zone", z->name);
+	bool remote = false;
+
+	for (size_t i = 0; z->kind == ZONE_FOREIGN && i < sizeof domestic_only / sizeof *domestic_only; i++)
+		if (doc_entry_find(s, domestic_only[i]))
+			load_error(l, section_origin(s, domestic_only[i]),
+				"\"%s\" has no meaning in the foreign zone \"%s\"; expected it in a domestic one",
+				domestic_only[i], z->name);
+	if (z->backend_count && z->copies > z->backend_count)
+		load_error(l, section_origin(s, "copies"),
+			"%u copies cannot be kept on the %zu backends of zone \"%s\"; expected at most %zu", z->copies,
+			z->backend_count, z->name, z->backend_count);
+	if (z->export == EXPORT_APPROVE && !strv_count(z->approvers))
+		load_error(l, section_origin(s, "export"),
+			"export = approve in zone \"%s\" without \"approvers\"; expected those who may approve",
+			z->name);
+	for (size_t i = 0; i < z->backend_count; i++)
+		remote |= z->backends[i]->endpoint != NULL;
+	if (remote && !z->network_count)
+		load_warn(l, &z->origin, "zone \"%s\" has no \"networks\": its servers' addresses are not checked",
+			z->name);
+}
+
+static bool inside(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && (!path[len] || path[len] == '/' || len == 1);
+}
+
+static bool same_place(const struct config_backend *a, const struct config_backend *b)
+{
+	if (a->path && b->path)
+		return inside(a->path, b->path) || inside(b->path, a->path);
+	if (!a->endpoint || !b->endpoint || !a->bucket || !b->bucket || strcmp(a->endpoint, b->endpoint) != 0 ||
+		strcmp(a->bucket, b->bucket) != 0)
+		return false;
+	/* prefixes end in '/': one being the other's start means that it holds it */
+	return strncmp(a->prefix, b->prefix, strlen(a->prefix)) == 0 ||
+	       strncmp(a->prefix, b->prefix, strlen(b->prefix)) == 0;
+}
+
+static void check_places(struct load *l, size_t at)
+{
+	const struct config_backend *b = l->c->backends[at];
+
+	for (size_t i = 0; i < at; i++)
+		if (same_place(l->c->backends[i], b))
+			load_error(l, &b->origin,
+				"backends \"%s\" and \"%s\" are the same place, or one lies inside the other; expected "
+				"two "
+				"places",
+				l->c->backends[i]->name, b->name);
+}
+
+static bool is_loopback(const char *url)
+{
+	static const char *const hosts[] = { "http://localhost", "http://127.", "http://[::1]" };
+
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+		if (strncmp(url, hosts[i], strlen(hosts[i])) == 0)
+			return true;
+	return false;
+}
+
+static void check_tls(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	if (!b->endpoint || strncmp(b->endpoint, "http://", 7) != 0)
+		return;
+	if (doc_entry_find(s, "pin-sha256"))
+		load_error(l, section_origin(s, "pin-sha256"), "\"pin-sha256\" needs an https endpoint");
+	if (b->ca_file)
+		load_error(l, section_origin(s, "ca-file"), "\"ca-file\" needs an https endpoint");
+	if (!is_loopback(b->endpoint))
+		load_warn(l, section_origin(s, "endpoint"), "%s is not https: nobody vouches for the server",
+			b->endpoint);
+}
+
+/* Warnings only: the one who checks the rules may not be the one who may read the secrets. */
+static void check_files(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	struct stat st;
+	int rc = b->secret_key_file ? lstat(b->secret_key_file, &st) : 1;
+
+	if (rc < 0 && errno == ENOENT)
+		load_warn(l, section_origin(s, "secret-key-file"), "there is no file %s", b->secret_key_file);
+	else if (rc == 0 && (!S_ISREG(st.st_mode) || (st.st_mode & 077)))
+		load_warn(l, section_origin(s, "secret-key-file"),
+			"%s is not a regular file of mode 0600 and will be refused", b->secret_key_file);
+	if (b->ca_file && access(b->ca_file, R_OK) < 0 && errno == ENOENT)
+		load_warn(l, section_origin(s, "ca-file"), "there is no file %s", b->ca_file);
+}
+
+void load_check(struct load *l)
+{
+	const struct doc_section *s;
+
+	for (size_t i = 0; i < l->c->zone_count; i++)
+		check_zone(l, l->c->zones[i]);
+	for (size_t i = 0; i < l->c->backend_count; i++) {
+		const struct config_backend *b = l->c->backends[i];
+
+		s = load_section(l, "backend", b->name);
+		check_places(l, i);
+		check_tls(l, b, s);
+		check_files(l, b, s);
+	}
+	if (l->c->max_delay_ns < l->c->settle_ns && (s = load_section(l, "filesystem", NULL)))
+		load_error(l, section_origin(s, "max-delay"),
+			"\"max-delay\" is shorter than \"settle\"; expected at least as long");
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* glob: what else the rules ask of a compiled pattern (the contract of matching is in config/rules.h). Private to
+ * config/. Nothing here blocks.
+ *
+ * A pattern is a list of segments, one a path component, or `**` for any number of them; a segment is a list of tokens.
+ * In both lists a mismatch goes back to the last star only, which suffices (what an earlier star could swallow, the
+ * later one can too), so that the work is bounded by the product of the lengths. `?` and classes take one UTF-8
+ * character, or one byte where the name is not UTF-8. */
+#ifndef CONFIG_GLOB_H
+#define CONFIG_GLOB_H
+
+#include "config/rules.h"
+
+/* What a path must have to match at all: the rules' index looks up candidates by it. */
+enum glob_need {
+	GLOB_NEED_NOTHING,
+	GLOB_NEED_BELOW,     /* text is a literal "/a/b": the path is it or lies below it */
+	GLOB_NEED_COMPONENT, /* one component of the path is text */
+	GLOB_NEED_SUFFIX,    /* the last component's text after its last '.' is text */
+};
+
+/* glob_compile_name: a pattern for one component (a file's name); a '/' in it is -EINVAL. */
+int glob_compile_name(struct glob **, const char *pattern, struct errmsg *);
+/* glob_match_name: matches one component of len bytes against a glob of glob_compile_name. */
+bool glob_match_name(const struct glob *, const char *name, size_t len);
+/* glob_need: text (the glob's) and its length are set unless NOTHING is returned. */
+enum glob_need glob_need(const struct glob *, const char **text, size_t *len);
+
+#endif

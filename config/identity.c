@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/config.h"
+#include "config/rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_names[] = { [ZONE_DOMESTIC] = "domestic", [ZONE_FOREIGN] = "foreign" };
+static const char *const export_names[] = {
+	[EXPORT_DENY] = "deny", [EXPORT_APPROVE] = "approve", [EXPORT_ALLOW] = "allow"
+};
+
+char *config_backend_identity(const struct config_backend *b)
+{
+	const char *zone = b->zone ? b->zone->name : "";
+	struct buf out = BUF_INIT;
+
+	if (b->path)
+		buf_printf(&out, "%s %s %s", b->type, b->path, zone);
+	else
+		buf_printf(&out, "%s %s %s /%s %s", b->type, b->endpoint, b->bucket, b->prefix, zone);
+	return buf_steal(&out);
+}
+
+static void put_zone(struct buf *out, const struct config_zone *z)
+{
+	buf_printf(out, "zone %s %s", z->name, kind_names[z->kind]);
+	if (z->kind == ZONE_DOMESTIC)
+		buf_printf(out, " export=%s", export_names[z->export]);
+	if (z->kind == ZONE_DOMESTIC && z->export == EXPORT_APPROVE) {
+		buf_printf(out, " approvals=%u approvers=", z->approvals);
+		for (size_t i = 0; z->approvers && z->approvers[i]; i++)
+			buf_printf(out, "%s%s", i ? "," : "", z->approvers[i]);
+	}
+	buf_str(out, "\n");
+}
+
+static int zone_cmp(const void *a, const void *b)
+{
+	return strcmp((*(struct config_zone *const *)a)->name, (*(struct config_zone *const *)b)->name);
+}
+
+static int rule_cmp(const void *a, const void *b)
+{
+	return strcmp(rule_name(*(const struct rule *const *)a), rule_name(*(const struct rule *const *)b));
+}
+
+/* sorted by name: an order that changes nothing must not look like a change of the policy */
+static void put_zones(const struct config *c, struct buf *out)
+{
+	struct config_zone **sorted = malloc((c->zone_count + 1) * sizeof *sorted);
+
+	if (!sorted) {
+		out->err = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < c->zone_count; i++)
+		sorted[i] = c->zones[i];
+	qsort(sorted, c->zone_count, sizeof *sorted, zone_cmp);
+	for (size_t i = 0; i < c->zone_count; i++)
+		put_zone(out, sorted[i]);
+	free(sorted);
+}
+
+static void put_rules(const struct config *c, struct buf *out)
+{
+	const struct rule **sorted = malloc((rules_count(c) + 1) * sizeof *sorted);
+	size_t n = 0;
+
+	if (!sorted) {
+		out->err = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < rules_count(c); i++)
+		if (rule_export(rules_at(c, i)) >= 0)
+			sorted[n++] = rules_at(c, i);
+	qsort(sorted, n, sizeof *sorted, rule_cmp);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(out, "rule %s zone=%s export=%s\n", rule_name(sorted[i]), rule_zone(sorted[i])->name,
+			export_names[rule_export(sorted[i])]);
+	free(sorted);
+}
+
+void config_baseline(const struct config *c, struct buf *out)
+{
+	buf_printf(out, "home %s\n", c->home->name);
+	put_zones(c, out);
+	put_rules(c, out);
+}

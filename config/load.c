@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/load.h"
+
+#include "base/file.h"
+#include "config/message.h"
+#include "config/rules.h"
+#include "config/strv.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void load_message(struct load *l, bool error, const struct config_origin *o, const char *fmt, va_list ap)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, ap) < 0) {
+		l->no_memory = true;
+		return;
+	}
+	message_add(l->msgs, error, o->file, o->line, "%s", text);
+	free(text);
+}
+
+void load_error(struct load *l, const struct config_origin *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	load_message(l, true, o, fmt, ap);
+	va_end(ap);
+	l->failed = true;
+}
+
+void load_warn(struct load *l, const struct config_origin *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	load_message(l, false, o, fmt, ap);
+	va_end(ap);
+}
+
+const struct doc_section *load_next(const struct load *l, const char *kind, size_t *i)
+{
+	while (*i < l->doc.count) {
+		const struct doc_section *s = &l->doc.v[(*i)++];
+
+		if (!s->refused && strcmp(s->kind, kind) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+const struct doc_section *load_section(const struct load *l, const char *kind, const char *name)
+{
+	const struct doc_section *s;
+	size_t i = 0;
+
+	while ((s = load_next(l, kind, &i)))
+		if (!name || strcmp(s->name, name) == 0)
+			return s;
+	return NULL;
+}
+
+const struct config_origin *section_origin(const struct doc_section *s, const char *key)
+{
+	const struct doc_entry *e = doc_entry_find(s, key);
+
+	return e ? &e->origin : &s->origin;
+}
+
+/* The kinds of sections there are. A tag may be set by several sections: each is one way to get it. */
+static const struct kind {
+	const char *name;
+	bool named, included, repeats;
+} kinds[] = {
+	{ .name = "filesystem" },
+	{ .name = "keys" },
+	{ .name = "zone", .named = true },
+	{ .name = "backend", .named = true },
+	{ .name = "tag", .named = true, .included = true, .repeats = true },
+	{ .name = "rule", .named = true, .included = true },
+};
+
+static const struct kind *find_kind(const char *name)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	return NULL;
+}
+
+static void report_kind(struct load *l, const struct doc_section *s)
+{
+	struct suggest near = { .given = s->kind };
+	char hint[96];
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		suggest_offer(&near, kinds[i].name);
+	if (near.best)
+		load_error(l, &s->origin, "unknown section [%s%s%s]%s", s->kind, s->name ? " " : "",
+			s->name ? s->name : "", suggest_text(&near, hint, sizeof hint));
+	else
+		load_error(l, &s->origin,
+			"unknown section [%s%s%s]; expected filesystem, keys, zone NAME, backend NAME, tag NAME or "
+			"rule NAME",
+			s->kind, s->name ? " " : "", s->name ? s->name : "");
+}
+
+/* Tags and rules may be named in any language; zones and backends are part of identities and logs. */
+static const char *section_name_fault(const struct kind *k, const char *name)
+{
+	if (!k->included)
+		return name_fault(name);
+	return name[strcspn(name, ", \t\"")] ? "expected one word without blanks, commas and quotes" : NULL;
+}
+
+/* true where the section itself is in order; included: it stands in an included file */
+static bool section_stands(struct load *l, const struct doc_section *s, bool included)
+{
+	const struct kind *k = find_kind(s->kind);
+	const struct doc_section *first;
+	const char *fault;
+
+	if (!k) {
+		report_kind(l, s);
+	} else if (included && !k->included) {
+		load_error(l, &s->origin,
+			"[%s%s%s] may not stand in an included file; expected [tag NAME] or [rule NAME]", s->kind,
+			s->name ? " " : "", s->name ? s->name : "");
+	} else if (k->named != (s->name != NULL)) {
+		load_error(l, &s->origin, "[%s%s%s]: expected [%s%s]", s->kind, s->name ? " " : "",
+			s->name ? s->name : "", s->kind, k->named ? " NAME" : "");
+	} else if (s->name && (fault = section_name_fault(k, s->name))) {
+		load_error(l, &s->origin, "bad name \"%s\" of a %s; %s", s->name, s->kind, fault);
+	} else if (!k->repeats && (first = load_section(l, s->kind, s->name)) != s) {
+		load_error(l, &s->origin, "[%s%s%s] stands twice, first at %s:%d; expected it once", s->kind,
+			s->name ? " " : "", s->name ? s->name : "", first->origin.file, first->origin.line);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+static void check_sections(struct load *l, size_t from, bool included)
+{
+	for (size_t i = from; i < l->doc.count; i++)
+		l->doc.v[i].refused = !section_stands(l, &l->doc.v[i], included);
+}
+
+/* reads one file's sections; the name is kept for the origins */
+static void read_file(struct load *l, const char *path, bool included)
+{
+	struct config_whole *whole = (struct config_whole *)l->c;
+	size_t from = l->doc.count;
+	char *name = strdup(path);
+	struct stat st;
+	int rc;
+
+	if (strv_append(&whole->files, name) < 0) {
+		l->no_memory = true;
+		return;
+	}
+	/* a FIFO among the rules would hang the start */
+	if (included && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		load_error(l, &(struct config_origin){ name, 0 }, "is not a regular file");
+		return;
+	}
+	rc = doc_read(&l->doc, name, l->msgs);
+	if (rc < 0 && rc != -ERR_CONFIG && !l->unreadable)
+		l->unreadable = rc;
+	l->no_memory |= rc == -ENOMEM;
+	l->failed |= rc < 0;
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IWOTH))
+		load_warn(l, &(struct config_origin){ name, 0 }, "can be written by every user; chmod it to 0644");
+	check_sections(l, from, included);
+}
+
+static int path_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void read_includes(struct load *l, const struct config_origin *o, const char *item)
+{
+	char *pattern = file_expand(item, l->dir);
+	glob_t found = { 0 };
+	int rc;
+
+	if (!pattern) {
+		l->no_memory = true;
+		return;
+	}
+	rc = glob(pattern, GLOB_NOSORT, NULL, &found);
+	if (rc == GLOB_NOSPACE)
+		l->no_memory = true;
+	else if (rc == GLOB_ABORTED)
+		load_error(l, o, "\"include\": %s cannot be read", pattern);
+	else if (rc == GLOB_NOMATCH && !strpbrk(item, "*?["))
+		load_error(l, o, "\"include\": there is no file %s", pattern);
+	/* byte order: the order of rules must not hang on the locale */
+	if (rc == 0)
+		qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, path_cmp);
+	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++)
+		read_file(l, found.gl_pathv[i], true);
+	globfree(&found);
+	free(pattern);
+}
+
+static void load_includes(struct load *l)
+{
+	const struct doc_section *s = load_section(l, "filesystem", NULL);
+	const struct doc_entry *e = s ? doc_entry_find(s, "include") : NULL;
+	struct config_origin origin;
+	char **items = NULL;
+
+	if (!e)
+		return;
+	origin = e->origin; /* the doc grows below */
+	if (strv_split(e->value, 0, &items) == -EINVAL)
+		load_error(l, &origin, "bad value \"%s\" for \"include\"; expected files, such as rules.d/*.ini",
+			e->value);
+	for (size_t i = 0; items && items[i]; i++)
+		read_includes(l, &origin, items[i]);
+	strv_free(items);
+}
+
+/* "office" for /etc/borderfs/office.ini */
+static void default_name(struct load *l)
+{
+	const char *base = strrchr(l->c->file, '/') + 1, *dot = strrchr(base, '.');
+	const char *fault;
+
+	if (l->c->name || l->failed)
+		return;
+	l->c->name = strndup(base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
+	if (!l->c->name)
+		l->no_memory = true;
+	else if ((fault = name_fault(l->c->name)))
+		load_error(l, &(struct config_origin){ l->c->file, 1 },
+			"the file's name gives the filesystem's, \"%s\"; %s: set \"name\" in [filesystem]", l->c->name,
+			fault);
+}
+
+static int load_paths(struct load *l, const char *file)
+{
+	l->c->file = file_expand(file, NULL);
+	if (!l->c->file)
+		return -ENOMEM;
+	l->dir = strndup(l->c->file, (size_t)(strrchr(l->c->file, '/') + 1 - l->c->file));
+	return l->dir ? 0 : -ENOMEM;
+}
+
+static int load_all(struct load *l)
+{
+	read_file(l, l->c->file, false);
+	if (l->no_memory || !l->doc.count)
+		goto out;
+	load_includes(l);
+	load_filesystem(l);
+	default_name(l);
+	load_zones(l);
+	load_backends(l);
+	if (l->no_memory)
+		goto out;
+	load_links(l);
+	load_rules(l);
+	load_check(l);
+out:
+	if (!l->failed && !l->no_memory && !l->doc.count)
+		load_error(l, &(struct config_origin){ l->c->file, 0 }, "holds no section; expected [filesystem]");
+	if (l->no_memory)
+		return -ENOMEM;
+	return l->unreadable ? l->unreadable : l->failed ? -ERR_CONFIG : 0;
+}
+
+int config_load(struct config **out, const char *file, struct config_messages *msgs)
+{
+	struct config_whole *whole = calloc(1, sizeof *whole);
+	struct load l = { .msgs = msgs };
+	int rc = -ENOMEM;
+
+	*out = NULL;
+	if (!whole)
+		return rc;
+	atomic_init(&whole->references, 1);
+	l.c = &whole->c;
+	l.c->rules = rules_new();
+	if (l.c->rules && load_paths(&l, file) == 0)
+		rc = load_all(&l);
+	messages_sort(msgs);
+	doc_free(&l.doc);
+	free(l.dir);
+	if (rc < 0)
+		config_put(l.c);
+	else
+		*out = l.c;
+	return rc;
+}
