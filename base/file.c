@@ -107,11 +107,15 @@ int file_read_all(int dirfd, const char *path, size_t max, struct buf *out)
 
 int file_sync_dir(int dirfd)
 {
-	int fd = dirfd == AT_FDCWD ? open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : dirfd;
-	int rc = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
+	int fd, rc;
 
-	if (fd >= 0 && fd != dirfd)
-		close(fd);
+	if (dirfd != AT_FDCWD)
+		return fsync(dirfd) == 0 ? 0 : -errno;
+	fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	rc = fsync(fd) == 0 ? 0 : -errno;
+	close(fd);
 	return rc;
 }
 

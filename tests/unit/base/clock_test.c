@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "tests/unit/base/unit.h"
+
+#include <errno.h>
+
+static void test_clocks(void **state)
+{
+	int64_t mono = clock_mono_ns(), real = clock_real_ns(), now = (int64_t)time(NULL) * NS_PER_S;
+
+	(void)state;
+	assert_true(clock_mono_ns() >= mono);
+	assert_true(real > now - 2 * NS_PER_S && real < now + 2 * NS_PER_S);
+	clock_shift_real(3600 * NS_PER_S);
+	clock_shift_real(60 * NS_PER_S);
+	assert_true(clock_real_ns() - real >= 3660 * NS_PER_S);
+	assert_true(clock_mono_ns() - mono < 60 * NS_PER_S);
+	clock_shift_real(-3660 * NS_PER_S);
+	assert_true(clock_real_ns() - real < 60 * NS_PER_S);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond;
+static int signalled;
+
+static void *signaller(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	signalled = 1;
+	pthread_cond_signal(&cond);
+	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+static void test_wait(void **state)
+{
+	int64_t start = clock_mono_ns();
+	pthread_t thread;
+
+	(void)state;
+	cond_init_mono(&cond);
+	pthread_mutex_lock(&lock);
+	assert_int_equal(cond_wait_until(&cond, &lock, start + 20 * NS_PER_MS), -ETIMEDOUT);
+	assert_true(clock_mono_ns() - start >= 20 * NS_PER_MS);
+	assert_int_equal(cond_wait_until(&cond, &lock, 0), -ETIMEDOUT);
+	assert_int_equal(cond_wait_until(&cond, &lock, INT64_MIN), -ETIMEDOUT);
+	assert_int_equal(pthread_create(&thread, NULL, signaller, NULL), 0);
+	while (!signalled)
+		assert_int_equal(cond_wait_until(&cond, &lock, INT64_MAX), 0);
+	pthread_mutex_unlock(&lock);
+	pthread_join(thread, NULL);
+	pthread_cond_destroy(&cond);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clocks), cmocka_unit_test(test_wait) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
