@@ -129,7 +129,9 @@ struct core_io {
 	struct core_file *file; /* CORE_READ: for read-ahead; may be NULL */
 	uint64_t off;		/* CORE_TRUNCATE: the new size */
 	size_t len;
-	void *buf;   /* CORE_READ: the caller's, until done. CORE_WRITE: copied if parked */
+	/* Copied if the operation is parked. CORE_READ: in done, buf holds the bytes, be it the caller's own or a copy,
+	 * which the caller then frees through `copy`. */
+	void *buf;
 	bool cached; /* CORE_WRITE: from the kernel's writeback cache, whose times the kernel sets itself */
 	int mode;    /* CORE_FALLOCATE: FALLOC_FL_* */
 	uint64_t target_ino, target_off; /* CORE_COPY: from ino, off, len to these */
@@ -144,7 +146,7 @@ struct core_io {
 	struct fetch fetch;
 	struct list link;
 	int state;
-	void *copy;
+	void *copy; /* CORE_READ: not NULL in done: the caller frees it */
 	int64_t deadline_ns;
 	bool cancelled;
 	size_t progress;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/core/internal.h"
+
+#include <string.h>
+
+void stat_fill(const struct inode *inode, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = inode->ino;
+	st->st_mode = inode->mode;
+	st->st_nlink = inode->nlink;
+	st->st_uid = inode->uid;
+	st->st_gid = inode->gid;
+	st->st_rdev = inode->rdev;
+	st->st_size = S_ISDIR(inode->mode) ? 4096 : (off_t)inode->size;
+	st->st_blksize = 4096;
+	st->st_blocks = S_ISDIR(inode->mode) ? 8 : (blkcnt_t)((inode->bytes + 511) / 512);
+	st->st_atim = inode->atime;
+	st->st_mtim = inode->mtime;
+	st->st_ctim = inode->ctime;
+}
+
+void times_now(struct inode *inode, unsigned set)
+{
+	int64_t ns = clock_real_ns();
+	struct timespec now = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+
+	if (set & SET_ATIME)
+		inode->atime = now;
+	if (set & SET_MTIME)
+		inode->mtime = now;
+	if (set & SET_CTIME)
+		inode->ctime = now;
+}
+
+int inode_get_dir(struct core *core, uint64_t ino, struct inode **out)
+{
+	int rc = meta_inode_get(core->meta, ino, out);
+
+	if (rc < 0)
+		return rc;
+	if (!S_ISDIR((*out)->mode)) {
+		meta_inode_put(core->meta, *out);
+		*out = NULL;
+		return -ENOTDIR;
+	}
+	return 0;
+}
+
+int core_getattr(struct core *core, uint64_t ino, struct stat *st)
+{
+	struct inode *inode;
+	int rc = meta_inode_get(core->meta, ino, &inode);
+
+	if (rc < 0)
+		return rc;
+	meta_lock(core->meta);
+	stat_fill(inode, st);
+	meta_unlock(core->meta);
+	meta_inode_put(core->meta, inode);
+	return 0;
+}
+
+static void set_times(struct inode *inode, unsigned set, const struct stat *in)
+{
+	if (set & SET_ATIME)
+		inode->atime = in->st_atim;
+	if (set & SET_MTIME)
+		inode->mtime = in->st_mtim;
+	times_now(inode, (set & SET_ATIME_NOW ? SET_ATIME : 0) | (set & SET_MTIME_NOW ? SET_MTIME : 0) | SET_CTIME);
+	if (set & SET_CTIME)
+		inode->ctime = in->st_ctim;
+}
+
+int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct stat *in, struct stat *st)
+{
+	/* owner and age are conditions of rules */
+	bool matters = set & (SET_UID | SET_GID | SET_MTIME | SET_MTIME_NOW);
+	struct inode *inode;
+	int rc = meta_throttle(core->meta);
+
+	if (rc < 0 || (rc = meta_inode_get(core->meta, ino, &inode)) < 0)
+		return rc;
+	meta_lock(core->meta);
+	if (set & SET_MODE)
+		inode->mode = (inode->mode & S_IFMT) | (in->st_mode & 07777);
+	if (set & SET_UID)
+		inode->uid = in->st_uid;
+	if (set & SET_GID)
+		inode->gid = in->st_gid;
+	set_times(inode, set, in);
+	if (matters)
+		inode->place_gen++;
+	meta_inode_changed(core->meta, inode);
+	stat_fill(inode, st);
+	meta_unlock(core->meta);
+	if (matters && S_ISREG(inode->mode))
+		placement_changed(core, inode);
+	meta_inode_put(core->meta, inode);
+	return 0;
+}
+
+int core_statfs(struct core *core, struct statvfs *out)
+{
+	struct meta_totals totals;
+	struct statvfs store;
+
+	if (statvfs(core->store, &store) < 0)
+		return -errno;
+	meta_totals(core->meta, &totals);
+	memset(out, 0, sizeof(*out));
+	/* Used is what the files hold wherever it lies; free is what can be written at once, since what a cloud still
+	 * has room for nobody tells. */
+	out->f_bsize = out->f_frsize = 4096;
+	out->f_bavail = out->f_bfree = (fsblkcnt_t)((uint64_t)store.f_bavail * store.f_frsize / 4096);
+	out->f_blocks = (fsblkcnt_t)((totals.file_bytes + 4095) / 4096) + out->f_bfree;
+	out->f_ffree = out->f_favail = UINT32_MAX;
+	out->f_files = totals.inodes + out->f_ffree;
+	out->f_namemax = META_NAME_MAX;
+	return 0;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/core/file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool writes(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static struct core_file *file_new(struct inode *inode, bool writer)
+{
+	struct core_file *file = calloc(1, sizeof(*file));
+
+	if (!file)
+		return NULL;
+	pthread_mutex_init(&file->lock, NULL);
+	file->inode = inode;
+	file->writer = writer;
+	return file;
+}
+
+int core_file_open(struct core *core, uint64_t ino, int flags, struct core_file **out)
+{
+	struct inode *inode;
+	int rc = meta_inode_get(core->meta, ino, &inode);
+
+	if (rc < 0)
+		return rc;
+	if (S_ISDIR(inode->mode) && writes(flags))
+		rc = -EISDIR;
+	else if (!(*out = file_new(inode, writes(flags))))
+		rc = -ENOMEM;
+	if (rc < 0) {
+		meta_inode_put(core->meta, inode);
+		return rc;
+	}
+	meta_lock(core->meta);
+	inode->open_count++;
+	inode->writer_count += (*out)->writer;
+	meta_unlock(core->meta);
+	return 0;
+}
+
+int core_file_create(struct core *core, const struct core_caller *caller, uint64_t parent, const char *name,
+	mode_t mode, int flags, struct core_file **out, struct stat *st)
+{
+	struct core_file *file = file_new(NULL, writes(flags));
+	int rc;
+
+	if (!file)
+		return -ENOMEM;
+	rc = name_create(core, caller, parent, name, mode, file->writer, st, &file->inode);
+	if (rc < 0) {
+		pthread_mutex_destroy(&file->lock);
+		free(file);
+		return rc;
+	}
+	*out = file;
+	return 0;
+}
+
+void core_file_release(struct core *core, struct core_file *file)
+{
+	struct inode *inode = file->inode;
+
+	meta_lock(core->meta);
+	inode->open_count--;
+	inode->writer_count -= file->writer;
+	meta_unlock(core->meta);
+	if (file->writer)
+		transfer_touch(core->transfer, inode->ino);
+	orphan_settle(core, inode);
+	meta_inode_put(core->meta, inode);
+	pthread_mutex_destroy(&file->lock);
+	free(file);
+}
+
+uint64_t core_file_ino(const struct core_file *file)
+{
+	return file->inode->ino;
+}
+
+/* A reader that goes on inside or at the end of what was asked for ahead of it is given more each time, one that jumps
+ * nothing. */
+uint32_t file_read_ahead(struct core_file *file, uint64_t off, size_t len)
+{
+	bool follows;
+	uint32_t ahead;
+
+	pthread_mutex_lock(&file->lock);
+	follows = off >= file->last_off && off <= file->window_end && file->window_end > 0;
+	if (off == 0)
+		file->ahead = READ_AHEAD_MIN;
+	else if (!follows)
+		file->ahead = 0;
+	else
+		file->ahead = file->ahead ? file->ahead * 2 : READ_AHEAD_MIN;
+	if (file->ahead > READ_AHEAD_MAX)
+		file->ahead = READ_AHEAD_MAX;
+	file->last_off = off;
+	file->window_end = off + len + file->ahead;
+	ahead = file->ahead;
+	pthread_mutex_unlock(&file->lock);
+	return ahead;
+}
+
+int core_flush(struct core *core, uint64_t ino)
+{
+	/* Under the writeback cache the kernel has written what it held before it asks; what waits here is in the
+	 * cache's hands, and an error of a write was that write's. */
+	(void)ino;
+	return core_failed(core);
+}
+
+int core_fsync(struct core *core, uint64_t ino)
+{
+	struct inode *inode;
+	int rc = meta_inode_get(core->meta, ino, &inode);
+
+	if (rc < 0)
+		return rc;
+	if (S_ISREG(inode->mode))
+		rc = cache_sync(core->cache, inode);
+	meta_inode_put(core->meta, inode);
+	return rc < 0 ? rc : meta_sync(core->meta);
+}
+
+static int seek_data(struct core *core, struct inode *inode, uint64_t off, uint64_t *out)
+{
+	uint64_t block_bytes = meta_block_bytes(core->meta);
+	uint32_t index;
+	bool found;
+	int rc = meta_next_data(core->meta, inode, (uint32_t)(off / block_bytes), &index, &found);
+
+	if (rc < 0)
+		return rc;
+	if (!found)
+		return -ENXIO;
+	*out = (uint64_t)index * block_bytes > off ? (uint64_t)index * block_bytes : off;
+	return 0;
+}
+
+static int seek_hole(struct core *core, struct inode *inode, uint64_t off, uint64_t size, uint64_t *out)
+{
+	uint64_t block_bytes = meta_block_bytes(core->meta), data;
+	int rc;
+
+	*out = off;
+	while ((rc = seek_data(core, inode, *out, &data)) == 0 && data == *out && data < size)
+		*out = (data / block_bytes + 1) * block_bytes;
+	if (*out > size)
+		*out = size;
+	return rc == -ENXIO ? 0 : rc;
+}
+
+int core_lseek(struct core *core, uint64_t ino, uint64_t off, int whence, uint64_t *out)
+{
+	struct inode *inode;
+	uint64_t size;
+	int rc = meta_inode_get(core->meta, ino, &inode);
+
+	if (rc < 0)
+		return rc;
+	pthread_rwlock_rdlock(&inode->data_lock);
+	meta_lock(core->meta);
+	size = inode->size;
+	meta_unlock(core->meta);
+	if (off >= size)
+		rc = -ENXIO;
+	else if (whence == SEEK_DATA)
+		rc = seek_data(core, inode, off, out);
+	else
+		rc = seek_hole(core, inode, off, size, out);
+	pthread_rwlock_unlock(&inode->data_lock);
+	meta_inode_put(core->meta, inode);
+	return rc == 0 && *out >= size && whence == SEEK_DATA ? -ENXIO : rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* file: an open file description, and the read-ahead that follows its reader. */
+#ifndef FS_CORE_FILE_H
+#define FS_CORE_FILE_H
+
+#include "fs/core/internal.h"
+
+#define READ_AHEAD_MIN (256u << 10)
+#define READ_AHEAD_MAX (32u << 20)
+
+struct core_file {
+	struct inode *inode; /* referenced */
+	bool writer;
+	/* Protects the window: where the last read that missed began, and how far what was asked for reaches. A leaf.
+	 */
+	pthread_mutex_t lock;
+	uint64_t last_off, window_end;
+	uint32_t ahead;
+};
+
+/* file_read_ahead: how many bytes after this read are likely to be wanted next; 0 for a reader that jumps. Called for
+ * reads that miss the cache. Never blocks. */
+uint32_t file_read_ahead(struct core_file *, uint64_t off, size_t len);
+
+#endif

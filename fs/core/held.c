@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* I9: editors save by writing a new file and renaming it over the old, or by moving the old one away and making a new
+ * one under its name. Either way the new file takes over the mark, and the tags if it has none of its own. Names lost
+ * by held inodes are remembered for one quiet period. */
+#include "fs/core/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HELD_NAMES_MAX 100000 /* a bound on memory: the oldest go first, and a file deleted by then is long settled */
+
+struct lost_name {
+	struct hash_node node;
+	struct list order;
+	int64_t expires_ns;
+	uint64_t parent;
+	struct held_name what;
+	char name[];
+};
+
+struct lost_key {
+	uint64_t parent;
+	const char *name;
+};
+
+static bool lost_eq(const struct hash_node *node, const void *key)
+{
+	const struct lost_name *lost = container_of(node, struct lost_name, node);
+	const struct lost_key *k = key;
+
+	return lost->parent == k->parent && strcmp(lost->name, k->name) == 0;
+}
+
+static void forget(struct core *core, struct lost_name *lost)
+{
+	hash_remove(&core->held, &lost->node);
+	list_remove(&lost->order);
+	free(lost->what.tags);
+	free(lost);
+}
+
+static void forget_expired(struct core *core)
+{
+	int64_t now = clock_mono_ns();
+
+	while (!list_empty(&core->held_order)) {
+		struct lost_name *lost = list_first(&core->held_order, struct lost_name, order);
+
+		if (lost->expires_ns > now && core->held.count <= HELD_NAMES_MAX)
+			return;
+		forget(core, lost);
+	}
+}
+
+int held_init(struct core *core)
+{
+	pthread_mutex_init(&core->held_lock, NULL);
+	list_init(&core->held_order);
+	return hash_init(&core->held);
+}
+
+void held_free(struct core *core)
+{
+	while (core->held_order.next && !list_empty(&core->held_order))
+		forget(core, list_first(&core->held_order, struct lost_name, order));
+	hash_free(&core->held);
+	pthread_mutex_destroy(&core->held_lock);
+}
+
+void held_from(struct core *core, struct inode *inode, struct held_name *out)
+{
+	const void *tags;
+
+	memset(out, 0, sizeof(*out));
+	meta_lock(core->meta);
+	out->held = inode->flags & INODE_HELD;
+	meta_unlock(core->meta);
+	/* without its tags the mark alone still keeps the new file at home */
+	if (!out->held || meta_xattrs_load(core->meta, inode) < 0)
+		return;
+	meta_lock(core->meta);
+	tags = meta_xattr_find(inode, TAGS_XATTR, &out->tags_len);
+	if (tags && (out->tags = malloc(out->tags_len + 1)))
+		memcpy(out->tags, tags, out->tags_len);
+	meta_unlock(core->meta);
+}
+
+void held_lost(struct core *core, uint64_t parent, const char *name, struct inode *inode)
+{
+	struct lost_key key = { parent, name };
+	uint64_t h = hash_bytes(name, strlen(name), parent);
+	struct lost_name *lost;
+	struct held_name what;
+	struct hash_node *old;
+
+	held_from(core, inode, &what);
+	if (!what.held)
+		return;
+	if (!(lost = calloc(1, sizeof(*lost) + strlen(name) + 1))) {
+		free(what.tags);
+		return;
+	}
+	lost->what = what;
+	lost->parent = parent;
+	strcpy(lost->name, name);
+	lost->expires_ns = clock_mono_ns() + __atomic_load_n(&core->settle_ns, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&core->held_lock);
+	if ((old = hash_find(&core->held, h, lost_eq, &key)))
+		forget(core, container_of(old, struct lost_name, node));
+	hash_insert(&core->held, &lost->node, h);
+	list_append(&core->held_order, &lost->order);
+	forget_expired(core);
+	pthread_mutex_unlock(&core->held_lock);
+}
+
+void held_take(struct core *core, uint64_t parent, const char *name, struct held_name *out)
+{
+	struct lost_key key = { parent, name };
+	struct hash_node *node;
+
+	memset(out, 0, sizeof(*out));
+	pthread_mutex_lock(&core->held_lock);
+	forget_expired(core);
+	if (core->held.count > 0 &&
+		(node = hash_find(&core->held, hash_bytes(name, strlen(name), parent), lost_eq, &key))) {
+		struct lost_name *lost = container_of(node, struct lost_name, node);
+
+		*out = lost->what;
+		lost->what.tags = NULL;
+		forget(core, lost);
+	}
+	pthread_mutex_unlock(&core->held_lock);
+}
+
+void held_give(struct core *core, struct inode *inode, const struct held_name *from)
+{
+	size_t len;
+
+	if (!from->held)
+		return;
+	inode->flags |= INODE_HELD;
+	inode->place_gen++;
+	if (from->tags && !meta_xattr_find(inode, TAGS_XATTR, &len))
+		(void)meta_xattr_set(core->meta, inode, TAGS_XATTR, from->tags, from->tags_len);
+	meta_inode_changed(core->meta, inode);
+}

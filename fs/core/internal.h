@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* internal: what the files of this room share. */
+#ifndef FS_CORE_INTERNAL_H
+#define FS_CORE_INTERNAL_H
+
+#include "base/clock.h"
+#include "fs/core/core.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+
+#define LINK_MAX_NAMES 65000
+#define TAGS_XATTR     "user.xdg.tags"
+/* a symlink's target, kept as an attribute that no program can name: targets are names, and stay in metadata (I5) */
+#define TARGET_XATTR "borderfs.target"
+
+struct core {
+	int lock_fd;
+	struct keyring *keyring;
+	struct meta *meta;
+	struct cache *cache;
+	struct place *place;
+	struct transfer *transfer;
+	int failed;	   /* atomic */
+	int64_t settle_ns; /* atomic; of the configuration in force */
+	char *store;
+
+	/* Held by whoever takes the data_lock of more than one directory; the first lock of all. */
+	pthread_mutex_t rename_lock;
+
+	/* Protects the held names that were lost a moment ago (held.c). A leaf. */
+	pthread_mutex_t held_lock;
+	struct hash held;
+	struct list held_order; /* oldest first */
+
+	/* Protects the state of parked operations and the lists they are in (io.c). Taken with no other lock held;
+	 * under it only transfer's, to cancel a fetch. */
+	pthread_mutex_t io_lock;
+	pthread_cond_t io_wake;
+	struct list io_fetching, io_room;
+	uint64_t room_count; /* raised whenever the cache says that there is room */
+	bool io_stop, io_cancels;
+	pthread_t io_thread;
+	bool io_thread_runs;
+};
+
+/* attr.c */
+void stat_fill(const struct inode *, struct stat *); /* under the meta lock */
+void times_now(struct inode *, unsigned set);	     /* SET_ATIME | SET_MTIME | SET_CTIME; under the meta lock */
+int inode_get_dir(struct core *, uint64_t ino, struct inode **); /* -ENOTDIR */
+
+/* name.c */
+void orphan_begin(struct inode *); /* under the meta lock */
+void orphan_settle(struct core *, struct inode *);
+int name_create(struct core *, const struct core_caller *, uint64_t parent, const char *name, mode_t, bool writer,
+	struct stat *st, struct inode **);
+/* what the caller must do, without locks, after a change that concerns the placement of an inode */
+void placement_changed(struct core *, struct inode *);
+void subtree_changed(struct core *);
+
+/* held.c: I9 across programs that save by a new file */
+struct held_name {
+	bool held;
+	char *tags; /* malloc'd or NULL */
+	size_t tags_len;
+};
+int held_init(struct core *);
+void held_free(struct core *);
+/* held_lost: an inode loses the name; remembered if it is held. Under no lock. */
+void held_lost(struct core *, uint64_t parent, const char *name, struct inode *);
+/* held_take: what a new file under this name inherits; out->held false where nothing. The caller frees out->tags. */
+void held_take(struct core *, uint64_t parent, const char *name, struct held_name *out);
+/* held_from: the same of an inode that is being replaced. */
+void held_from(struct core *, struct inode *, struct held_name *out);
+/* held_give: marks the inode and gives it the tags if it has none. Under the meta lock; attributes loaded. */
+void held_give(struct core *, struct inode *, const struct held_name *);
+
+/* io.c */
+int io_init(struct core *);
+void io_stop(struct core *);
+void io_free(struct core *);
+void io_room(void *core);
+
+#endif

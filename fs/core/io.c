@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Operations on content. An attempt works on the local disk alone; when it says that a part must be fetched, or that
+ * the cache has no room, the operation is parked and attempted again when that changed. Interrupts and deadlines are
+ * served by one thread, so that done is never called from inside core_io_cancel. */
+#include "base/log.h"
+#include "fs/core/file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef FALLOC_FL_KEEP_SIZE
+#define FALLOC_FL_KEEP_SIZE  1
+#define FALLOC_FL_PUNCH_HOLE 2
+#define FALLOC_FL_ZERO_RANGE 16
+#endif
+
+#define ROOM_WAIT_NS   (60 * NS_PER_S) /* a full cache that nothing empties is ENOSPC after this long */
+#define COPY_BYTES_MAX (16u << 20)     /* of one copy_file_range, which may copy less than asked */
+#define COPY_CHUNK     (1u << 20)
+#define FILE_BYTES_MAX INT64_MAX
+
+enum io_state { IO_RUNNING, IO_FETCHING, IO_ROOM };
+
+static void io_run(struct core *, struct core_io *);
+
+static void io_finish(struct core *core, struct core_io *io, ssize_t rc)
+{
+	void *copy = io->kind == CORE_READ ? NULL : io->copy;
+	struct inode *inode = io->inode, *target = io->target;
+
+	io->inode = io->target = NULL;
+	meta_inode_put(core->meta, inode);
+	meta_inode_put(core->meta, target);
+	if (copy) {
+		io->copy = NULL;
+		free(copy);
+	}
+	io->done(io, rc);
+}
+
+/* ---- attempts ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t inode_size(struct core *core, struct inode *inode)
+{
+	uint64_t size;
+
+	meta_lock(core->meta);
+	size = inode->size;
+	meta_unlock(core->meta);
+	return size;
+}
+
+static ssize_t attempt_read(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	struct inode *inode = io->inode;
+	uint64_t size;
+	size_t len = 0;
+	int rc = 0;
+
+	pthread_rwlock_rdlock(&inode->data_lock);
+	size = inode_size(core, inode);
+	if (io->off < size)
+		len = io->len < size - io->off ? io->len : (size_t)(size - io->off);
+	if (len > io->progress)
+		rc = cache_read(core->cache, inode, io->off + io->progress, (char *)io->buf + io->progress,
+			len - io->progress, need);
+	pthread_rwlock_unlock(&inode->data_lock);
+	return rc < 0 ? rc : (ssize_t)len;
+}
+
+/* Under no lock, after content changed. */
+static void content_changed(struct core *core, struct inode *inode, bool times)
+{
+	meta_lock(core->meta);
+	if (times)
+		times_now(inode, SET_MTIME | SET_CTIME);
+	/* the quiet period starts again: what is under way abroad ends with its present request (I1) */
+	inode->place_gen++;
+	meta_inode_changed(core->meta, inode);
+	meta_unlock(core->meta);
+}
+
+static ssize_t attempt_write(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	struct inode *inode = io->inode;
+	int rc = meta_throttle(core->meta);
+
+	if (rc < 0)
+		return rc;
+	if (io->off > FILE_BYTES_MAX || io->len > FILE_BYTES_MAX - io->off)
+		return -EFBIG;
+	pthread_rwlock_rdlock(&inode->data_lock);
+	rc = cache_write(core->cache, inode, io->off, io->buf, io->len, need);
+	if (rc == 0)
+		content_changed(core, inode, !io->cached);
+	pthread_rwlock_unlock(&inode->data_lock);
+	return rc < 0 ? rc : (ssize_t)io->len;
+}
+
+static ssize_t attempt_truncate(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	struct inode *inode = io->inode;
+	int rc = meta_throttle_freeing(core->meta);
+
+	if (rc < 0)
+		return rc;
+	if (S_ISDIR(inode->mode))
+		return -EISDIR;
+	if (!S_ISREG(inode->mode))
+		return -EINVAL;
+	if (io->off > FILE_BYTES_MAX)
+		return -EFBIG;
+	pthread_rwlock_wrlock(&inode->data_lock);
+	rc = cache_truncate(core->cache, inode, io->off, need);
+	if (rc == 0)
+		content_changed(core, inode, true);
+	pthread_rwlock_unlock(&inode->data_lock);
+	return rc;
+}
+
+/* Under data_lock, exclusive. */
+static int change_range(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	uint64_t end = io->off + io->len, size = inode_size(core, io->inode);
+	int rc = 0;
+
+	if (io->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) && io->off < size)
+		rc = cache_punch(core->cache, io->inode, io->off, (end < size ? end : size) - io->off, need);
+	if (rc == 0 && !(io->mode & FALLOC_FL_KEEP_SIZE) && end > size)
+		rc = cache_truncate(core->cache, io->inode, end, need);
+	return rc;
+}
+
+static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	struct inode *inode = io->inode;
+	int rc = meta_throttle(core->meta);
+
+	if (rc < 0)
+		return rc;
+	if (io->len == 0 || (io->mode & FALLOC_FL_PUNCH_HOLE && !(io->mode & FALLOC_FL_KEEP_SIZE)))
+		return -EINVAL;
+	if (io->mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	if (io->off > FILE_BYTES_MAX || io->len > FILE_BYTES_MAX - io->off)
+		return -EFBIG;
+	pthread_rwlock_wrlock(&inode->data_lock);
+	rc = change_range(core, io, need);
+	if (rc == 0)
+		content_changed(core, inode, true);
+	pthread_rwlock_unlock(&inode->data_lock);
+	return rc;
+}
+
+/* One chunk of a copy: read under the source's lock, then written under the target's, never both. *from is the inode
+ * that need speaks of. */
+static ssize_t copy_chunk(struct core *core, struct core_io *io, struct cache_need *need, struct inode **from)
+{
+	struct core_io part = { .inode = io->inode, .off = io->off + io->progress, .buf = io->copy };
+	ssize_t n;
+
+	part.len = io->len - io->progress < COPY_CHUNK ? io->len - io->progress : COPY_CHUNK;
+	*from = io->inode;
+	if ((n = attempt_read(core, &part, need)) <= 0)
+		return n;
+	part = (struct core_io){
+		.inode = io->target, .off = io->target_off + io->progress, .buf = io->copy, .len = (size_t)n
+	};
+	*from = io->target;
+	return attempt_write(core, &part, need);
+}
+
+/* I9: what is copied out of a held file is held. The mark comes before the first byte. */
+static void mark_copy(struct core *core, struct core_io *io)
+{
+	struct held_name held;
+	bool marks;
+
+	held_from(core, io->inode, &held);
+	free(held.tags);
+	held.tags = NULL;
+	if (!held.held)
+		return;
+	meta_lock(core->meta);
+	marks = !(io->target->flags & INODE_HELD);
+	held_give(core, io->target, &held);
+	meta_unlock(core->meta);
+	if (marks)
+		placement_changed(core, io->target);
+}
+
+static ssize_t attempt_copy(struct core *core, struct core_io *io, struct cache_need *need, struct inode **from)
+{
+	ssize_t n;
+
+	if (!S_ISREG(io->inode->mode) || !S_ISREG(io->target->mode))
+		return -EINVAL;
+	if (io->len > COPY_BYTES_MAX)
+		io->len = COPY_BYTES_MAX;
+	if (!io->copy && !(io->copy = malloc(COPY_CHUNK)))
+		return -ENOMEM;
+	if (io->progress == 0)
+		mark_copy(core, io);
+	while (io->progress < io->len) {
+		if ((n = copy_chunk(core, io, need, from)) < 0)
+			return n;
+		if (n == 0)
+			break;
+		io->progress += (size_t)n;
+	}
+	return (ssize_t)io->progress;
+}
+
+static ssize_t attempt(struct core *core, struct core_io *io, struct cache_need *need, struct inode **from)
+{
+	*from = io->inode;
+	switch (io->kind) {
+	case CORE_READ:
+		return attempt_read(core, io, need);
+	case CORE_WRITE:
+		return attempt_write(core, io, need);
+	case CORE_TRUNCATE:
+		return attempt_truncate(core, io, need);
+	case CORE_FALLOCATE:
+		return attempt_fallocate(core, io, need);
+	case CORE_COPY:
+		return attempt_copy(core, io, need, from);
+	}
+	return -EINVAL;
+}
+
+/* ---- parking ----------------------------------------------------------------------------------------------------- */
+
+/* The caller's buffer is its own again once core_io_start returned. */
+static int keep_buffer(struct core_io *io)
+{
+	if (io->copy || (io->kind != CORE_READ && io->kind != CORE_WRITE))
+		return 0;
+	if (!(io->copy = malloc(io->len ? io->len : 1)))
+		return -ENOMEM;
+	memcpy(io->copy, io->buf, io->kind == CORE_READ ? io->progress : io->len);
+	io->buf = io->copy;
+	return 0;
+}
+
+/* Enters a list unless the operation is to end; under io_lock. */
+static int park(struct core *core, struct core_io *io, struct list *list, enum io_state state)
+{
+	if (core->io_stop)
+		return -ERR_STOPPED;
+	if (io->cancelled)
+		return -EINTR;
+	io->state = (int)state;
+	list_append(list, &io->link);
+	return 0;
+}
+
+static void unpark(struct core *core, struct core_io *io)
+{
+	pthread_mutex_lock(&core->io_lock);
+	list_remove(&io->link);
+	io->state = IO_RUNNING;
+	pthread_mutex_unlock(&core->io_lock);
+}
+
+/* What was fetched and not kept by a full cache: a read takes it as it is, up to the end of what it has; everything
+ * else waits for room. */
+static bool take_unkept(struct core *core, struct core_io *io, const struct fetch *f)
+{
+	uint64_t start = (uint64_t)f->need.index * meta_block_bytes(core->meta) + f->need.off;
+	uint64_t from = io->off + io->progress, size = inode_size(core, io->inode);
+	uint64_t end = io->off + io->len < size ? io->off + io->len : size;
+	size_t n;
+
+	if (io->kind != CORE_READ || !f->unkept)
+		return false;
+	if (start > from) {
+		struct cache_need need;
+		int rc;
+
+		pthread_rwlock_rdlock(&io->inode->data_lock);
+		rc = cache_read(
+			core->cache, io->inode, from, (char *)io->buf + io->progress, (size_t)(start - from), &need);
+		pthread_rwlock_unlock(&io->inode->data_lock);
+		if (rc < 0)
+			return false;
+		io->progress = (size_t)(start - io->off);
+		from = start;
+	}
+	if (start + f->need.len <= from || end <= from)
+		return false;
+	n = (size_t)((start + f->need.len < end ? start + f->need.len : end) - from);
+	memcpy((char *)io->buf + io->progress, (const char *)f->unkept + (from - start), n);
+	io->progress += n;
+	return true;
+}
+
+static void on_fetched(struct fetch *f, int rc)
+{
+	struct core_io *io = container_of(f, struct core_io, fetch);
+	struct core *core = io->core;
+
+	unpark(core, io);
+	if (rc == 0)
+		take_unkept(core, io, f);
+	if (rc < 0)
+		io_finish(core, io, rc);
+	else
+		io_run(core, io);
+}
+
+static void wait_for_fetch(struct core *core, struct core_io *io, const struct cache_need *need, struct inode *inode)
+{
+	uint32_t ahead = 0;
+	int rc;
+
+	if (io->kind == CORE_COPY)
+		ahead = COPY_CHUNK;
+	else if (io->kind == CORE_READ && io->file)
+		ahead = file_read_ahead(io->file, io->off + io->progress, io->len - io->progress);
+	pthread_mutex_lock(&core->io_lock);
+	rc = park(core, io, &core->io_fetching, IO_FETCHING);
+	io->fetch = (struct fetch){ .inode = inode, .need = *need, .ahead = ahead, .done = on_fetched };
+	pthread_mutex_unlock(&core->io_lock);
+	if (rc < 0)
+		io_finish(core, io, rc);
+	else
+		transfer_fetch(core->transfer, &io->fetch);
+}
+
+/* seen: room_count before the attempt, so that room made meanwhile is not missed. */
+static int wait_for_room(struct core *core, struct core_io *io, uint64_t seen)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&core->io_lock);
+	if (core->room_count == seen && (rc = park(core, io, &core->io_room, IO_ROOM)) == 0) {
+		pthread_cond_signal(&core->io_wake); /* a deadline that may be the nearest */
+		rc = 1;
+	}
+	pthread_mutex_unlock(&core->io_lock);
+	return rc;
+}
+
+static uint64_t room_seen(struct core *core)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&core->io_lock);
+	n = core->room_count;
+	pthread_mutex_unlock(&core->io_lock);
+	return n;
+}
+
+static void io_run(struct core *core, struct core_io *io)
+{
+	struct cache_need need = { 0 };
+	struct inode *from;
+	uint64_t seen;
+	ssize_t rc;
+	int parked;
+
+	for (;;) {
+		seen = room_seen(core);
+		rc = attempt(core, io, &need, &from);
+		if (rc != -ERR_NEED_FETCH && rc != -ERR_CACHE_FULL)
+			break;
+		if (clock_mono_ns() >= io->deadline_ns) {
+			rc = rc == -ERR_NEED_FETCH ? -ERR_TIMEOUT : rc;
+			break;
+		}
+		if (keep_buffer(io) < 0) {
+			rc = -ENOMEM;
+			break;
+		}
+		if (rc == -ERR_NEED_FETCH) {
+			wait_for_fetch(core, io, &need, from);
+			return;
+		}
+		if ((parked = wait_for_room(core, io, seen)) > 0)
+			return;
+		if (parked < 0) {
+			rc = parked;
+			break;
+		}
+	}
+	/* an error after a part was copied is told by the next call */
+	if (rc < 0 && io->kind == CORE_COPY && io->progress > 0)
+		rc = (ssize_t)io->progress;
+	if (rc >= 0 && io->kind != CORE_READ)
+		transfer_touch(core->transfer, io->kind == CORE_COPY ? io->target->ino : io->inode->ino);
+	io_finish(core, io, rc);
+}
+
+void core_io_start(struct core *core, struct core_io *io)
+{
+	int rc;
+
+	io->core = core;
+	io->inode = io->target = NULL;
+	io->copy = NULL;
+	io->cancelled = false;
+	io->progress = 0;
+	io->state = IO_RUNNING;
+	io->deadline_ns = clock_mono_ns() + ROOM_WAIT_NS;
+	list_init(&io->link);
+	rc = meta_inode_get(core->meta, io->ino, &io->inode);
+	if (rc == 0 && io->kind == CORE_COPY)
+		rc = meta_inode_get(core->meta, io->target_ino, &io->target);
+	if (rc < 0)
+		io_finish(core, io, rc);
+	else
+		io_run(core, io);
+}
+
+void core_io_cancel(struct core *core, struct core_io *io)
+{
+	pthread_mutex_lock(&core->io_lock);
+	io->cancelled = true;
+	core->io_cancels = true;
+	pthread_cond_signal(&core->io_wake);
+	pthread_mutex_unlock(&core->io_lock);
+}
+
+/* ---- the thread that wakes what is parked -------------------------------------------------------------------------
+ */
+
+void io_room(void *ctx)
+{
+	struct core *core = ctx;
+
+	pthread_mutex_lock(&core->io_lock);
+	core->room_count++;
+	pthread_cond_signal(&core->io_wake);
+	pthread_mutex_unlock(&core->io_lock);
+}
+
+/* Under io_lock: moves what waits for room to out when there is room (all), its time is over, it is cancelled, or
+ * everything stops. Returns the nearest deadline of the rest. */
+static int64_t take_ready(struct core *core, struct list *out, bool all)
+{
+	int64_t now = clock_mono_ns(), nearest = INT64_MAX;
+
+	list_for_each_safe (it, &core->io_room) {
+		struct core_io *io = list_entry(it, struct core_io, link);
+
+		if (all || io->cancelled || core->io_stop || io->deadline_ns <= now) {
+			list_remove(it);
+			list_append(out, it);
+			io->state = IO_RUNNING;
+		} else if (io->deadline_ns < nearest) {
+			nearest = io->deadline_ns;
+		}
+	}
+	return nearest;
+}
+
+/* Under io_lock, which is what keeps the structs alive: on_fetched takes it before anything else. */
+static void cancel_fetches(struct core *core)
+{
+	list_for_each (it, &core->io_fetching) {
+		struct core_io *io = list_entry(it, struct core_io, link);
+
+		if (io->cancelled || core->io_stop)
+			transfer_fetch_cancel(core->transfer, &io->fetch);
+	}
+}
+
+static void run_ready(struct core *core, struct list *ready)
+{
+	list_for_each_safe (it, ready) {
+		struct core_io *io = list_entry(it, struct core_io, link);
+
+		list_remove(it);
+		if (io->cancelled)
+			io_finish(core, io, -EINTR);
+		else
+			io_run(core, io);
+	}
+}
+
+static void *io_main(void *arg)
+{
+	struct core *core = arg;
+	struct list ready = LIST_INIT(ready);
+	uint64_t seen = 0;
+	int64_t nearest;
+
+	pthread_mutex_lock(&core->io_lock);
+	while (!core->io_stop || !list_empty(&core->io_room)) {
+		bool room = core->room_count != seen;
+
+		seen = core->room_count;
+		nearest = take_ready(core, &ready, room);
+		if (core->io_cancels || core->io_stop)
+			cancel_fetches(core);
+		core->io_cancels = false;
+		if (list_empty(&ready)) {
+			cond_wait_until(&core->io_wake, &core->io_lock, nearest);
+			continue;
+		}
+		pthread_mutex_unlock(&core->io_lock);
+		run_ready(core, &ready);
+		pthread_mutex_lock(&core->io_lock);
+	}
+	pthread_mutex_unlock(&core->io_lock);
+	return NULL;
+}
+
+int io_init(struct core *core)
+{
+	int rc;
+
+	pthread_mutex_init(&core->io_lock, NULL);
+	cond_init_mono(&core->io_wake);
+	list_init(&core->io_fetching);
+	list_init(&core->io_room);
+	if ((rc = pthread_create(&core->io_thread, NULL, io_main, core)) != 0)
+		return -rc;
+	core->io_thread_runs = true;
+	return 0;
+}
+
+void io_stop(struct core *core)
+{
+	if (!core->io_thread_runs)
+		return;
+	pthread_mutex_lock(&core->io_lock);
+	core->io_stop = true;
+	pthread_cond_signal(&core->io_wake);
+	pthread_mutex_unlock(&core->io_lock);
+	pthread_join(core->io_thread, NULL);
+	core->io_thread_runs = false;
+}
+
+void io_free(struct core *core)
+{
+	if (!core->io_fetching.next)
+		return;
+	io_stop(core);
+	pthread_cond_destroy(&core->io_wake);
+	pthread_mutex_destroy(&core->io_lock);
+}
+
+/* ---- blocking use --------------------------------------------------------------------------------------------------
+ */
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	ssize_t rc;
+};
+
+static void on_done(struct core_io *io, ssize_t rc)
+{
+	struct waiter *w = io->ctx;
+
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	w->rc = rc;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+ssize_t core_io_wait(struct core *core, struct core_io *io)
+{
+	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	void *buf = io->buf;
+
+	io->done = on_done;
+	io->ctx = &w;
+	core_io_start(core, io);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	if (io->kind == CORE_READ && io->copy) {
+		if (w.rc > 0)
+			memcpy(buf, io->copy, (size_t)w.rc);
+		free(io->copy);
+		io->copy = NULL;
+	}
+	return w.rc;
+}

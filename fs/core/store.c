@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/file.h"
+#include "base/log.h"
+#include "fs/core/internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* The lock is the flock; the process id is for the message that the next one prints. */
+static void write_holder(int fd)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)len, 0) != len)
+		log_warn("store: the lock file does not take the process id: %s", strerror(errno));
+}
+
+static long read_holder(int fd)
+{
+	char text[32] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int lock_store(const char *store, int *out, struct errmsg *msg)
+{
+	int dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd, rc = 0;
+
+	if (dir < 0 && errno == ENOENT)
+		return errmsg_set(msg, -ENOENT, "there is no store at %s: make it with `borderfs init`", store);
+	if (dir < 0)
+		return errmsg_set(msg, -errno, "the store %s cannot be opened: %s", store, strerror(errno));
+	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		rc = errmsg_set(msg, -errno, "the store %s is not writable: %s; check its owner and mode", store,
+			strerror(errno));
+	close(dir);
+	if (rc < 0)
+		return rc;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		rc = errmsg_set(msg, -ERR_LOCKED,
+			"the store %s is in use by process %ld: unmount it there first, or use another store", store,
+			read_holder(fd));
+		close(fd);
+		return rc;
+	}
+	write_holder(fd);
+	*out = fd;
+	return 0;
+}
+
+static int open_store_dir(const char *store, struct errmsg *msg)
+{
+	int fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return errmsg_set(msg, -ENOENT, "there is no store at %s: make it with `borderfs init`", store);
+	if (fd < 0)
+		return errmsg_set(msg, -errno, "the store %s cannot be opened: %s", store, strerror(errno));
+	return fd;
+}
+
+static int number_zones(struct config *config, struct keyring *keyring, struct errmsg *msg)
+{
+	uint32_t id;
+	int rc = 0;
+
+	for (size_t i = 0; i < config->zone_count && rc == 0; i++)
+		rc = keyring_zone(keyring, config->zones[i]->name, &id, msg);
+	return rc;
+}
+
+int core_create(struct config *config, const struct unlock *unlock, size_t unlock_count, enum kdf_cost cost, uid_t uid,
+	gid_t gid, char **words, struct errmsg *msg)
+{
+	struct keyring *keyring = NULL;
+	int dir = -1, lock = -1, rc = file_mkdirs(config->store, 0700);
+
+	*words = NULL;
+	if (rc < 0)
+		return errmsg_set(msg, rc,
+			"the store directory %s cannot be made: %s; check the directory above it, or set "
+			"`store` in [filesystem]",
+			config->store, err_text(rc));
+	if ((rc = lock_store(config->store, &lock, msg)) < 0 || (rc = dir = open_store_dir(config->store, msg)) < 0)
+		goto out;
+	rc = keyring_create(&keyring, dir, unlock, unlock_count, cost, words, msg);
+	if (rc == -EEXIST)
+		errmsg_set(msg, rc, "%s holds a store already: mount it, or choose another `store` in [filesystem]",
+			config->store);
+	if (rc < 0 || (rc = number_zones(config, keyring, msg)) < 0)
+		goto out;
+	rc = meta_create(config->store, keyring, config->block_bytes, uid, gid, msg);
+out:
+	keyring_close(keyring);
+	if (dir >= 0)
+		close(dir);
+	if (lock >= 0)
+		close(lock);
+	if (rc < 0) {
+		secret_free_text(*words);
+		*words = NULL;
+	}
+	return rc;
+}
+
+int core_unlock(struct config *config, const struct unlock *unlock, struct keyring **out, struct errmsg *msg)
+{
+	int dir = open_store_dir(config->store, msg), rc;
+
+	if (dir < 0)
+		return dir;
+	rc = keyring_open(out, dir, unlock, msg);
+	close(dir);
+	return rc;
+}
+
+/* ---- callbacks of the rooms below -------------------------------------------------------------------------------- */
+
+static void on_durable(void *ctx, uint64_t batch)
+{
+	struct core *core = ctx;
+
+	if (core->cache)
+		cache_durable(core->cache, batch);
+	if (core->transfer)
+		transfer_durable(core->transfer, batch);
+}
+
+static void on_failed(void *ctx, int rc)
+{
+	struct core *core = ctx;
+
+	log_error(
+		"store: metadata can no longer be written (%s): the filesystem is read-only until it is mounted again",
+		err_text(rc));
+	__atomic_store_n(&core->failed, rc, __ATOMIC_RELEASE);
+}
+
+static void on_pressure(void *ctx)
+{
+	struct core *core = ctx;
+
+	if (core->transfer)
+		transfer_pressure(core->transfer);
+}
+
+static int open_rooms(struct core *core, struct config *config, struct errmsg *msg)
+{
+	struct meta_options meta_options = { .durable = on_durable, .failed = on_failed, .ctx = core };
+	struct cache_options cache_options = {
+		.bytes_max = config->cache_bytes, .room = io_room, .pressure = on_pressure, .ctx = core
+	};
+	int rc;
+
+	if ((rc = meta_open(&core->meta, config->store, core->keyring, &meta_options, msg)) < 0 ||
+		(rc = cache_open(&core->cache, config->store, core->keyring, core->meta, &cache_options, msg)) < 0 ||
+		(rc = place_open(&core->place, core->meta, core->cache, core->keyring, config, msg)) < 0)
+		return rc;
+	return transfer_open(&core->transfer, core->meta, core->cache, core->place, core->keyring, NULL, msg);
+}
+
+int core_open(struct core **out, struct config *config, struct keyring *keyring, struct errmsg *msg)
+{
+	struct core *core = calloc(1, sizeof(*core));
+	int rc;
+
+	*out = NULL;
+	if (!core) {
+		keyring_close(keyring);
+		return -ENOMEM;
+	}
+	core->lock_fd = -1;
+	core->keyring = keyring;
+	core->settle_ns = config->settle_ns;
+	pthread_mutex_init(&core->rename_lock, NULL);
+	if (!(core->store = strdup(config->store)) || (rc = held_init(core)) < 0 || (rc = io_init(core)) < 0)
+		rc = -ENOMEM;
+	else if ((rc = lock_store(config->store, &core->lock_fd, msg)) == 0)
+		rc = open_rooms(core, config, msg);
+	if (rc < 0) {
+		core_close(core);
+		return rc;
+	}
+	*out = core;
+	return 0;
+}
+
+int core_start(struct core *core)
+{
+	return transfer_start(core->transfer);
+}
+
+int core_stop(struct core *core)
+{
+	int rc = cache_sync_all(core->cache), rc2 = meta_sync(core->meta);
+
+	transfer_stop(core->transfer);
+	io_stop(core);
+	return rc < 0 ? rc : rc2;
+}
+
+void core_close(struct core *core)
+{
+	int rc;
+
+	if (!core)
+		return;
+	transfer_close(core->transfer);
+	core->transfer = NULL;
+	held_free(core);
+	place_close(core->place);
+	if (core->cache && (rc = cache_close(core->cache)) < 0)
+		log_error("store: the cache did not close cleanly: %s", err_text(rc));
+	core->cache = NULL;
+	if (core->meta && (rc = meta_close(core->meta)) < 0)
+		log_error("store: the metadata did not close cleanly: %s", err_text(rc));
+	keyring_close(core->keyring);
+	io_free(core);
+	if (core->lock_fd >= 0)
+		close(core->lock_fd);
+	pthread_mutex_destroy(&core->rename_lock);
+	free(core->store);
+	free(core);
+}
+
+int core_reload(struct core *core, struct config *config, struct errmsg *msg)
+{
+	int rc;
+
+	if (strcmp(config->store, core->store) != 0)
+		return errmsg_set(msg, -ERR_CONFIG, "`store` changed from %s to %s: unmount and mount again for that",
+			core->store, config->store);
+	if ((rc = place_reload(core->place, config, msg)) < 0 || (rc = transfer_reload(core->transfer, msg)) < 0)
+		return rc;
+	__atomic_store_n(&core->settle_ns, config->settle_ns, __ATOMIC_RELAXED);
+	cache_set_bytes_max(core->cache, config->cache_bytes);
+	return 0;
+}
+
+struct meta *core_meta(struct core *core)
+{
+	return core->meta;
+}
+
+struct cache *core_cache(struct core *core)
+{
+	return core->cache;
+}
+
+struct place *core_place(struct core *core)
+{
+	return core->place;
+}
+
+struct transfer *core_transfer(struct core *core)
+{
+	return core->transfer;
+}
+
+struct config *core_config(struct core *core)
+{
+	return place_config(core->place);
+}
+
+int core_failed(struct core *core)
+{
+	return __atomic_load_n(&core->failed, __ATOMIC_ACQUIRE);
+}
