@@ -6,12 +6,14 @@
  * header and page sealed together, with (store id, "wal", record number) as associated data; the offsets SQLite sees
  * are translated, since a frame header carries checksums of plaintext. The wal-index (-shm) lives in this process's
  * memory, never in a file: one process has a store open. Rollback journals, temporary files and other databases are
- * refused (SQLITE_CANTOPEN). A page that fails authentication is SQLITE_IOERR_DATA and a log line; a WAL record
- * that does reads as zeros, which SQLite takes for the torn end of the log. */
+ * refused (SQLITE_CANTOPEN). A page that fails authentication is SQLITE_IOERR_DATA and a log line; so is a WAL record,
+ * but while SQLite rebuilds its index from the WAL it reads as zeros, which SQLite takes for the torn end of the log.
+ */
 #ifndef FS_META_VFS_H
 #define FS_META_VFS_H
 
 #include <sqlite3.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vfs;
@@ -42,6 +44,12 @@ uint64_t vfs_wal_bytes(struct vfs *);
 void vfs_page_seal(uint8_t out[VFS_PAGE], const uint8_t page[VFS_PAGE], uint32_t page_no, const uint8_t store_id[16],
 	const uint8_t nonce[24], const uint8_t key[32]);
 int vfs_page_open(uint8_t out[VFS_PAGE], const uint8_t sealed[VFS_PAGE], uint32_t page_no, const uint8_t store_id[16],
+	const uint8_t key[32]);
+/* A WAL record: out receives len + VFS_RESERVED bytes; to open, len is the record's and out receives the rest, zeros
+ * with -ERR_TAMPERED. */
+void vfs_record_seal(uint8_t *out, const void *plain, size_t len, uint64_t record_no, const uint8_t store_id[16],
+	const uint8_t nonce[24], const uint8_t key[32]);
+int vfs_record_open(void *out, const uint8_t *record, size_t len, uint64_t record_no, const uint8_t store_id[16],
 	const uint8_t key[32]);
 
 #endif
