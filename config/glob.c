@@ -192,7 +192,7 @@ static int compile_components(struct glob *g, const char *p, const char **fault)
 			*fault = "an empty component (//)";
 			return -EINVAL;
 		}
-		if (len == 2 && memcmp(p, "**", 2) == 0)
+		if (len >= 2 && strspn(p, "*") >= len)
 			rc = inner ? add_deep(g) : add_below(g);
 		else
 			rc = compile_component(g, p, len, fault);
