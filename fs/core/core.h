@@ -129,8 +129,7 @@ struct core_io {
 	struct core_file *file; /* CORE_READ: for read-ahead; may be NULL */
 	uint64_t off;		/* CORE_TRUNCATE: the new size */
 	size_t len;
-	/* Copied if the operation is parked. CORE_READ: in done, buf holds the bytes, be it the caller's own or a copy,
-	 * which the caller then frees through `copy`. */
+	/* CORE_READ: the caller's until done. CORE_WRITE: read before core_io_start returns, copied if parked. */
 	void *buf;
 	bool cached; /* CORE_WRITE: from the kernel's writeback cache, whose times the kernel sets itself */
 	int mode;    /* CORE_FALLOCATE: FALLOC_FL_* */

@@ -26,16 +26,13 @@ static void io_run(struct core *, struct core_io *);
 
 static void io_finish(struct core *core, struct core_io *io, ssize_t rc)
 {
-	void *copy = io->kind == CORE_READ ? NULL : io->copy;
 	struct inode *inode = io->inode, *target = io->target;
 
 	io->inode = io->target = NULL;
 	meta_inode_put(core->meta, inode);
 	meta_inode_put(core->meta, target);
-	if (copy) {
-		io->copy = NULL;
-		free(copy);
-	}
+	free(io->copy);
+	io->copy = NULL;
 	io->done(io, rc);
 }
 
@@ -232,14 +229,14 @@ static ssize_t attempt(struct core *core, struct core_io *io, struct cache_need 
 
 /* ---- parking ----------------------------------------------------------------------------------------------------- */
 
-/* The caller's buffer is its own again once core_io_start returned. */
+/* What is written is the caller's own again once core_io_start returned. */
 static int keep_buffer(struct core_io *io)
 {
-	if (io->copy || (io->kind != CORE_READ && io->kind != CORE_WRITE))
+	if (io->copy || io->kind != CORE_WRITE)
 		return 0;
 	if (!(io->copy = malloc(io->len ? io->len : 1)))
 		return -ENOMEM;
-	memcpy(io->copy, io->buf, io->kind == CORE_READ ? io->progress : io->len);
+	memcpy(io->copy, io->buf, io->len);
 	io->buf = io->copy;
 	return 0;
 }
@@ -567,7 +564,6 @@ static void on_done(struct core_io *io, ssize_t rc)
 ssize_t core_io_wait(struct core *core, struct core_io *io)
 {
 	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-	void *buf = io->buf;
 
 	io->done = on_done;
 	io->ctx = &w;
@@ -576,11 +572,5 @@ ssize_t core_io_wait(struct core *core, struct core_io *io)
 	while (!w.done)
 		pthread_cond_wait(&w.cond, &w.lock);
 	pthread_mutex_unlock(&w.lock);
-	if (io->kind == CORE_READ && io->copy) {
-		if (w.rc > 0)
-			memcpy(buf, io->copy, (size_t)w.rc);
-		free(io->copy);
-		io->copy = NULL;
-	}
 	return w.rc;
 }

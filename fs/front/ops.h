@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ops: the table of handlers. */
+#ifndef FS_FRONT_OPS_H
+#define FS_FRONT_OPS_H
+
+#include "fs/core/core.h"
+
+#include <fuse_lowlevel.h>
+
+extern const struct fuse_lowlevel_ops front_ops;
+
+/* reply_rc: 0 or a negative error as the reply. */
+void reply_rc(fuse_req_t, int rc);
+void reply_entry(fuse_req_t, int rc, const struct stat *);
+void entry_fill(struct fuse_entry_param *, const struct stat *);
+struct core_caller request_caller(fuse_req_t);
+struct core *request_core(fuse_req_t);
+
+/* Every change of names and attributes comes through the kernel, so what it caches stays right for as long as it
+ * likes. */
+#define CACHE_SECONDS (365.0 * 86400)
+
+/* io.c: handlers of content, which may be answered later */
+void front_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
+void front_write(fuse_req_t, fuse_ino_t, const char *, size_t, off_t, struct fuse_file_info *);
+void front_setattr(fuse_req_t, fuse_ino_t, struct stat *, int to_set, struct fuse_file_info *);
+void front_fallocate(fuse_req_t, fuse_ino_t, int mode, off_t, off_t, struct fuse_file_info *);
+void front_copy_file_range(fuse_req_t, fuse_ino_t in, off_t, struct fuse_file_info *, fuse_ino_t out, off_t,
+	struct fuse_file_info *, size_t, int flags);
+
+#endif
