@@ -37,6 +37,8 @@ struct config *place_config(struct place *);
  * configuration no longer has). */
 uint32_t place_zone_id(struct place *, const struct config_zone *);
 struct config_zone *place_zone(struct place *, const struct config *, uint32_t zone_id);
+/* place_zone_name: of any zone this store ever had; malloc'd, NULL for an unknown number. */
+char *place_zone_name(struct place *, uint32_t zone_id);
 
 enum placement_state {
 	PLACEMENT_FREE,	    /* where its rules want it */
@@ -51,6 +53,7 @@ struct placement {
 	uint32_t wanted_zone_id; /* by the rules alone; differs from zone_id when kept by the export policy */
 	bool mark_held;		 /* a rule (not the default) says domestic */
 	bool export;		 /* a held file leaves: allowed by policy; the mark goes and the audit gets a line */
+	bool want_content;	 /* a rule asks for the type of content that is not at hand: fetch 64 KiB, ask again */
 	char *rule;		 /* malloc'd name, NULL for the default; placement_free */
 	uint64_t rules_version;
 	uint64_t gen, epoch; /* as of before the evaluation began */
@@ -58,8 +61,9 @@ struct placement {
 };
 void placement_free(struct placement *);
 
-/* place_evaluate: see above. Changes nothing. -ENOENT for an inode without a name (an orphan: its bytes go nowhere).
- * Other errors do not happen: doubt is home. Blocks on the local disk, never on the network. */
+/* place_evaluate: see above. Changes nothing. Takes inode->data_lock shared where content decides. -ENOENT for an inode
+ * without a name (an orphan: its bytes go nowhere). Other errors do not happen: doubt is home. Blocks on the local
+ * disk, never on the network. */
 int place_evaluate(struct place *, struct inode *, struct placement *);
 /* place_apply: makes the placement the inode's (zone_id, rule, rules_version, held mark), with a line in the audit log
  * where it changed; -ERR_STALE, and nothing is changed, if inode.place_gen or the epoch moved since it was evaluated.
@@ -69,8 +73,9 @@ int place_apply(struct place *, struct inode *, const struct placement *);
  * epoch moved, and then brings *gen and *epoch up to date; -ERR_REVOKED else. Blocks on the local disk. */
 int place_still(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen, uint64_t *epoch);
 
-/* place_raise_epoch: after a directory's tags, name or parent changed, before transfer_revalidate. Atomic; returns the
- * new epoch. */
+/* place_raise_epoch: in the operation that changes a directory's tags, name or parent (under the meta lock, so that no
+ * placement judged by what was before is applied after it), before transfer_revalidate. Atomic; returns the new epoch.
+ */
 uint64_t place_raise_epoch(struct place *);
 
 /* What explain prints; the same program with a tracer. Text lines or JSON (an object) appended to out. Blocks as
@@ -82,5 +87,8 @@ char **place_user_tags(struct meta *, struct inode *);
 /* audit: one line of the hash-chained log (I10), in the batch of what it speaks of. kind is a short word, json the
  * facts (no names or content: inode numbers, zones, rules, objects). Under the meta lock. */
 void audit_append(struct place *, const char *kind, const char *json);
+void audit_file(struct place *, const char *kind, uint64_t ino, const char *json); /* the same, of one file */
+/* crossing_add: counts what moved from one zone to another, for the report. Under the meta lock. */
+void crossing_add(struct place *, uint32_t from_zone_id, uint32_t to_zone_id, uint64_t files, uint64_t bytes);
 
 #endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/place/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_rule(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static uint32_t flags_after(const struct inode *inode, const struct placement *p)
+{
+	uint32_t flags = inode->flags & ~INODE_AWAITING;
+
+	if (p->export)
+		flags &= ~(uint32_t)INODE_HELD;
+	if (p->mark_held)
+		flags |= INODE_HELD;
+	return p->state == PLACEMENT_FREE ? flags : flags | INODE_AWAITING;
+}
+
+static void audit_placement(struct place *p, const struct inode *inode, const struct placement *at)
+{
+	static const char *const states[] = {
+		[PLACEMENT_FREE] = "free", [PLACEMENT_HELD] = "held", [PLACEMENT_AWAITING] = "awaiting"
+	};
+	json_t *facts = json_pack("{s:I, s:I, s:I, s:I, s:s?, s:I, s:s}", "ino", (json_int_t)inode->ino, "from",
+		(json_int_t)inode->zone_id, "to", (json_int_t)at->zone_id, "wanted", (json_int_t)at->wanted_zone_id,
+		"rule", at->rule, "rules", (json_int_t)at->rules_version, "state", states[at->state]);
+	char *text = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
+
+	audit_file(p, at->export ? "export" : "placement", inode->ino, text ? text : "{}");
+	free(text);
+	json_decref(facts);
+}
+
+/* Under the meta lock. */
+static void adopt(struct place *p, struct inode *inode, const struct placement *at, char *rule)
+{
+	if (inode->zone_id != at->zone_id || !same_rule(inode->rule, at->rule) ||
+		flags_after(inode, at) != inode->flags)
+		audit_placement(p, inode, at);
+	if (inode->zone_id && inode->zone_id != at->zone_id) {
+		/* its data is elsewhere: whoever opens the store next has to know */
+		meta_pending_add(p->meta, inode->ino);
+		crossing_add(p, inode->zone_id, at->zone_id, 1, 0);
+	}
+	inode->flags = flags_after(inode, at);
+	inode->zone_id = at->zone_id;
+	inode->rules_version = at->rules_version;
+	free(inode->rule);
+	inode->rule = rule;
+	meta_inode_changed(p->meta, inode);
+}
+
+int place_apply(struct place *p, struct inode *inode, const struct placement *at)
+{
+	char *rule = at->rule ? strdup(at->rule) : NULL;
+	int rc = at->rule && !rule ? -ENOMEM : 0;
+
+	meta_lock(p->meta);
+	if (inode->place_gen != at->gen || atomic_load(&p->epoch) != at->epoch || inode->nlink == 0)
+		rc = -ERR_STALE;
+	if (rc == 0 && (inode->zone_id != at->zone_id || inode->rules_version != at->rules_version ||
+			       inode->flags != flags_after(inode, at) || !same_rule(inode->rule, at->rule))) {
+		adopt(p, inode, at, rule);
+		rule = NULL;
+	}
+	meta_unlock(p->meta);
+	free(rule);
+	return rc;
+}
+
+int place_still(struct place *p, struct inode *inode, uint32_t zone_id, uint64_t *gen, uint64_t *epoch)
+{
+	struct placement now;
+	bool same_gen, same_epoch;
+	int rc;
+
+	meta_lock(p->meta);
+	same_gen = inode->place_gen == *gen && inode->nlink > 0;
+	same_epoch = atomic_load(&p->epoch) == *epoch;
+	meta_unlock(p->meta);
+	if (!same_gen)
+		return -ERR_REVOKED;
+	if (same_epoch)
+		return 0;
+	rc = place_evaluate(p, inode, &now);
+	if (rc < 0 || now.zone_id != zone_id || now.gen != *gen)
+		rc = -ERR_REVOKED;
+	*epoch = rc == 0 ? now.epoch : *epoch;
+	placement_free(&now);
+	return rc;
+}

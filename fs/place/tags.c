@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/place/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TAGS_XATTR "user.xdg.tags"
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The next word of a comma list, blanks around it cut; empty ones are skipped. */
+static const char *next_word(const char **p, const char *end, size_t *len)
+{
+	while (*p < end) {
+		const char *start = *p, *stop = start;
+
+		while (stop < end && *stop != ',' && *stop)
+			stop++;
+		*p = stop < end ? stop + 1 : stop;
+		while (start < stop && blank(*start))
+			start++;
+		while (stop > start && blank(stop[-1]))
+			stop--;
+		if ((*len = (size_t)(stop - start)))
+			return start;
+	}
+	return NULL;
+}
+
+/* One piece of memory: the pointers, then the words. */
+static char **split(const char *value, size_t value_len)
+{
+	const char *p = value, *end = value + value_len, *word;
+	size_t n = 0, len;
+	char **out, *text;
+
+	while (next_word(&p, end, &len))
+		n++;
+	out = malloc((n + 1) * sizeof *out + value_len + n);
+	if (!out)
+		return NULL;
+	text = (char *)(out + n + 1);
+	p = value;
+	for (n = 0; (word = next_word(&p, end, &len)); n++) {
+		out[n] = memcpy(text, word, len);
+		text[len] = 0;
+		text += len + 1;
+	}
+	out[n] = NULL;
+	return out;
+}
+
+int tags_load(struct meta *meta, struct inode *inode, char ***out)
+{
+	const void *value;
+	size_t len = 0;
+	int rc;
+
+	*out = NULL;
+	if ((rc = meta_xattrs_load(meta, inode)) < 0)
+		return rc;
+	meta_lock(meta);
+	value = meta_xattr_find(inode, TAGS_XATTR, &len);
+	*out = split(value ? value : "", value ? len : 0);
+	meta_unlock(meta);
+	return *out ? 0 : -ENOMEM;
+}
+
+char **place_user_tags(struct meta *meta, struct inode *inode)
+{
+	char **tags;
+
+	tags_load(meta, inode, &tags);
+	return tags;
+}
