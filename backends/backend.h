@@ -21,6 +21,8 @@
 #include <stdint.h>
 
 struct backend;
+struct backend_status;
+struct limit;	  /* backends/limit.h */
 struct multipart; /* the driver's */
 
 /* A body to send. read gives exactly len bytes at off (within length) or a negative error; it is called from the
@@ -63,6 +65,10 @@ struct call {
 	char peer[64];	    /* address of the peer spoken to last, "" if none */
 	uint64_t body_sent; /* bytes of bodies handed to the kernel */
 	struct errmsg *msg; /* or NULL */
+	/* between the wrappers and the driver */
+	struct limit *upload, *download; /* what each piece of a body waits for; NULL: no limit */
+	int64_t retry_after_ns;		 /* what the server asked for with the last error; 0: nothing */
+	bool own_wait;			 /* the deadline passed in a queue of ours: no fault of the backend */
 };
 void call_init(struct call *);
 void call_destroy(struct call *);
@@ -81,6 +87,7 @@ enum backend_caps {
 	BACKEND_RANGE = 1,	 /* get of a part */
 	BACKEND_MULTIPART = 2,	 /* multipart_* are there */
 	BACKEND_CREATE_ONLY = 4, /* put fails on an existing key (-ERR_EXISTS) */
+	BACKEND_WRAPS = 8,	 /* not a driver: passes calls on to another backend */
 };
 
 struct backend_ops {
@@ -109,6 +116,10 @@ struct backend_ops {
 	int (*multipart_complete)(struct backend *, struct call *, struct multipart *);
 	void (*multipart_abort)(struct backend *, struct call *, struct multipart *);
 
+	/* status, is_down: see backend_status and backend_is_down; NULL in drivers. */
+	void (*status)(struct backend *, struct backend_status *);
+	bool (*is_down)(struct backend *, int64_t *retry_at_ns);
+
 	void (*free)(struct backend *); /* also of what it wraps */
 };
 
@@ -132,8 +143,8 @@ struct backend {
 	uint32_t zone_id;	       /* the keyring's number of config->zone */
 };
 
-/* backend_open: the driver for config->type inside its wrappers (retry, breaker, meter). Reads the secret; does not
- * touch the network. -ERR_CONFIG for an unknown type, -ERR_SECRET_FILE, -errno, with a sentence. */
+/* backend_open: the driver for config->type inside its wrappers (limit, retry, breaker, meter). Reads the secret; does
+ * not touch the network. -ERR_CONFIG for an unknown type, -ERR_SECRET_FILE, -errno, with a sentence. */
 int backend_open(struct backend **, struct config *, struct config_backend *, uint32_t zone_id, struct errmsg *);
 void backend_free(struct backend *); /* accepts NULL; no call may be under way */
 

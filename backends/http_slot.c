@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The callbacks that libcurl makes for one request, and the options that lead to them. */
+#include "backends/http_slot.h"
+
+#include "backends/guard.h"
+#include "backends/guard_pass.h"
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES	  (256L << 10)
+#define RETRY_AFTER_MAX_S 30
+#define KEEPALIVE_S	  30L
+#define DROPPED_BYTES_MAX (1u << 20) /* of a body nobody wants to see */
+
+struct http_socket {
+	struct call_hook hook;
+	struct list link;
+	int fd;
+};
+
+/* Resets the connection and drops what the kernel still held to send; runs under the call's lock, and the descriptor is
+ * open because it is unregistered under the same lock before it is closed. */
+static void socket_cut(struct call_hook *hook)
+{
+	struct http_socket *sock = container_of(hook, struct http_socket, hook);
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	if (connect(sock->fd, &none, sizeof none) < 0) {
+		/* not refused for a TCP socket; should a kernel do so all the same, nothing more may be queued */
+		setsockopt(sock->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+		shutdown(sock->fd, SHUT_RDWR);
+	}
+}
+
+static void slot_wake(struct call_hook *hook)
+{
+	struct http_slot *s = container_of(hook, struct http_slot, wake);
+
+	curl_multi_wakeup(s->multi);
+}
+
+int http_slot_attach(struct http_slot *s)
+{
+	int rc;
+
+	s->wake.cut = slot_wake;
+	list_init(&s->wake.link);
+	rc = call_attach(s->call, &s->wake);
+	list_for_each (it, &s->sockets) {
+		struct http_socket *sock = list_entry(it, struct http_socket, link);
+
+		if (!rc)
+			rc = call_attach(s->call, &sock->hook);
+	}
+	if (rc < 0)
+		http_slot_detach(s);
+	return rc;
+}
+
+void http_slot_detach(struct http_slot *s)
+{
+	call_detach(s->call, &s->wake);
+	list_for_each (it, &s->sockets)
+		call_detach(s->call, &list_entry(it, struct http_socket, link)->hook);
+}
+
+/* Keeps the first error of a request. */
+static int fail(struct http_slot *s, int rc)
+{
+	if (!s->rc)
+		s->rc = rc;
+	return rc;
+}
+
+/* I2, first hook: before connect. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	struct http_slot *s = arg;
+	struct http_socket *sock;
+	int rc;
+
+	(void)purpose;
+	if ((rc = guard_peer(s->http->config, &a->addr, &s->refused_msg)) < 0) {
+		s->refused = rc;
+		return CURL_SOCKET_BAD;
+	}
+	if (!(sock = calloc(1, sizeof *sock)))
+		return CURL_SOCKET_BAD;
+	sock->hook.cut = socket_cut;
+	sock->fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	if (sock->fd < 0)
+		goto fail;
+	if (call_attach(s->call, &sock->hook) < 0)
+		goto fail_close;
+	list_append(&s->sockets, &sock->link);
+	s->fresh = true;
+	return sock->fd;
+fail_close:
+	close(sock->fd);
+fail:
+	free(sock);
+	return CURL_SOCKET_BAD;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+	struct http_slot *s = arg;
+
+	list_for_each_safe (it, &s->sockets) {
+		struct http_socket *sock = list_entry(it, struct http_socket, link);
+
+		if (sock->fd != fd)
+			continue;
+		if (s->call)
+			call_detach(s->call, &sock->hook);
+		list_remove(&sock->link);
+		free(sock);
+	}
+	return close(fd);
+}
+
+static int parse_peer(const char *ip, int port, struct sockaddr_storage *out)
+{
+	struct sockaddr_in6 *v6 = (void *)out;
+	struct sockaddr_in *v4 = (void *)out;
+	char plain[INET6_ADDRSTRLEN];
+
+	memset(out, 0, sizeof *out);
+	if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		return 0;
+	}
+	snprintf(plain, sizeof plain, "%.*s", (int)strcspn(ip, "%"), ip);
+	if (inet_pton(AF_INET6, plain, &v6->sin6_addr) != 1)
+		return -ERR_PEER_ABROAD;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons((uint16_t)port);
+	return 0;
+}
+
+/* I2, second hook: the connection, new or reused, is there and verified; nothing of the request has been sent. The last
+ * moment, too, to ask whether the bytes may still go (I1): connecting may have taken seconds. */
+static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	struct http_slot *s = arg;
+	struct sockaddr_storage peer;
+	char text[64];
+	int rc;
+
+	(void)local_ip;
+	(void)local_port;
+	s->progress_ns = clock_mono_ns();
+	snprintf(text, sizeof text, strchr(ip, ':') ? "[%s]:%d" : "%s:%d", ip, port);
+	call_set_peer(s->call, text);
+	if ((rc = parse_peer(ip, port, &peer)) < 0 && !s->http->config->zone->network_count)
+		rc = 0;
+	if (!rc)
+		rc = guard_peer(s->http->config, (struct sockaddr *)&peer, s->call->msg);
+	if (!rc && s->request->guarded)
+		rc = guard_ask(s->request->backend, s->call);
+	if (rc < 0) {
+		fail(s, rc);
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (s->request->guarded && s->request->body->length && s->fresh && !s->expect) {
+		s->ask_first = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_read(char *to, size_t size, size_t count, void *arg)
+{
+	struct http_slot *s = arg;
+	struct source *body = s->request->body;
+	uint64_t left = body ? body->length - s->body_off : 0;
+	size_t want = size * count < left ? size * count : (size_t)left;
+	ssize_t n;
+	int rc;
+
+	if (!want)
+		return 0;
+	if ((n = call_permit(s->call, s->call->upload, want)) < 0) {
+		fail(s, (int)n);
+		return CURL_READFUNC_ABORT;
+	}
+	if ((rc = body->read(body, s->body_off, to, (size_t)n)) < 0) {
+		fail(s, rc);
+		return CURL_READFUNC_ABORT;
+	}
+	s->body_off += (uint64_t)n;
+	s->progress_ns = clock_mono_ns();
+	return (size_t)n;
+}
+
+/* curl goes back to the start when a reused connection turns out to be dead */
+static int on_seek(void *arg, curl_off_t off, int origin)
+{
+	struct http_slot *s = arg;
+
+	if (origin != SEEK_SET || off < 0 || (s->request->body && (uint64_t)off > s->request->body->length))
+		return CURL_SEEKFUNC_FAIL;
+	s->body_off = (uint64_t)off;
+	return CURL_SEEKFUNC_OK;
+}
+
+static int to_sink(struct http_slot *s, const char *data, size_t len)
+{
+	uint64_t max = s->request->sink ? s->request->sink_max : DROPPED_BYTES_MAX;
+	int rc = 0;
+
+	if (len > max - s->sink_bytes)
+		return errmsg_set(s->call->msg, -ERR_PROTOCOL, "backend '%s': %s sent more than was asked for",
+			s->http->config->name, s->http->host);
+	s->sink_bytes += len;
+	while (!rc && len && s->request->sink) {
+		ssize_t n = call_permit(s->call, s->call->download, len);
+
+		if (n < 0)
+			return (int)n;
+		rc = s->request->sink->write(s->request->sink, data, (size_t)n);
+		data += n;
+		len -= (size_t)n;
+	}
+	return rc;
+}
+
+static size_t on_write(char *data, size_t size, size_t count, void *arg)
+{
+	struct http_slot *s = arg;
+	struct buf *error = &s->response->error;
+	size_t len = size * count, room = HTTP_ERROR_BYTES_MAX - error->len;
+	int rc;
+
+	if (s->response->status / 100 == 2) {
+		rc = to_sink(s, data, len);
+	} else {
+		buf_put(error, data, len < room ? len : room);
+		s->sink_bytes += len;
+		rc = error->err ? error->err : s->sink_bytes > DROPPED_BYTES_MAX ? -ERR_PROTOCOL : 0;
+	}
+	s->progress_ns = clock_mono_ns();
+	if (rc < 0) {
+		fail(s, rc);
+		return 0;
+	}
+	return len;
+}
+
+static char *value_of(const char *line, size_t len, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (len <= n || strncasecmp(line, name, n) || line[n] != ':')
+		return NULL;
+	line += n + 1;
+	len -= n + 1;
+	while (len && (*line == ' ' || *line == '\t'))
+		line++, len--;
+	while (len && strchr("\r\n \t", line[len - 1]))
+		len--;
+	return strndup(line, len);
+}
+
+static int64_t parse_length(const char *v)
+{
+	return *v && strspn(v, "0123456789") == strlen(v) && strlen(v) < 19 ? strtoll(v, NULL, 10) : -1;
+}
+
+/* RFC 9110: seconds or a date */
+static int64_t parse_retry_after(const char *v)
+{
+	int64_t s = parse_length(v);
+
+	if (s < 0)
+		s = (int64_t)curl_getdate(v, NULL) - time(NULL);
+	return (s < 0 ? 0 : s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : s) * NS_PER_S;
+}
+
+static void keep_header(struct http_response *r, const char *line, size_t len)
+{
+	struct {
+		const char *name;
+		char **to;
+	} kept[] = {
+		{ "Content-Range", &r->content_range },
+		{ "ETag", &r->etag },
+		{ "Location", &r->location },
+	};
+	char *v;
+
+	for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+		if (!*kept[i].to)
+			*kept[i].to = value_of(line, len, kept[i].name);
+	if ((v = value_of(line, len, "Content-Length")))
+		r->length = parse_length(v);
+	free(v);
+	if ((v = value_of(line, len, "Retry-After")))
+		r->retry_after_ns = parse_retry_after(v);
+	free(v);
+}
+
+static void response_reset(struct http_response *r)
+{
+	http_response_free(r);
+	r->length = -1;
+}
+
+static int head_complete(struct http_slot *s)
+{
+	int rc = 0;
+
+	if (s->response->status < 200)
+		return 0;
+	s->accepted = true;
+	if (s->response->status < 300 && s->request->accept)
+		rc = s->request->accept(s->request, s->response);
+	return rc;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *arg)
+{
+	struct http_slot *s = arg;
+	size_t len = size * count;
+	int rc = 0;
+
+	s->progress_ns = clock_mono_ns();
+	s->header_bytes += len;
+	if (s->header_bytes > HTTP_HEADER_BYTES_MAX)
+		rc = errmsg_set(s->call->msg, -ERR_PROTOCOL, "backend '%s': the head of the answer of %s is too long",
+			s->http->config->name, s->http->host);
+	else if (s->accepted)
+		; /* trailers say nothing that is used */
+	else if (len > 5 && !memcmp(line, "HTTP/", 5)) {
+		response_reset(s->response);
+		s->response->status = atoi(line + strcspn(line, " "));
+	} else if (line[0] == '\r' || line[0] == '\n') {
+		rc = head_complete(s);
+	} else {
+		keep_header(s->response, line, len);
+	}
+	if (rc < 0) {
+		fail(s, rc);
+		return 0;
+	}
+	return len;
+}
+
+#define SET(opt, value) (rc = rc ? rc : curl_easy_setopt(s->easy, (opt), (value)))
+
+static CURLcode arm_callbacks(struct http_slot *s)
+{
+	CURLcode rc = CURLE_OK;
+
+	SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+	SET(CURLOPT_OPENSOCKETDATA, s);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	SET(CURLOPT_CLOSESOCKETDATA, s);
+	SET(CURLOPT_PREREQFUNCTION, on_request);
+	SET(CURLOPT_PREREQDATA, s);
+	SET(CURLOPT_READFUNCTION, on_read);
+	SET(CURLOPT_READDATA, s);
+	SET(CURLOPT_SEEKFUNCTION, on_seek);
+	SET(CURLOPT_SEEKDATA, s);
+	SET(CURLOPT_WRITEFUNCTION, on_write);
+	SET(CURLOPT_WRITEDATA, s);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, s);
+	SET(CURLOPT_ERRORBUFFER, s->error);
+	return rc;
+}
+
+/* I2: nothing but this one host is spoken to, whatever the environment or the server says. */
+static CURLcode arm_security(struct http_slot *s)
+{
+	const struct http *h = s->http;
+	CURLcode rc = CURLE_OK;
+
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NOPROXY, "*");
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075500
+	SET(CURLOPT_PROTOCOLS_STR, h->tls ? "https" : "http");
+#else
+	SET(CURLOPT_PROTOCOLS, (long)(h->tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
+#endif
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	if (h->config->ca_file) {
+		SET(CURLOPT_CAINFO, h->config->ca_file);
+		SET(CURLOPT_CAPATH, NULL);
+	}
+	if (h->pins)
+		SET(CURLOPT_PINNEDPUBLICKEY, h->pins);
+	return rc;
+}
+
+static CURLcode arm_transport(struct http_slot *s)
+{
+	int64_t connect_ns = s->http->config->connect_timeout_ns;
+	CURLcode rc = CURLE_OK;
+
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_TCP_NODELAY, 1L);
+	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+	SET(CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
+	SET(CURLOPT_BUFFERSIZE, BUFFER_BYTES);
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
+	SET(CURLOPT_PATH_AS_IS, 1L);
+	if (connect_ns > 0)
+		SET(CURLOPT_CONNECTTIMEOUT_MS, (long)((connect_ns + NS_PER_MS - 1) / NS_PER_MS));
+#if LIBCURL_VERSION_NUM >= 0x075700
+	SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that does not answer must not hold up a call that was cut */
+#endif
+	return rc;
+}
+
+static CURLcode arm_request(struct http_slot *s, struct curl_slist *headers)
+{
+	const struct http_request *q = s->request;
+	CURLcode rc = CURLE_OK;
+
+	SET(CURLOPT_URL, q->url);
+	SET(CURLOPT_HTTPHEADER, headers);
+	if (!strcmp(q->method, "HEAD")) {
+		SET(CURLOPT_NOBODY, 1L);
+	} else if (!strcmp(q->method, "PUT") || !strcmp(q->method, "POST")) {
+		SET(CURLOPT_UPLOAD, 1L);
+		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)(q->body ? q->body->length : 0));
+		SET(CURLOPT_CUSTOMREQUEST, q->method);
+	} else {
+		SET(CURLOPT_HTTPGET, 1L);
+		SET(CURLOPT_CUSTOMREQUEST, q->method);
+	}
+	return rc;
+}
+
+int http_slot_arm(struct http_slot *s, struct curl_slist *headers)
+{
+	CURLcode rc;
+
+	curl_easy_reset(s->easy); /* keeps the connection */
+	if ((rc = arm_callbacks(s)) || (rc = arm_security(s)) || (rc = arm_transport(s)) ||
+		(rc = arm_request(s, headers)))
+		return rc == CURLE_OUT_OF_MEMORY ? -ENOMEM
+						 : errmsg_set(s->call->msg, -ERR_CONFIG, "backend '%s': %s",
+							   s->http->config->name, curl_easy_strerror(rc));
+	return 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* http_slot: one place in a backend's pool: a curl handle with at most one open connection. */
+#ifndef BACKENDS_HTTP_SLOT_H
+#define BACKENDS_HTTP_SLOT_H
+
+#include "backends/call.h"
+#include "backends/http.h"
+
+#include <curl/curl.h>
+
+struct http_slot {
+	struct list link; /* in the pool's idle list */
+	struct http *http;
+	CURL *easy;
+	CURLM *multi;
+	struct list sockets; /* open ones; only the thread that holds the slot walks it */
+
+	/* of the request under way */
+	struct call *call;
+	struct http_request *request;
+	struct http_response *response;
+	struct call_hook wake; /* ends curl's wait when the call is cut */
+	int rc;		       /* the first error one of our callbacks found */
+	int refused;	       /* guard_peer's error for an address; decides only if no other address answered */
+	struct errmsg refused_msg;
+	bool fresh;	/* a socket was opened for this request */
+	bool expect;	/* Expect: 100-continue was sent with it */
+	bool ask_first; /* the connection turned out to be new: to be done again with expect */
+	bool accepted;
+	int64_t progress_ns; /* monotonic: when bytes moved last */
+	uint64_t body_off, header_bytes, sink_bytes;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* A pool: at most max slots, handed out in the order of asking, the warmest first. */
+struct http_pool {
+	pthread_mutex_t lock; /* of the rest; before a call's lock */
+	struct list idle;     /* of http_slot */
+	struct list waiters;  /* of pool_waiter */
+	unsigned made, max;
+};
+void http_pool_init(struct http_pool *, unsigned max);
+void http_pool_free(struct http_pool *);
+/* http_pool_take: a slot for the caller's thread; waits its turn. -ERR_TIMEOUT (with call->own_wait), the call's cut,
+ * -ENOMEM. */
+int http_pool_take(struct http *, struct call *, struct http_slot **);
+/* http_pool_give: back to the pool; discard closes its connection, in case it can no longer be trusted. */
+void http_pool_give(struct http_slot *, bool discard);
+
+struct http {
+	const struct config_backend *config;
+	struct http_pool pool;
+	char *pins; /* as CURLOPT_PINNEDPUBLICKEY takes them, or NULL */
+	char *host; /* host of the endpoint, for messages */
+	bool tls;
+};
+
+/* http_slot_arm: sets every option and callback on the slot's handle for its request. */
+int http_slot_arm(struct http_slot *, struct curl_slist *headers);
+/* http_slot_attach: from now on a cut of the call resets the slot's sockets. The call's error if it is cut. */
+int http_slot_attach(struct http_slot *);
+void http_slot_detach(struct http_slot *);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The directory driver's list: one directory in memory at a time and level, in the order of whole keys. */
+#include "backends/call.h"
+#include "backends/local.h"
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 16u
+
+struct entry {
+	char *name; /* a directory's ends in '/': so it sorts as its keys do */
+	uint64_t size;
+	int64_t mtime_ns;
+};
+
+struct names {
+	struct entry *v;
+	size_t count, cap;
+};
+
+struct listing {
+	struct local *local;
+	struct call *call;
+	int (*fn)(void *ctx, const struct backend_object *);
+	void *ctx;
+	struct buf key; /* of the directory being listed, without the backend's prefix */
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+static void names_free(struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->v[i].name);
+	free(n->v);
+}
+
+static int names_add(struct names *n, const char *name, const struct stat *st)
+{
+	bool dir = S_ISDIR(st->st_mode);
+	size_t len = strlen(name);
+	char *copy;
+
+	if (n->count == n->cap) {
+		size_t cap = n->cap ? 2 * n->cap : 64;
+		struct entry *more = reallocarray(n->v, cap, sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		n->v = more;
+		n->cap = cap;
+	}
+	if (!(copy = malloc(len + 2)))
+		return -ENOMEM;
+	memcpy(copy, name, len);
+	memcpy(copy + len, dir ? "/" : "", dir ? 2 : 1);
+	n->v[n->count++] =
+		(struct entry){ copy, (uint64_t)st->st_size, st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec };
+	return 0;
+}
+
+static bool is_ours(const char *name)
+{
+	return strcmp(name, ".") && strcmp(name, "..") && strcmp(name, LOCAL_STATE_DIR);
+}
+
+static int read_names(struct listing *g, DIR *d, struct names *n)
+{
+	struct dirent *e;
+	int rc = 0;
+
+	while (!rc && (errno = 0, e = readdir(d))) {
+		struct stat st;
+
+		if (!is_ours(e->d_name))
+			continue;
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			rc = errno == ENOENT ? 0 : local_error(g->local, g->call, errno, "cannot look at an object");
+		else if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+			rc = names_add(n, e->d_name, &st);
+	}
+	if (!rc && errno)
+		rc = local_error(g->local, g->call, errno, "cannot list a directory");
+	if (!rc && n->count)
+		qsort(n->v, n->count, sizeof *n->v, by_name);
+	return rc;
+}
+
+static int list_dir(struct listing *, int fd, unsigned depth);
+
+static int list_entry_of(struct listing *g, int dir, const struct entry *e, unsigned depth)
+{
+	size_t parent = g->key.len, len = strlen(e->name);
+	int rc, fd;
+
+	if ((rc = call_state(g->call)) < 0)
+		return rc;
+	buf_put(&g->key, e->name, len);
+	if (g->key.err)
+		return g->key.err;
+	if (e->name[len - 1] != '/') {
+		rc = g->fn(g->ctx, &(struct backend_object){ (const char *)g->key.data, e->size, e->mtime_ns });
+	} else {
+		fd = openat(dir, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		rc = fd >= 0	       ? list_dir(g, fd, depth + 1)
+		     : errno == ENOENT ? 0
+				       : local_error(g->local, g->call, errno, "cannot open a directory");
+	}
+	g->key.len = parent;
+	g->key.data[parent] = 0;
+	return rc;
+}
+
+/* takes fd */
+static int list_dir(struct listing *g, int fd, unsigned depth)
+{
+	struct names n = { 0 };
+	DIR *d = depth < DEPTH_MAX ? fdopendir(fd) : NULL;
+	int rc;
+
+	if (!d) {
+		close(fd);
+		return depth < DEPTH_MAX ? -ENOMEM : -ERR_PROTOCOL;
+	}
+	rc = read_names(g, d, &n);
+	for (size_t i = 0; !rc && i < n.count; i++)
+		rc = list_entry_of(g, dirfd(d), &n.v[i], depth);
+	names_free(&n);
+	closedir(d);
+	return rc;
+}
+
+int local_list(struct backend *b, struct call *c, int (*fn)(void *ctx, const struct backend_object *), void *ctx)
+{
+	struct local *l = container_of(b, struct local, backend);
+	struct listing g = { .local = l, .call = c, .fn = fn, .ctx = ctx };
+	int root = local_root(l, c), rc;
+	const char *rest;
+
+	if (root < 0)
+		return root;
+	rc = atomic_load(&l->mark_seen) ? local_marked(l, c, root) : 0;
+	if (!rc)
+		rc = local_parent(l, c, root, b->config->prefix, false, &rest);
+	if (rc >= 0)
+		rc = list_dir(&g, rc, 0);
+	else if (rc == -ENOENT)
+		rc = 0;
+	close(root);
+	buf_free(&g.key);
+	return rc;
+}

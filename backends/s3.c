@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* s3: the driver for S3 endpoints (Amazon S3 API Reference, REST). */
+#include "backends/call.h"
+#include "backends/s3_request.h"
+#include "backends/s3_xml.h"
+#include "backends/wrap.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_KEYS	1000u
+#define EMPTY_PAGES_MAX 100u /* a bucket full of deletion marks may have some */
+
+static struct s3_request request(struct backend *b, struct call *c, const char *method, const char *key)
+{
+	return (struct s3_request){
+		.http = { .method = method }, .s3 = container_of(b, struct s3, backend), .call = c, .key = key
+	};
+}
+
+static int s3_put(struct backend *b, struct call *c, const char *key, struct source *source)
+{
+	struct s3_request q = request(b, c, "PUT", key);
+	int rc;
+
+	q.http.body = source;
+	q.http.guarded = true;
+	rc = s3_perform(&q);
+	if (!rc && q.response.status != 200)
+		rc = s3_misanswered(&q, "it did not confirm that it stored the object");
+	s3_request_free(&q);
+	return rc;
+}
+
+/* "bytes FIRST-LAST/TOTAL", or TOTAL "*" */
+static bool is_range(const char *v, uint64_t first, uint64_t last)
+{
+	unsigned long long a, b;
+	int n = 0;
+
+	return v && sscanf(v, "bytes %llu-%llu/%n", &a, &b, &n) == 2 && n && a == first && b == last;
+}
+
+/* Nothing of the answer reaches the sink unless it is exactly what was asked for. */
+static int accept_range(struct http_request *http, const struct http_response *r)
+{
+	struct s3_request *q = container_of(http, struct s3_request, http);
+	bool whole = q->range_off == 0 && r->length >= 0 && (uint64_t)r->length == q->range_len;
+
+	if (r->status == 200 && whole)
+		return 0;
+	if (r->status != 206)
+		return s3_misanswered(q, "it answered a ranged request with another part of the object");
+	if (!is_range(r->content_range, q->range_off, q->range_off + q->range_len - 1) ||
+		(r->length >= 0 && (uint64_t)r->length != q->range_len))
+		return s3_misanswered(q, "it sent another range than was asked for (the object is shorter?)");
+	return 0;
+}
+
+static int s3_head(struct backend *b, struct call *c, const char *key, uint64_t *size);
+
+static int get_nothing(struct backend *b, struct call *c, const char *key, uint64_t off)
+{
+	uint64_t size;
+	int rc = s3_head(b, c, key, &size);
+
+	return rc < 0 ? rc : off <= size ? 0 : -ERR_PROTOCOL;
+}
+
+static int s3_get(struct backend *b, struct call *c, const char *key, uint64_t off, uint64_t len, struct sink *sink)
+{
+	struct s3_request q = request(b, c, "GET", key);
+	int rc;
+
+	if (!len)
+		return get_nothing(b, c, key, off);
+	q.range_off = off;
+	q.range_len = len;
+	q.http.accept = accept_range;
+	q.http.sink = sink;
+	q.http.sink_max = len;
+	rc = s3_perform(&q);
+	if (!rc && q.response.received != len)
+		rc = s3_misanswered(&q, "it sent less than was asked for");
+	s3_request_free(&q);
+	return rc;
+}
+
+/* An answer to HEAD has no body, so its 404 may come from anybody on the way; the same question as GET is answered
+ * with a document (I7). */
+static int confirm_absent(struct backend *b, struct call *c, const char *key)
+{
+	struct s3_request q = request(b, c, "GET", key);
+	int rc;
+
+	q.range_len = 1;
+	rc = s3_perform(&q);
+	if (!rc)
+		rc = errmsg_set(
+			c->msg, -ERR_SERVER, "backend '%s': it denies and confirms the same object", b->config->name);
+	s3_request_free(&q);
+	return rc;
+}
+
+/* Performs, but keeps the sentence only of an error that is one in the end. */
+static int perform_unless(struct s3_request *q, int (*harmless)(const struct s3_request *, int rc))
+{
+	struct errmsg *msg = q->call->msg, own = { 0 };
+	int rc;
+
+	q->call->msg = &own;
+	rc = s3_perform(q);
+	q->call->msg = msg;
+	if (rc < 0 && own.text && !harmless(q, rc))
+		errmsg_set(msg, rc, "%s", own.text);
+	errmsg_free(&own);
+	return rc;
+}
+
+static int is_404(const struct s3_request *q, int rc)
+{
+	return rc < 0 && q->response.status == 404;
+}
+
+static int is_absent(const struct s3_request *q, int rc)
+{
+	(void)q;
+	return rc == -ERR_ABSENT;
+}
+
+static int s3_head(struct backend *b, struct call *c, const char *key, uint64_t *size)
+{
+	struct s3_request q = request(b, c, "HEAD", key);
+	int rc = perform_unless(&q, is_404), unsure = is_404(&q, rc);
+
+	if (!rc && q.response.length < 0)
+		rc = s3_misanswered(&q, "it did not say how long the object is");
+	if (!rc)
+		*size = (uint64_t)q.response.length;
+	s3_request_free(&q);
+	return unsure ? confirm_absent(b, c, key) : rc;
+}
+
+static int s3_del(struct backend *b, struct call *c, const char *key)
+{
+	struct s3_request q = request(b, c, "DELETE", key);
+	int rc = perform_unless(&q, is_absent);
+
+	s3_request_free(&q);
+	return rc == -ERR_ABSENT ? 0 : rc;
+}
+
+static int list_query(const struct config_backend *config, const char *token, unsigned max, struct buf *out)
+{
+	if (token) {
+		buf_str(out, "continuation-token=");
+		s3_encode(out, token, 0);
+		buf_str(out, "&");
+	}
+	buf_printf(out, "encoding-type=url&list-type=2&max-keys=%u&prefix=", max);
+	s3_encode(out, config->prefix, 0);
+	return out->err;
+}
+
+static int get_page(struct backend *b, struct call *c, const char *token, unsigned max, struct s3_page *page)
+{
+	struct s3_request q = request(b, c, "GET", NULL);
+	struct buf query = BUF_INIT;
+	struct sink_buf body;
+	int rc = list_query(b->config, token, max, &query);
+
+	memset(page, 0, sizeof *page);
+	q.query = (const char *)query.data;
+	q.http.sink = sink_buf(&body);
+	q.http.sink_max = S3_XML_BYTES_MAX;
+	if (!rc)
+		rc = s3_perform(&q);
+	if (!rc && (rc = s3_xml_page(body.buf.data, body.buf.len, page)) == -ERR_PROTOCOL)
+		s3_misanswered(&q, "its list of objects cannot be understood");
+	s3_request_free(&q);
+	buf_free(&body.buf);
+	buf_free(&query);
+	return rc;
+}
+
+/* Keys out of order or outside the prefix are refused: that ends a list that runs in circles, too. */
+static int give_page(struct backend *b, struct call *c, const struct s3_page *page, char **last,
+	int (*fn)(void *ctx, const struct backend_object *), void *ctx)
+{
+	size_t skip = strlen(b->config->prefix);
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < page->count; i++) {
+		const struct s3_object *o = &page->objects[i];
+
+		if (strncmp(o->key, b->config->prefix, skip) || (*last && strcmp(o->key, *last) <= 0))
+			return errmsg_set(c->msg, -ERR_PROTOCOL,
+				"backend '%s': its list of objects is out of order or not of what was asked for",
+				b->config->name);
+		free(*last);
+		if (!(*last = strdup(o->key)))
+			return -ENOMEM;
+		rc = fn(ctx, &(struct backend_object){ o->key + skip, o->size, o->mtime_ns });
+	}
+	return rc;
+}
+
+static int s3_list(struct backend *b, struct call *c, int (*fn)(void *ctx, const struct backend_object *), void *ctx)
+{
+	char *token = NULL, *last = NULL;
+	unsigned empty = 0;
+	struct s3_page page;
+	bool more;
+	int rc;
+
+	do {
+		rc = get_page(b, c, token, PAGE_KEYS, &page);
+		empty = page.count ? 0 : empty + 1;
+		if (!rc && empty > EMPTY_PAGES_MAX)
+			rc = errmsg_set(c->msg, -ERR_PROTOCOL, "backend '%s': its list of objects does not end",
+				b->config->name);
+		if (!rc)
+			rc = give_page(b, c, &page, &last, fn, ctx);
+		more = page.truncated;
+		free(token);
+		token = page.token;
+		page.token = NULL;
+		s3_page_free(&page);
+	} while (!rc && more);
+	free(token);
+	free(last);
+	return rc;
+}
+
+static int s3_probe(struct backend *b, struct call *c)
+{
+	struct s3_page page;
+	int rc = get_page(b, c, NULL, 1, &page);
+
+	s3_page_free(&page);
+	return rc;
+}
+
+static void s3_free(struct backend *b)
+{
+	struct s3 *s = container_of(b, struct s3, backend);
+
+	http_free(s->http);
+	s3_secret_destroy(&s->secret);
+	free(s->origin);
+	free(s->authority);
+	free(s->base);
+	free(s);
+}
+
+static const struct backend_ops s3_ops = {
+	.type = "s3",
+	.caps = BACKEND_RANGE | BACKEND_MULTIPART,
+	.put = s3_put,
+	.get = s3_get,
+	.head = s3_head,
+	.del = s3_del,
+	.list = s3_list,
+	.probe = s3_probe,
+	.multipart_begin = s3_multipart_begin,
+	.multipart_part = s3_multipart_part,
+	.multipart_complete = s3_multipart_complete,
+	.multipart_abort = s3_multipart_abort,
+	.free = s3_free,
+};
+
+/* the parts of an endpoint's URL; port is NULL where it is the scheme's own */
+struct endpoint {
+	char *scheme, *host, *port, *path;
+};
+
+static void endpoint_free(struct endpoint *e)
+{
+	curl_free(e->scheme);
+	curl_free(e->host);
+	curl_free(e->port);
+	curl_free(e->path);
+}
+
+static int endpoint_parse(const char *url, struct endpoint *e)
+{
+	CURLU *u = curl_url();
+	int rc = -ERR_CONFIG;
+
+	memset(e, 0, sizeof *e);
+	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_get(u, CURLUPART_SCHEME, &e->scheme, 0) &&
+		!curl_url_get(u, CURLUPART_HOST, &e->host, 0) && !curl_url_get(u, CURLUPART_PATH, &e->path, 0))
+		rc = 0;
+	if (!rc)
+		curl_url_get(u, CURLUPART_PORT, &e->port, CURLU_NO_DEFAULT_PORT);
+	curl_url_cleanup(u);
+	return rc;
+}
+
+static int make_places(struct s3 *s, const struct endpoint *e)
+{
+	const struct config_backend *config = s->backend.config;
+	bool virtual = config->addressing == ADDRESSING_VIRTUAL_HOST;
+	const char *path = strcmp(e->path, "/") ? e->path : "";
+	struct buf base = BUF_INIT;
+
+	if (asprintf(&s->authority, "%s%s%s%s%s", virtual ? config->bucket : "", virtual ? "." : "", e->host,
+		    e->port ? ":" : "", e->port ? e->port : "") < 0)
+		s->authority = NULL;
+	if (!s->authority || asprintf(&s->origin, "%s://%s", e->scheme, s->authority) < 0)
+		s->origin = NULL;
+	buf_str(&base, path);
+	if (!virtual) {
+		buf_str(&base, "/");
+		s3_encode(&base, config->bucket, 1);
+	}
+	buf_put(&base, "", 0);
+	s->base = buf_steal(&base);
+	return s->origin && s->base ? 0 : -ENOMEM;
+}
+
+static int check_config(const struct config_backend *config, struct errmsg *msg)
+{
+	if (!config->bucket || !*config->bucket || !config->region || !config->prefix)
+		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': bucket and region are needed", config->name);
+	return 0;
+}
+
+int s3_open(struct backend **out, struct config_backend *config, struct errmsg *msg)
+{
+	struct endpoint e = { 0 };
+	struct s3 *s = calloc(1, sizeof *s);
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->backend.ops = &s3_ops;
+	s->backend.config = config;
+	if ((rc = s3_secret_init(&s->secret, config, msg)) < 0 || (rc = check_config(config, msg)) < 0 ||
+		(rc = http_new(&s->http, config, msg)) < 0 || (rc = endpoint_parse(config->endpoint, &e)) < 0 ||
+		(rc = make_places(s, &e)) < 0)
+		s3_free(&s->backend);
+	else
+		*out = &s->backend;
+	endpoint_free(&e);
+	return rc;
+}
