@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fixture.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#define ROOT META_ROOT_INO
+#define MIB  (1u << 20)
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	fixture_make(f, "settle = 200ms\ncache = 64M", "[rule pub]\npath = /pub/**\nzone = foreign\n");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fixture_destroy(*state);
+	free(*state);
+	return 0;
+}
+
+static ssize_t truncate_to(struct fixture *f, uint64_t ino, uint64_t size)
+{
+	struct core_io io = { .kind = CORE_TRUNCATE, .ino = ino, .off = size };
+
+	return core_io_wait(f->core, &io);
+}
+
+static ssize_t allocate(struct fixture *f, uint64_t ino, int mode, uint64_t off, size_t len)
+{
+	struct core_io io = { .kind = CORE_FALLOCATE, .ino = ino, .off = off, .len = len, .mode = mode };
+
+	return core_io_wait(f->core, &io);
+}
+
+static uint64_t size_of(struct fixture *f, uint64_t ino)
+{
+	struct stat st;
+
+	assert_int_equal(core_getattr(f->core, ino, &st), 0);
+	return (uint64_t)st.st_size;
+}
+
+/* a model beside the file: random changes, then equal bytes, before and after a new start and a lost cache */
+struct model {
+	uint8_t data[12 * MIB];
+	uint64_t size;
+};
+
+static void expect_model(struct fixture *f, uint64_t ino, const struct model *m)
+{
+	uint8_t *got = malloc(sizeof(m->data));
+
+	assert_int_equal(size_of(f, ino), m->size);
+	assert_int_equal(fixture_pread(f, ino, got, sizeof(m->data), 0), (ssize_t)m->size);
+	if (memcmp(got, m->data, m->size) != 0)
+		fail_msg("the content differs");
+	free(got);
+}
+
+static void random_change(struct fixture *f, uint64_t ino, struct model *m, unsigned *seed)
+{
+	uint64_t off = (uint64_t)rand_r(seed) % (9 * MIB);
+	size_t len = (size_t)rand_r(seed) % (rand_r(seed) % 4 ? 20000 : 2 * MIB) + 1;
+	static uint8_t fresh[2 * MIB + 1];
+
+	switch (rand_r(seed) % 8) {
+	case 0:
+		assert_int_equal(truncate_to(f, ino, off), 0);
+		if (off > m->size)
+			memset(m->data + m->size, 0, off - m->size);
+		m->size = off;
+		return;
+	case 1:
+		assert_int_equal(allocate(f, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len), 0);
+		if (off < m->size)
+			memset(m->data + off, 0, off + len < m->size ? len : m->size - off);
+		return;
+	default:
+		memset(fresh, rand_r(seed), len);
+		assert_int_equal(fixture_pwrite(f, ino, fresh, len, off), (ssize_t)len);
+		if (off > m->size)
+			memset(m->data + m->size, 0, off - m->size);
+		memcpy(m->data + off, fresh, len);
+		if (off + len > m->size)
+			m->size = off + len;
+	}
+}
+
+static void test_random_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct model *m = calloc(1, sizeof(*m));
+	uint64_t ino = fixture_write(f, ROOT, "f", "");
+	unsigned seed = 20261122;
+
+	for (int round = 0; round < 12; round++) {
+		for (int i = 0; i < 25; i++)
+			random_change(f, ino, m, &seed);
+		expect_model(f, ino, m);
+		if (round % 3 == 0)
+			assert_int_equal(core_fsync(f->core, ino), 0);
+		if (round % 3 == 1) {
+			fixture_close(f);
+			fixture_open(f);
+		}
+		if (round % 3 == 2) {
+			fixture_sync(f);
+			cache_evict(core_cache(f->core), UINT64_MAX);
+		}
+		expect_model(f, ino, m);
+	}
+	free(m);
+}
+
+static void test_fetch_after_losing_the_cache(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t small = fixture_write(f, ROOT, "small", "a few bytes"), big = fixture_write(f, ROOT, "big", "");
+	char *data = malloc(9 * MIB), *got = malloc(9 * MIB), command[256];
+
+	for (size_t i = 0; i < 9 * MIB; i++)
+		data[i] = (char)(i * 2654435761u >> 13);
+	assert_int_equal(fixture_pwrite(f, big, data, 9 * MIB, 0), 9 * MIB);
+	fixture_sync(f);
+	assert_int_equal(fixture_objects(f, "near"), 4);
+	assert_int_equal(fixture_objects(f, "far"), 0);
+	fixture_close(f);
+	snprintf(command, sizeof(command), "rm -rf %s/store/cache", f->dir);
+	assert_int_equal(system(command), 0);
+	fixture_open(f);
+	cache_evict(core_cache(f->core), UINT64_MAX);
+	fixture_expect(f, small, "a few bytes");
+	/* a small read in the middle first, then all of it, then a write over a part that is only on the backend */
+	assert_int_equal(fixture_pread(f, big, got, 4096, 5 * MIB), 4096);
+	assert_memory_equal(got, data + 5 * MIB, 4096);
+	assert_int_equal(fixture_pread(f, big, got, 9 * MIB, 0), 9 * MIB);
+	assert_memory_equal(got, data, 9 * MIB);
+	cache_evict(core_cache(f->core), UINT64_MAX);
+	assert_int_equal(fixture_pwrite(f, big, "xyz", 3, 8 * MIB + 777), 3);
+	memcpy(data + 8 * MIB + 777, "xyz", 3);
+	assert_int_equal(fixture_pread(f, big, got, 9 * MIB, 0), 9 * MIB);
+	assert_memory_equal(got, data, 9 * MIB);
+	free(data);
+	free(got);
+}
+
+static void test_moves_between_zones(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	uint64_t pub, ino;
+
+	assert_int_equal(core_mkdir(f->core, &me, ROOT, "pub", 0755, &st), 0);
+	pub = st.st_ino;
+	ino = fixture_write(f, pub, "page", "for everyone");
+	fixture_sync(f);
+	assert_int_equal(fixture_objects(f, "far"), 1);
+	assert_int_equal(fixture_objects(f, "near"), 0);
+	assert_int_equal(core_rename(f->core, pub, "page", ROOT, "page", 0), 0);
+	fixture_sync(f);
+	assert_int_equal(fixture_objects(f, "far"), 0);
+	assert_int_equal(fixture_objects(f, "near"), 1);
+	fixture_expect(f, ino, "for everyone");
+	assert_int_equal(core_unlink(f->core, ROOT, "page"), 0);
+	core_forget(f->core, ino);
+	fixture_sync(f);
+	assert_int_equal(fixture_objects(f, "near"), 0);
+}
+
+static const struct {
+	int mode;
+	uint64_t off;
+	size_t len;
+	int rc;
+	uint64_t size;
+} allocate_rows[] = {
+	{ 0, 0, 100, 0, 100 },
+	{ 0, 0, 0, -EINVAL, 100 },
+	{ FALLOC_FL_KEEP_SIZE, 0, 5000, 0, 100 },
+	{ FALLOC_FL_PUNCH_HOLE, 0, 10, -EINVAL, 100 },
+	{ FALLOC_FL_ZERO_RANGE, 50, 100, 0, 150 },
+	{ FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 50, 200, 0, 150 },
+	{ FALLOC_FL_COLLAPSE_RANGE, 0, 4096, -EOPNOTSUPP, 150 },
+	{ 0, INT64_MAX - 10, 100, -EFBIG, 150 },
+};
+
+static void test_fallocate_table(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = fixture_write(f, ROOT, "f", "");
+
+	for (size_t i = 0; i < sizeof(allocate_rows) / sizeof(allocate_rows[0]); i++) {
+		ssize_t rc = allocate(f, ino, allocate_rows[i].mode, allocate_rows[i].off, allocate_rows[i].len);
+
+		if (rc != allocate_rows[i].rc || size_of(f, ino) != allocate_rows[i].size)
+			fail_msg("row %zu: %zd, size %llu", i, rc, (unsigned long long)size_of(f, ino));
+	}
+}
+
+static void test_errors(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t dir = fixture_ino(f, ROOT, "."), ino = fixture_write(f, ROOT, "f", "x");
+	char byte = 'x';
+
+	assert_int_equal(truncate_to(f, dir, 0), -EISDIR);
+	assert_int_equal(truncate_to(f, 4711, 0), -ENOENT);
+	assert_int_equal(truncate_to(f, ino, (uint64_t)INT64_MAX + 1), -EFBIG);
+	assert_int_equal(fixture_pwrite(f, ino, &byte, 1, INT64_MAX), -EFBIG);
+	assert_int_equal(fixture_pread(f, ino, &byte, 1, 100), 0);
+}
+
+static void test_sparse_and_seek(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = fixture_write(f, ROOT, "f", ""), off;
+	struct stat st;
+
+	assert_int_equal(fixture_pwrite(f, ino, "end", 3, 40ull << 30), 3);
+	assert_int_equal(core_fsync(f->core, ino), 0);
+	assert_int_equal(core_getattr(f->core, ino, &st), 0);
+	assert_int_equal(st.st_size, (40ll << 30) + 3);
+	assert_true(st.st_blocks * 512 <= 8192);
+	assert_int_equal(core_lseek(f->core, ino, 0, SEEK_DATA, &off), 0);
+	assert_int_equal(off, 40ull << 30);
+	assert_int_equal(core_lseek(f->core, ino, 0, SEEK_HOLE, &off), 0);
+	assert_int_equal(off, 0);
+	assert_int_equal(core_lseek(f->core, ino, 40ull << 30, SEEK_HOLE, &off), 0);
+	assert_int_equal(off, (40ull << 30) + 3);
+	assert_int_equal(core_lseek(f->core, ino, 41ull << 30, SEEK_DATA, &off), -ENXIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_random_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fetch_after_losing_the_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moves_between_zones, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fallocate_table, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sparse_and_seek, setup, teardown),
+	};
+
+	if (crypt_init() < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
