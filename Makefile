@@ -55,6 +55,11 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 .PRECIOUS: $(BUILD)/obj/%.o
 
+# The contract every backend keeps, run against real servers by tests/contract/run.sh.
+$(BUILD)/contract/%: $(BUILD)/obj/tests/contract/%.o $(call libs,backends)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(call libs,backends) $(LIBS) -lcmocka
+
 unit-tests: $(UNIT_TESTS)
 
 clean:
