@@ -210,6 +210,9 @@ static int handle(void *user, const char *section, const char *key, const char *
 		line_error(r, "\"%s\" has no value", key);
 	else
 		r->err = add_entry(r, key, value);
+	if (strstr(value, " #"))
+		message_add(r->msgs, false, r->file, r->line,
+			"the '#' is part of the value: after a value only ';' begins a comment");
 	return r->err == 0;
 }
 

@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "tests/unit/config/scratch.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+/* nine lines that stand on their own */
+#define GOOD                                                                                                           \
+	"[filesystem]\n"                                                                                               \
+	"store = s\n"                                                                                                  \
+	"home = d\n"                                                                                                   \
+	"[zone d]\n"                                                                                                   \
+	"kind = domestic\n"                                                                                            \
+	"backends = b\n"                                                                                               \
+	"[backend b]\n"                                                                                                \
+	"type = local\n"                                                                                               \
+	"path = p\n"
+
+/* eight more: a foreign zone on a server */
+#define FOREIGN                                                                                                        \
+	"[zone f]\n"                                                                                                   \
+	"kind = foreign\n"                                                                                             \
+	"networks = 127.0.0.0/8\n"                                                                                     \
+	"backends = v\n"                                                                                               \
+	"[backend v]\n"                                                                                                \
+	"type = s3\n"                                                                                                  \
+	"endpoint = https://v.example\n"                                                                               \
+	"bucket = office\n"                                                                                            \
+	"access-key = A\n"                                                                                             \
+	"secret-key-file = /dev/null/key\n"
+
+struct row {
+	const char *text, *expected;
+};
+
+static void check_rows(const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct config *c;
+		char *text;
+		int rc;
+
+		scratch_write("test.ini", rows[i].text);
+		rc = scratch_load(&c, &text);
+		if (strcmp(text, rows[i].expected) != 0)
+			print_error("row %zu\n", i);
+		assert_string_equal(text, rows[i].expected);
+		assert_int_equal(rc, strstr(text, ": error: ") ? -ERR_CONFIG : 0);
+		assert_int_equal(c != NULL, rc == 0);
+		free(text);
+		config_put(c);
+	}
+}
+
+static void test_syntax(void **state)
+{
+	static char long_line[66000] = "[filesystem]\nstore = ", nul_free[] = GOOD "[keys]\nkey-file = a\tb\n";
+	const struct row rows[] = {
+		{ GOOD, "" },
+		{ "\xef\xbb\xbf" GOOD, "" },
+		{ GOOD "# a comment\n  ; another = [x\n\n \t\n", "" },
+		{ GOOD "[ tag   x ] ; why\r\npath : /a ; and why\r\n", "" },
+		{ nul_free, "" },
+		{ "[filesystem]\n  store = s;t\n  home = d\n[zone d]\nkind=domestic\nbackends=b\n[backend "
+		  "b]\ntype=local"
+		  "\npath=p",
+			"" },
+		{ "", "test.ini: error: holds no section; expected [filesystem]\n" },
+		{ "; nothing\n", "test.ini: error: holds no section; expected [filesystem]\n" },
+		{ "home = d\n" GOOD, "test.ini:1: error: \"home\" stands before the first [section]\n" },
+		{ GOOD "hello\n", "test.ini:10: error: expected [section] or key = value\n" },
+		{ GOOD "hello", "test.ini:10: error: expected [section] or key = value\n" },
+		{ GOOD "mode =\n", "test.ini:10: error: \"mode\" has no value\n" },
+		{ GOOD "mode = ; drain\n", "test.ini:10: error: \"mode\" has no value\n" },
+		{ GOOD "= x\n", "test.ini:10: error: expected a key before the '='\n" },
+		{ GOOD "[tag x\npath = /a\n[tag y]\npath = /a\n",
+			"test.ini:10: error: a section's header must end with ']'\n" },
+		{ GOOD "[tag x ; y]\n", "test.ini:10: error: a section's header must end with ']'\n" },
+		{ GOOD "[tag x] path = /a\n",
+			"test.ini:10: error: nothing may follow the ']' of a section's header\n" },
+		{ GOOD "[rule 34567890123456789012345678901234567890123456789]\n",
+			"test.ini:10: error: a section's header can hold at most 48 bytes\n" },
+		{ GOOD "[]\n", "test.ini:10: error: unknown section []; expected filesystem, keys, zone NAME, backend "
+			       "NAME, tag NAME or "
+			       "rule NAME\n" },
+		{ GOOD "mode = dr\033ain\n", "test.ini:10: error: the line holds a control character\n" },
+		{ GOOD "upload-limit = 2M/s # slow\n",
+			"test.ini:10: warning: the '#' is part of the value: after a value only ';' begins a comment\n"
+			"test.ini:10: error: bad value \"2M/s # slow\" for \"upload-limit\"; expected a rate, such as "
+			"20M/s\n" },
+		{ long_line, "test.ini:1: error: [filesystem] has no \"store\"; expected a directory for metadata and "
+			     "cache\n"
+			     "test.ini:1: error: [filesystem] has no \"home\"; expected the name of a domestic zone\n"
+			     "test.ini:2: error: the line is longer than 65000 bytes\n" },
+	};
+
+	(void)state;
+	memset(long_line + strlen(long_line), 'x', sizeof long_line - 100);
+	check_rows(rows, COUNT(rows));
+}
+
+static void test_sections(void **state)
+{
+	static const struct row rows[] = {
+		{ GOOD "[zon e]\nkind = domestic\n",
+			"test.ini:10: error: unknown section [zon e]; did you mean \"zone\"?\n" },
+		{ GOOD "[cache]\nsize = 1G\n", "test.ini:10: error: unknown section [cache]; expected filesystem, "
+					       "keys, zone NAME, backend NAME, tag "
+					       "NAME or rule NAME\n" },
+		{ GOOD "[zone]\n", "test.ini:10: error: [zone]: expected [zone NAME]\n" },
+		{ GOOD "[keys mine]\n", "test.ini:10: error: [keys mine]: expected [keys]\n" },
+		{ GOOD "[zone a b]\n", "test.ini:10: error: bad name \"a b\" of a zone; expected letters, digits, '.', "
+				       "'_' and '-' only\n" },
+		{ GOOD "[backend .a]\n",
+			"test.ini:10: error: bad name \".a\" of a backend; expected a letter or a digit first\n" },
+		{ GOOD "[tag a b]\n", "test.ini:10: error: bad name \"a b\" of a tag; expected one word without "
+				      "blanks, commas and quotes\n" },
+		{ GOOD "[tag a,b]\n", "test.ini:10: error: bad name \"a,b\" of a tag; expected one word without "
+				      "blanks, commas and quotes\n" },
+		{ GOOD "[rule a b]\n", "test.ini:10: error: bad name \"a b\" of a rule; expected one word without "
+				       "blanks, commas and quotes\n" },
+		{ GOOD "[tag \xe7\xa7\x81]\npath = /a\n", "" },
+		{ GOOD "[filesystem]\nname = x\n",
+			"test.ini:10: error: [filesystem] stands twice, first at test.ini:1; expected it once\n" },
+		{ GOOD "[zone d]\n",
+			"test.ini:10: error: [zone d] stands twice, first at test.ini:4; expected it once\n" },
+		{ GOOD "[rule r]\npath = /a\nzone = d\n[rule r]\nzone = d\n",
+			"test.ini:13: error: [rule r] stands twice, first at test.ini:10; expected it once\n" },
+		{ GOOD "[tag t]\npath = /a\n[tag t]\nname = b\n", "" },
+		{ "[keys]\n", "test.ini:1: error: there is no section [filesystem]; expected one with \"store\" and "
+			      "\"home\"\n" },
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void test_filesystem(void **state)
+{
+	static const struct row rows[] = {
+		{ "[filesystem]\n",
+			"test.ini:1: error: [filesystem] has no \"store\"; expected a directory for metadata and "
+			"cache\n"
+			"test.ini:1: error: [filesystem] has no \"home\"; expected the name of a domestic zone\n" },
+		{ "[filesystem]\nstore = s\nhome = nowhere\n",
+			"test.ini:3: error: unknown zone \"nowhere\"; expected the name of a [zone NAME]\n" },
+		{ "[filesystem]\nstore = s\nhome = homme\n[zone home]\nkind = domestic\nbackends = b\n[backend "
+		  "b]\ntype = "
+		  "local\npath = /p\n",
+			"test.ini:3: error: unknown zone \"homme\"; did you mean \"home\"?\n" },
+		{ "[filesystem]\nstore = s\nhome = d\n[zone d]\nkind = foreign\nbackends = b\n[backend b]\ntype = "
+		  "local\npath "
+		  "= /p\n",
+			"test.ini:3: error: the home zone \"d\" is foreign; expected one of kind domestic\n" },
+		{ "[filesystem]\nname = a b\ncache = 1M\nsettle = 2d\nmax-delay = soon\nblock-size = 3M\nstor = "
+		  "s\n" GOOD,
+			"test.ini:1: error: [filesystem] has no \"store\"; expected a directory for metadata and "
+			"cache\n"
+			"test.ini:1: error: [filesystem] has no \"home\"; expected the name of a domestic zone\n"
+			"test.ini:2: error: bad value \"a b\" for \"name\"; expected a word of letters, digits, '.', "
+			"'_' and '-'\n"
+			"test.ini:3: error: bad value \"1M\" for \"cache\"; expected a size of at least 16M, such as "
+			"20G\n"
+			"test.ini:4: error: bad value \"2d\" for \"settle\"; expected a duration of at most 1d, such "
+			"as 5s\n"
+			"test.ini:5: error: bad value \"soon\" for \"max-delay\"; expected a duration, such as 1h\n"
+			"test.ini:6: error: bad value \"3M\" for \"block-size\"; expected a power of two from 64K to "
+			"4M\n"
+			"test.ini:7: error: unknown key \"stor\" in [filesystem]; did you mean \"store\"?\n"
+			"test.ini:8: error: [filesystem] stands twice, first at test.ini:1; expected it once\n" },
+		{ "[filesystem]\nsettle = 2h\nmax-delay = 1h\nstore = s\nstore = t\nhome = d\n[zone d]\nkind = "
+		  "domestic\n"
+		  "backends = b\n[backend b]\ntype = local\npath = /p\n",
+			"test.ini:3: error: \"max-delay\" is shorter than \"settle\"; expected at least as long\n"
+			"test.ini:5: error: \"store\" stands twice in [filesystem], first in line 4; expected it "
+			"once\n" },
+		{ GOOD "[keys]\nkeyfile = x\n", "test.ini:11: error: unknown key \"keyfile\" in [keys]; did you mean "
+						"\"key-file\"?\n" },
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+static void test_zones(void **state)
+{
+	static const struct row rows[] = {
+		{ GOOD FOREIGN, "" },
+		{ GOOD "[zone x]\n", "test.ini:10: error: [zone x] has no \"kind\"; expected domestic or foreign\n"
+				     "test.ini:10: error: [zone x] has no \"backends\"; expected the names of the "
+				     "zone's backends\n" },
+		{ GOOD "[zone x]\nkind = home\ncountries = CN, UK\nnetworks = 10.0.0.0/33\ncopies = 0\nexport = yes\n"
+		       "approvers = a b\napprovals = two\npadding = yes\nbackends = b\ncountry-db = x.mmdb\n",
+			"test.ini:11: error: bad value \"home\" for \"kind\"; expected domestic or foreign\n"
+			"test.ini:12: error: bad value \"CN, UK\" for \"countries\"; expected ISO 3166 codes of two "
+			"letters, such "
+			"as CN, HK\n"
+			"test.ini:13: error: bad value \"10.0.0.0/33\" for \"networks\"; expected address blocks, such "
+			"as "
+			"10.20.0.0/16, 2001:db8::/32\n"
+			"test.ini:14: error: bad value \"0\" for \"copies\"; expected a number from 1 to 16\n"
+			"test.ini:15: error: bad value \"yes\" for \"export\"; expected deny, approve or allow\n"
+			"test.ini:16: error: bad value \"a b\" for \"approvers\"; expected users and groups, such as "
+			"alice, "
+			"group:compliance\n"
+			"test.ini:17: error: bad value \"two\" for \"approvals\"; expected a number from 1 to 100\n"
+			"test.ini:18: error: bad value \"yes\" for \"padding\"; expected none or padme\n"
+			"test.ini:19: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
+			"only\n"
+			"test.ini:20: error: unknown key \"country-db\" in [zone x]; expected one of kind, countries, "
+			"networks, "
+			"backends, copies, export, approvers, approvals, padding\n" },
+		{ GOOD FOREIGN "[zone x]\nkind = domestic\nbackends = b, v, w, vv\n",
+			"test.ini:22: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
+			"only\n"
+			"test.ini:22: error: backend \"v\" is in the zones \"f\" and \"x\"; expected it in one zone "
+			"only\n"
+			"test.ini:22: error: unknown backend \"w\"; did you mean \"b\"?\n"
+			"test.ini:22: error: unknown backend \"vv\"; did you mean \"v\"?\n" },
+		{ GOOD "[backend c]\ntype = local\npath = /c\n",
+			"test.ini:10: error: backend \"c\" is in no zone; expected it in the \"backends\" of one\n" },
+		{ "[filesystem]\nstore = s\nhome = d\n[zone d]\nkind = domestic\nbackends = b, b,\ncopies = 2\nexport "
+		  "= "
+		  "approve\n[backend b]\ntype = local\npath = p\n",
+			"test.ini:6: error: bad value \"b, b,\" for \"backends\"; expected names with a comma between "
+			"them\n"
+			"test.ini:8: error: export = approve in zone \"d\" without \"approvers\"; expected those who "
+			"may approve\n"
+			"test.ini:9: error: backend \"b\" is in no zone; expected it in the \"backends\" of one\n" },
+		{ "[filesystem]\nstore = s\nhome = d\n[zone d]\nkind = domestic\nbackends = b, b\ncopies = 2\n[backend "
+		  "b]\n"
+		  "type = local\npath = p\n",
+			"test.ini:6: error: backend \"b\" stands twice in this list; expected it once\n"
+			"test.ini:7: error: 2 copies cannot be kept on the 1 backends of zone \"d\"; expected at most "
+			"1\n" },
+		{ GOOD "[zone x]\nkind = foreign\nexport = allow\napprovals = 1\nbackends = c\n[backend c]\ntype = "
+		       "local\npath = /c\n",
+			"test.ini:12: error: \"export\" has no meaning in the foreign zone \"x\"; expected it in a "
+			"domestic one\n"
+			"test.ini:13: error: \"approvals\" has no meaning in the foreign zone \"x\"; expected it in a "
+			"domestic "
+			"one\n" },
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+#define S3(lines) GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\n" lines
+#define S3_REST	  "bucket = o\naccess-key = A\nsecret-key-file = /dev/null/k\n"
+
+static void test_backends(void **state)
+{
+	static const struct row rows[] = {
+		{ S3(""), "test.ini:14: error: [backend c] has no \"endpoint\"; expected an http or https URL of a "
+			  "host, without "
+			  "user, query or fragment\n"
+			  "test.ini:14: error: [backend c] has no \"bucket\"; expected the bucket's name\n"
+			  "test.ini:14: error: [backend c] has no \"access-key\"; expected the public half of the "
+			  "credentials\n"
+			  "test.ini:14: error: [backend c] has no \"secret-key-file\"; expected a file of mode 0600 "
+			  "with the secret "
+			  "half of the credentials\n" },
+		{ S3("endpoint = ftp://h\nbucket = a/b\naccess-key = A\nsecret-key-file = /dev/null/k\nprefix = a//b\n"
+		     "addressing = dns\nmode = off\nconnect-timeout = 0\ntimeout = 2h\nconnections = 65\n"
+		     "upload-limit = 20M\npin-sha256 = abc\npath = /x\nendpont = x\n"),
+			"test.ini:16: error: bad value \"ftp://h\" for \"endpoint\"; expected an http or https URL of "
+			"a host, "
+			"without user, query or fragment\n"
+			"test.ini:17: error: bad value \"a/b\" for \"bucket\"; expected the bucket's name\n"
+			"test.ini:20: error: bad value \"a//b\" for \"prefix\"; expected a path inside the bucket, "
+			"such as "
+			"office/data\n"
+			"test.ini:21: error: bad value \"dns\" for \"addressing\"; expected path or virtual-host\n"
+			"test.ini:22: error: bad value \"off\" for \"mode\"; expected readwrite, readonly, frozen or "
+			"drain\n"
+			"test.ini:23: error: bad value \"0\" for \"connect-timeout\"; expected a duration from 100ms "
+			"to 1h, such as "
+			"10s\n"
+			"test.ini:24: error: bad value \"2h\" for \"timeout\"; expected a duration from 100ms to 1h, "
+			"such as 30s\n"
+			"test.ini:25: error: bad value \"65\" for \"connections\"; expected a number from 1 to 64\n"
+			"test.ini:26: error: bad value \"20M\" for \"upload-limit\"; expected a rate, such as 20M/s\n"
+			"test.ini:27: error: bad value \"abc\" for \"pin-sha256\"; expected 44 characters of base64: "
+			"the SHA-256 of "
+			"the server's public key\n"
+			"test.ini:28: error: \"path\" has no meaning for a backend of type s3\n"
+			"test.ini:29: error: unknown key \"endpont\" in [backend c]; did you mean \"endpoint\"?\n" },
+		{ S3("endpoint = https://u:p@h\n" S3_REST), "test.ini:16: error: bad value \"https://u:p@h\" for "
+							    "\"endpoint\"; expected an http or https URL of a host, "
+							    "without user, query or fragment\n" },
+		{ S3("endpoint = https://h/?x=1\n" S3_REST), "test.ini:16: error: bad value \"https://h/?x=1\" for "
+							     "\"endpoint\"; expected an http or https URL of a "
+							     "host, without user, query or fragment\n" },
+		{ S3("endpoint = https://\n" S3_REST), "test.ini:16: error: bad value \"https://\" for \"endpoint\"; "
+						       "expected an http or https URL of a host, "
+						       "without user, query or fragment\n" },
+		{ S3("endpoint = http://127.0.0.1:1\n" S3_REST), "" },
+		{ S3("endpoint = http://h\nca-file = /etc/passwd\npin-sha256 = "
+		     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\npin-sha256 = "
+		     "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n" S3_REST),
+			"test.ini:16: warning: http://h is not https: nobody vouches for the server\n"
+			"test.ini:17: error: \"ca-file\" needs an https endpoint\n"
+			"test.ini:18: error: \"pin-sha256\" needs an https endpoint\n" },
+		{ S3("endpoint = https://h\nca-file = none.pem\nbucket = o\naccess-key = A\nsecret-key-file = "
+		     "open.key\n"),
+			"test.ini:17: warning: there is no file none.pem\n"
+			"test.ini:20: warning: open.key is not a regular file of mode 0600 and will be refused\n" },
+		{ S3("endpoint = https://h\nbucket = o\naccess-key = A\nsecret-key-file = no.key\n"),
+			"test.ini:19: warning: there is no file no.key\n" },
+		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = ftp\nbucket = a/b\n[backend "
+		       "e]\npath = "
+		       "/e\n",
+			"test.ini:14: error: unknown backend type \"ftp\"; expected local or s3\n"
+			"test.ini:16: error: [backend e] has no \"type\"; expected local or s3\n" },
+		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = local\npath = p/q/\n[backend "
+		       "e]\n"
+		       "type = local\npath = pp\nendpoint = https://h\n",
+			"test.ini:13: error: backends \"b\" and \"c\" are the same place, or one lies inside the "
+			"other; expected "
+			"two places\n"
+			"test.ini:19: error: \"endpoint\" has no meaning for a backend of type local\n" },
+		{ S3("endpoint = https://H:443/\nprefix = a\n" S3_REST) "[zone y]\nkind = foreign\nbackends = g, h\n"
+									"networks = 10.0.0.0/8\n"
+									"[backend g]\ntype = s3\nendpoint = https://h\n"
+									"prefix = a/b\n" S3_REST
+									"[backend h]\ntype = s3\nendpoint = https://h\n"
+									"prefix = ab\n" S3_REST,
+			"test.ini:25: error: backends \"c\" and \"g\" are the same place, or one lies inside the "
+			"other; expected "
+			"two places\n" },
+		{ GOOD "[zone x]\nkind = foreign\nbackends = c\n[backend c]\ntype = s3\nendpoint = https://h\n" S3_REST,
+			"test.ini:10: warning: zone \"x\" has no \"networks\": its servers' addresses are not "
+			"checked\n" },
+	};
+
+	(void)state;
+	scratch_write("open.key", "x");
+	chmod("open.key", 0644);
+	check_rows(rows, COUNT(rows));
+}
+
+static void test_rules(void **state)
+{
+	static const struct row rows[] = {
+		{ GOOD FOREIGN "[rule r]\nzone = f\n", "test.ini:20: error: [rule r] has no condition; expected one at "
+						       "least (path = ** is every file's)\n" },
+		{ GOOD "[tag t]\n", "test.ini:10: error: [tag t] has no condition; expected one at least (path = ** is "
+				    "every file's)\n" },
+		{ GOOD "[rule r]\npath = /a\n",
+			"test.ini:10: error: [rule r] has no \"zone\"; expected the zone of what matches\n" },
+		{ GOOD "[rule r]\npath = /a\nzone = dd\n",
+			"test.ini:12: error: unknown zone \"dd\"; did you mean \"d\"?\n" },
+		{ GOOD "[rule r]\nzone = d\npathh = /a\npath = /a\n",
+			"test.ini:12: error: unknown key \"pathh\" in [rule r]; did you mean \"path\"?\n" },
+		{ GOOD "[rule r]\nzone = d\nnot_path = /a\npath = /a\n",
+			"test.ini:12: error: unknown key \"not_path\" in [rule r]; did you mean \"not-path\"?\n" },
+		{ GOOD "[rule r]\nzone = d\ncountry = CN\npath = /a\n",
+			"test.ini:12: error: unknown key \"country\" in [rule r]; expected zone, export, path, name, "
+			"tag, size, "
+			"age, owner, type or not- before one of these\n" },
+		{ GOOD "[tag t]\nzone = d\npath = /a\n", "test.ini:11: error: unknown key \"zone\" in [tag t]; "
+							 "expected path, name, tag, size, age, owner, type or "
+							 "not- before one of these\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\npath = /b\nnot-path = /c\n",
+			"test.ini:13: error: \"path\" stands twice in [rule r], first in line 12; expected it once\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a, !/b\nname = a/b, x\ntag = a,,b\n",
+			"test.ini:12: error: bad value for \"path\": the pattern \"!/b\" holds a leading !, which has "
+			"no meaning "
+			"here (use a not- key, or \\! for the character)\n"
+			"test.ini:13: error: bad value for \"name\": the pattern \"a/b\" holds a /, which no name has "
+			"(use the key "
+			"path)\n"
+			"test.ini:14: error: \"tag\" holds an empty item; expected values with a comma between "
+			"them\n" },
+		{ GOOD "[rule r]\nzone = d\nsize = 1M\nage = >30x\nowner = no-such-user\ntype = image\nexport = "
+		       "maybe\n",
+			"test.ini:12: error: bad value \"1M\" for \"size\"; expected a size, such as >1M, <=4K or "
+			"1K..1M\n"
+			"test.ini:13: error: bad value \">30x\" for \"age\"; expected an age, such as >30d, <=1h or "
+			"1d..7d\n"
+			"test.ini:14: error: bad value \"no-such-user\" for \"owner\"; expected a user that exists "
+			"here, group:NAME, "
+			"uid:NUMBER or gid:NUMBER\n"
+			"test.ini:15: error: bad value \"image\" for \"type\"; expected a media type, such as "
+			"image/png or "
+			"image/*\n"
+			"test.ini:16: error: bad value \"maybe\" for \"export\"; expected deny, approve or allow\n" },
+		{ GOOD "[rule r]\nzone = d\nsize = <0\nnot-size = 4K..1K\nnot-owner = group:no-such-group, root\nowner "
+		       "= "
+		       "uid:4294967295\ntype = */png\n",
+			"test.ini:12: error: bad value \"<0\" for \"size\"; expected a size, such as >1M, <=4K or "
+			"1K..1M\n"
+			"test.ini:13: error: bad value \"4K..1K\" for \"not-size\"; expected a size, such as >1M, <=4K "
+			"or 1K..1M\n"
+			"test.ini:14: error: bad value \"group:no-such-group\" for \"not-owner\"; expected a group "
+			"that exists here, "
+			"or gid:NUMBER\n"
+			"test.ini:15: error: bad value \"uid:4294967295\" for \"owner\"; expected a number after the "
+			"colon, such as "
+			"uid:1000\n"
+			"test.ini:16: error: bad value \"*/png\" for \"type\"; expected a media type, such as "
+			"image/png or "
+			"image/*\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nexport = approve\n",
+			"test.ini:13: error: export = approve while the home zone \"d\" has no \"approvers\"; expected "
+			"those who may "
+			"approve\n" },
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
+#define INCLUDE(what)                                                                                                  \
+	"[filesystem]\nstore = s\nhome = d\ninclude = " what                                                           \
+	"\n[zone d]\nkind = domestic\nbackends = b\n[backend b]\ntype = local\npath = p\n[rule main]\npath = "         \
+	"/m\nzone = d\n"
+
+static void test_includes(void **state)
+{
+	static const struct row rows[] = {
+		{ INCLUDE("rules.d/none*.ini"), "" },
+		{ INCLUDE("rules.d/none.ini"), "test.ini:4: error: \"include\": there is no file rules.d/none.ini\n" },
+		{ INCLUDE("rules.d/*.bad"),
+			"rules.d/1.bad:1: error: [zone z] may not stand in an included file; expected [tag NAME] or "
+			"[rule NAME]\n"
+			"rules.d/1.bad:3: error: [rule main] stands twice, first at test.ini:11; expected it once\n"
+			"rules.d/2.bad: error: is not a regular file\n"
+			"rules.d/3.bad: error: cannot be read: No such file or directory\n" },
+		{ INCLUDE("a,,b"), "test.ini:4: error: bad value \"a,,b\" for \"include\"; expected files, such as "
+				   "rules.d/*.ini\n" },
+	};
+	static const char *const order[] = { "main", "late", "first", "second" };
+	struct config *c;
+	char *text;
+
+	(void)state;
+	assert_int_equal(mkdir("rules.d", 0700), 0);
+	scratch_write("rules.d/1.bad", "[zone z]\nkind = domestic\n[rule main]\npath = /x\nzone = d\n");
+	assert_int_equal(mkfifo("rules.d/2.bad", 0600), 0);
+	assert_int_equal(symlink("nothing", "rules.d/3.bad"), 0);
+	check_rows(rows, 2);
+	check_rows(rows + 3, 1);
+	scratch_write("test.ini", rows[2].text);
+	assert_int_equal(scratch_load(&c, &text), -ENOENT);
+	assert_string_equal(text, rows[2].expected);
+	free(text);
+	scratch_write("rules.d/b.ini", "[rule second]\npath = /x\nzone = d\n");
+	scratch_write("rules.d/B.ini", "[rule first]\npath = /x\nzone = d\n");
+	scratch_write("z.ini", "[rule late]\npath = /x\nzone = d\n");
+	scratch_write("test.ini", INCLUDE("z.ini, rules.d/[bB].ini"));
+	assert_int_equal(scratch_load(&c, &text), 0);
+	assert_string_equal(text, "");
+	free(text);
+	assert_int_equal(rules_count(c), COUNT(order));
+	for (size_t i = 0; i < COUNT(order); i++)
+		assert_string_equal(rule_name(rules_at(c, i)), order[i]);
+	assert_int_equal(rule_origin(rules_at(c, 2))->line, 1);
+	assert_string_equal(strrchr(rule_origin(rules_at(c, 2))->file, '/'), "/B.ini");
+	config_put(c);
+}
+
+static void test_files(void **state)
+{
+	struct config_messages msgs = { 0 };
+	struct config *c;
+	char *text;
+
+	(void)state;
+	assert_int_equal(config_load(&c, "absent.ini", &msgs), -ENOENT);
+	assert_null(c);
+	assert_int_equal(msgs.count, 1);
+	assert_string_equal(msgs.v[0].text, "cannot be read: No such file or directory");
+	config_messages_free(&msgs);
+	assert_int_equal(config_load(&c, scratch, &msgs), -EISDIR);
+	config_messages_free(&msgs);
+	scratch_write("test.ini", GOOD);
+	assert_int_equal(chmod("test.ini", 0666), 0);
+	assert_int_equal(scratch_load(&c, &text), 0);
+	assert_string_equal(text, "test.ini: warning: can be written by every user; chmod it to 0644\n");
+	free(text);
+	config_put(c);
+	config_put(NULL);
+}
+
+static char *in_scratch(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", scratch, name);
+	return path;
+}
+
+static void test_values(void **state)
+{
+	struct config *c;
+	struct config_backend *b;
+	struct config_zone *z;
+	char *text;
+
+	(void)state;
+	setenv("HOME", "/home/u", 1);
+	scratch_write("test.ini",
+		"[filesystem]\nname = office\nstore = ~/st\nhome = d\ncache = 64M\nsettle = 500ms\nmax-delay = 2h\n"
+		"block-size = 1M\n[keys]\npassphrase-file = pass\nkey-file = /k\n"
+		"[zone d]\nkind = domestic\ncountries = cn, HK\nnetworks = 10.20.0.0/16, 2001:db8::/32\nbackends = c, "
+		"b\n"
+		"copies = 2\nexport = approve\napprovers = alice, group:compliance\napprovals = 2\npadding = padme\n"
+		"[backend b]\ntype = local\npath = /nas//\nmode = frozen\n"
+		"[backend c]\ntype = s3\nendpoint = HTTPS://Oss.Example.CN:443/\nregion = r\nbucket = o\nprefix = "
+		"/a/b/\n"
+		"addressing = virtual-host\naccess-key = AK\nsecret-key-file = sec.key\n"
+		"pin-sha256 = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+		"pin-sha256 = BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nca-file = /etc/passwd\n"
+		"connect-timeout = 3s\ntimeout = 4s\nconnections = 5\nupload-limit = 6K/s\ndownload-limit = 7K/s\n"
+		"mode = drain\n");
+	scratch_write("sec.key", "s");
+	assert_int_equal(scratch_load(&c, &text), 0);
+	assert_string_equal(text, "");
+	free(text);
+	assert_string_equal(c->file, in_scratch("test.ini"));
+	assert_string_equal(c->name, "office");
+	assert_string_equal(c->store, "/home/u/st");
+	assert_int_equal(c->cache_bytes, 64 << 20);
+	assert_int_equal(c->settle_ns, 500 * NS_PER_MS);
+	assert_int_equal(c->max_delay_ns, 7200 * NS_PER_S);
+	assert_int_equal(c->block_bytes, 1 << 20);
+	assert_string_equal(c->passphrase_file, in_scratch("pass"));
+	assert_string_equal(c->key_file, "/k");
+	z = c->home;
+	assert_ptr_equal(z, config_zone_find(c, "d"));
+	assert_null(config_zone_find(c, "e"));
+	assert_string_equal(z->countries[0], "CN");
+	assert_string_equal(z->countries[1], "HK");
+	assert_null(z->countries[2]);
+	assert_int_equal(z->network_count, 2);
+	assert_int_equal(z->networks[0].bits, 112);
+	assert_int_equal(z->networks[1].bits, 32);
+	assert_int_equal(z->copies, 2);
+	assert_int_equal(z->export, EXPORT_APPROVE);
+	assert_string_equal(z->approvers[1], "group:compliance");
+	assert_int_equal(z->approvals, 2);
+	assert_true(z->padme);
+	assert_int_equal(z->backend_count, 2);
+	b = z->backends[1];
+	assert_ptr_equal(b, config_backend_find(c, "b"));
+	assert_null(config_backend_find(c, "d"));
+	assert_ptr_equal(b->zone, z);
+	assert_string_equal(b->type, "local");
+	assert_string_equal(b->path, "/nas");
+	assert_int_equal(b->mode, MODE_FROZEN);
+	assert_null(b->endpoint);
+	assert_string_equal(b->prefix, "");
+	assert_null(b->pins[0]);
+	b = z->backends[0];
+	assert_string_equal(b->endpoint, "https://oss.example.cn");
+	assert_string_equal(b->region, "r");
+	assert_string_equal(b->bucket, "o");
+	assert_string_equal(b->prefix, "a/b/");
+	assert_int_equal(b->addressing, ADDRESSING_VIRTUAL_HOST);
+	assert_string_equal(b->access_key, "AK");
+	assert_string_equal(b->secret_key_file, in_scratch("sec.key"));
+	assert_string_equal(b->ca_file, "/etc/passwd");
+	assert_string_equal(b->pins[1], "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+	assert_null(b->pins[2]);
+	assert_int_equal(b->connect_timeout_ns, 3 * NS_PER_S);
+	assert_int_equal(b->timeout_ns, 4 * NS_PER_S);
+	assert_int_equal(b->connections, 5);
+	assert_int_equal(b->upload_limit, 6144);
+	assert_int_equal(b->download_limit, 7168);
+	assert_int_equal(b->mode, MODE_DRAIN);
+	assert_int_equal(b->origin.line, 26);
+	config_put(c);
+}
+
+static void test_defaults(void **state)
+{
+	struct config *c, *again;
+	char *text;
+
+	(void)state;
+	scratch_write("test.ini", GOOD FOREIGN);
+	assert_int_equal(scratch_load(&c, &text), 0);
+	free(text);
+	assert_string_equal(c->name, "test");
+	assert_int_equal(c->cache_bytes, 10ULL << 30);
+	assert_int_equal(c->settle_ns, 5 * NS_PER_S);
+	assert_int_equal(c->max_delay_ns, 3600 * NS_PER_S);
+	assert_int_equal(c->block_bytes, 4 << 20);
+	assert_null(c->passphrase_file);
+	assert_int_equal(c->home->export, EXPORT_DENY);
+	assert_int_equal(c->home->copies, 1);
+	assert_int_equal(c->home->approvals, 1);
+	assert_int_equal(c->home->network_count, 0);
+	assert_int_equal(c->backends[1]->connections, 8);
+	assert_string_equal(c->backends[1]->region, "us-east-1");
+	assert_int_equal(c->backends[1]->addressing, ADDRESSING_PATH);
+	assert_int_equal(c->backends[1]->connect_timeout_ns, 10 * NS_PER_S);
+	assert_int_equal(c->backends[1]->timeout_ns, 30 * NS_PER_S);
+	again = config_get(c);
+	config_put(c);
+	assert_string_equal(again->name, "test");
+	config_put(again);
+}
+
+static void test_identity(void **state)
+{
+	struct buf baseline = BUF_INIT;
+	struct config *c;
+	char *text;
+
+	(void)state;
+	scratch_write("test.ini", GOOD FOREIGN "[zone a]\nkind = domestic\nexport = approve\napprovers = x, group:y\n"
+					       "approvals = 2\nbackends = e\n[backend e]\ntype = local\npath = /e\n"
+					       "[rule z]\npath = /z\nzone = f\nexport = allow\n[rule m]\npath = /m\n"
+					       "zone = f\n[rule b]\npath = /b\nzone = f\nexport = deny\n");
+	assert_int_equal(scratch_load(&c, &text), 0);
+	free(text);
+	config_baseline(c, &baseline);
+	assert_string_equal((char *)baseline.data, "home d\n"
+						   "zone a domestic export=approve approvals=2 approvers=x,group:y\n"
+						   "zone d domestic export=deny\n"
+						   "zone f foreign\n"
+						   "rule b zone=f export=deny\n"
+						   "rule z zone=f export=allow\n");
+	buf_free(&baseline);
+	text = config_backend_identity(c->backends[1]);
+	assert_string_equal(text, "s3 https://v.example office / f");
+	free(text);
+	text = config_backend_identity(c->backends[2]);
+	assert_string_equal(text, "local /e a");
+	free(text);
+	config_put(c);
+}
+
+static void expect_found(const char *name, const char *path, const char *error)
+{
+	struct errmsg msg = { 0 };
+	char *got = config_find(name, &msg);
+
+	if (path) {
+		assert_non_null(got);
+		assert_string_equal(got, path);
+	} else {
+		assert_null(got);
+		assert_string_equal(msg.text, error);
+	}
+	errmsg_free(&msg);
+	free(got);
+}
+
+static void test_find(void **state)
+{
+	char expected[128];
+
+	(void)state;
+	setenv("HOME", scratch, 1);
+	expect_found("./x", "./x", NULL);
+	expect_found("x.ini", "x.ini", NULL);
+	expect_found("no-such-name", NULL,
+		"there is no configuration no-such-name.ini in ~/.config/borderfs or /etc/borderfs; write one, or name "
+		"it "
+		"with -c FILE");
+	assert_int_equal(file_mkdirs(".config/borderfs", 0700), 0);
+	scratch_write(".config/borderfs/x.y.ini", GOOD);
+	snprintf(expected, sizeof expected, "%s/.config/borderfs/x.y.ini", scratch);
+	expect_found("x.y", expected, NULL);
+	expect_found(NULL, expected, NULL);
+	scratch_write(".config/borderfs/b.ini", GOOD);
+	expect_found(NULL, NULL, "there are 2 configurations in ~/.config/borderfs; choose one with -c FILE");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_filesystem),
+		cmocka_unit_test(test_zones),
+		cmocka_unit_test(test_backends),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_includes),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_find),
+	};
+
+	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
