@@ -294,28 +294,40 @@ static void torn_checkpoint(void **state)
 	store_end(&s);
 }
 
+/* A database cut short is an error: alone, and beside a log that says how long it should be. */
 static void cut_database(void **state)
 {
-	struct store s;
-	int code, rc;
-	struct vfs *v;
-	sqlite3 *db = NULL;
+	struct store s, copy;
 
 	(void)state;
 	store_open(&s);
 	table_make(s.db);
 	run(s.db, filler);
-	store_close(&s);
-	assert_int_equal(truncate(s.path, 20 * VFS_PAGE), 0);
-	assert_int_equal(vfs_new(&v, key, store_id), 0);
-	rc = vfs_open(v, s.path, 0, &db, NULL);
-	if (rc == 0) {
-		read_all(db, &code);
-		assert_int_not_equal(code, SQLITE_ROW);
+	run(s.db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	for (int with_log = 0; with_log < 2; with_log++) {
+		sqlite3 *db = NULL;
+		struct vfs *v;
+		int code = 0, rc;
+
+		if (with_log)
+			run(s.db, "UPDATE t SET name = 'changed-value' WHERE id = 1");
+		store_crash_copy(&s, &copy);
+		assert_int_equal(truncate(copy.path, 20 * VFS_PAGE), 0);
+		assert_int_equal(vfs_new(&v, key, store_id), 0);
+		rc = vfs_open(v, copy.path, 0, &db, NULL);
+		if (rc == 0) {
+			read_all(db, &code);
+			assert_int_equal(code, SQLITE_IOERR);
+			assert_int_equal(sqlite3_extended_errcode(db), SQLITE_IOERR_DATA);
+		} else {
+			assert_int_equal(rc, -ERR_TAMPERED);
+		}
+		assert_int_equal(rc == 0, with_log);
+		sqlite3_close(db);
+		vfs_free(v);
+		store_remove(&copy);
 	}
-	sqlite3_close(db);
-	vfs_free(v);
-	store_remove(&s);
+	store_end(&s);
 }
 
 int main(void)

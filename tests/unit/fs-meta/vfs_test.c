@@ -153,6 +153,26 @@ static void other_files_refused(void **state)
 	store_end(&s);
 }
 
+/* who makes a database without vfs_open, and so without the reserved bytes, gets none */
+static void reserved_bytes_needed(void **state)
+{
+	struct store s;
+	struct stat st;
+
+	(void)state;
+	store_paths(&s);
+	assert_int_equal(vfs_new(&s.vfs, key, store_id), 0);
+	assert_int_equal(
+		sqlite3_open_v2(s.path, &s.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs_name(s.vfs)), SQLITE_OK);
+	run(s.db, "PRAGMA journal_mode = OFF");
+	assert_int_equal(sqlite3_exec(s.db, "CREATE TABLE visible (x)", NULL, NULL, NULL), SQLITE_IOERR);
+	assert_int_equal(stat(s.path, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	run(s.db, "PRAGMA journal_mode = DELETE");
+	assert_int_equal(sqlite3_exec(s.db, "CREATE TABLE visible (x)", NULL, NULL, NULL), SQLITE_CANTOPEN);
+	store_end(&s);
+}
+
 /* A disk that takes no more: every point at which a write of this transaction can fail. */
 static void failing_writes(void **state)
 {
@@ -467,6 +487,7 @@ int main(void)
 		cmocka_unit_test(work),
 		cmocka_unit_test(spilled_transaction_recovers),
 		cmocka_unit_test(other_files_refused),
+		cmocka_unit_test(reserved_bytes_needed),
 		cmocka_unit_test(failing_writes),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(sync_beside_close),
