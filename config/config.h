@@ -34,7 +34,7 @@ struct cidr {
 
 struct config_backend {
 	char *name;
-	char *type;			/* "local", "s3"; known to config_load's caller through config_known_types */
+	char *type;			/* "local" or "s3": other types are refused */
 	char *endpoint;			/* URL without a trailing slash; NULL for local */
 	char *path;			/* local: absolute directory */
 	char *region, *bucket, *prefix; /* prefix: "" or "a/b/" */

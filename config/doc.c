@@ -152,6 +152,14 @@ static char *read_line(char *out, int size, void *stream)
 	return NULL;
 }
 
+/* room for one section more; doubled whenever the count is a power of two */
+static struct doc_section *grow(struct doc *d)
+{
+	if (d->count & (d->count - 1))
+		return d->v;
+	return realloc(d->v, (d->count ? 2 * d->count : 1) * sizeof *d->v);
+}
+
 static int begin_section(struct doc_reader *r, const char *header)
 {
 	struct doc_section s = { .origin = { r->file, r->line } }, *v;
@@ -164,7 +172,7 @@ static int begin_section(struct doc_reader *r, const char *header)
 		;
 	s.kind = strndup(header + lead, kind);
 	s.name = len ? strndup(name, len) : NULL;
-	v = s.kind && (s.name || !len) ? realloc(r->doc->v, (r->doc->count + 1) * sizeof *v) : NULL;
+	v = s.kind && (s.name || !len) ? grow(r->doc) : NULL;
 	if (!v) {
 		free(s.kind);
 		free(s.name);

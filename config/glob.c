@@ -329,6 +329,19 @@ static size_t token_take(const struct glob *g, const struct token *t, const char
 	return used;
 }
 
+/* the first place from at on where what follows the star can begin, or SIZE_MAX */
+static size_t after_star(const struct segment *seg, size_t star, const char *s, size_t len, size_t at)
+{
+	const char *found;
+
+	if (star + 1 == seg->count)
+		return len;
+	if (seg->v[star + 1].type != TOKEN_BYTE)
+		return at;
+	found = at < len ? memchr(s + at, seg->v[star + 1].byte, len - at) : NULL;
+	return found ? (size_t)(found - s) : SIZE_MAX;
+}
+
 static bool match_tokens(const struct glob *g, const struct segment *seg, const char *s, size_t len)
 {
 	size_t i = 0, at = 0, star = SIZE_MAX, star_at = 0, used;
@@ -336,19 +349,20 @@ static bool match_tokens(const struct glob *g, const struct segment *seg, const 
 	while (at < len) {
 		if (i < seg->count && seg->v[i].type == TOKEN_STAR) {
 			star = i++;
-			star_at = at;
+			star_at = at = after_star(seg, star, s, len, at);
 		} else if (i < seg->count && (used = token_take(g, &seg->v[i], s + at, len - at))) {
 			i++;
 			at += used;
 		} else if (star != SIZE_MAX) {
 			i = star + 1;
 			glob_char(s + star_at, len - star_at, &used);
-			star_at += used;
-			at = star_at;
+			star_at = at = after_star(seg, star, s, len, star_at + used);
 		} else {
 			return false;
 		}
 	}
+	if (at > len)
+		return false;
 	while (i < seg->count && seg->v[i].type == TOKEN_STAR)
 		i++;
 	return i == seg->count;

@@ -2,6 +2,7 @@
 #include "config/load.h"
 
 #include "base/file.h"
+#include "base/list.h"
 #include "config/message.h"
 #include "config/rules.h"
 #include "config/strv.h"
@@ -120,11 +121,56 @@ static const char *section_name_fault(const struct kind *k, const char *name)
 	return name[strcspn(name, ", \t\"")] ? "expected one word without blanks, commas and quotes" : NULL;
 }
 
+struct seen {
+	struct hash_node node;
+	const char *kind, *name; /* the doc's */
+	struct config_origin origin;
+};
+
+static bool seen_eq(const struct hash_node *n, const void *key)
+{
+	const struct seen *a = container_of((struct hash_node *)n, struct seen, node);
+	const struct doc_section *s = key;
+
+	return strcmp(a->kind, s->kind) == 0 && (!s->name || strcmp(a->name, s->name) == 0);
+}
+
+/* where the section stood already; NULL, and it is remembered, where it did not */
+static const struct config_origin *seen_before(struct load *l, const struct doc_section *s)
+{
+	const char *word = s->name ? s->name : s->kind;
+	uint64_t h = hash_bytes(word, strlen(word), 0);
+	struct hash_node *n = hash_find(&l->seen, h, seen_eq, s);
+	struct seen *new;
+
+	if (n)
+		return &container_of(n, struct seen, node)->origin;
+	new = malloc(sizeof *new);
+	if (!new) {
+		l->no_memory = true;
+		return NULL;
+	}
+	*new = (struct seen){ .kind = s->kind, .name = s->name, .origin = s->origin };
+	hash_insert(&l->seen, &new->node, h);
+	return NULL;
+}
+
+static void seen_free(struct hash *seen)
+{
+	for (size_t i = 0; i < seen->bucket_count; i++) {
+		for (struct hash_node *n = seen->bucket[i], *next; n; n = next) {
+			next = n->next;
+			free(container_of(n, struct seen, node));
+		}
+	}
+	hash_free(seen);
+}
+
 /* true where the section itself is in order; included: it stands in an included file */
 static bool section_stands(struct load *l, const struct doc_section *s, bool included)
 {
 	const struct kind *k = find_kind(s->kind);
-	const struct doc_section *first;
+	const struct config_origin *first;
 	const char *fault;
 
 	if (!k) {
@@ -138,9 +184,9 @@ static bool section_stands(struct load *l, const struct doc_section *s, bool inc
 			s->name ? s->name : "", s->kind, k->named ? " NAME" : "");
 	} else if (s->name && (fault = section_name_fault(k, s->name))) {
 		load_error(l, &s->origin, "bad name \"%s\" of a %s; %s", s->name, s->kind, fault);
-	} else if (!k->repeats && (first = load_section(l, s->kind, s->name)) != s) {
+	} else if (!k->repeats && (first = seen_before(l, s))) {
 		load_error(l, &s->origin, "[%s%s%s] stands twice, first at %s:%d; expected it once", s->kind,
-			s->name ? " " : "", s->name ? s->name : "", first->origin.file, first->origin.line);
+			s->name ? " " : "", s->name ? s->name : "", first->file, first->line);
 	} else {
 		return true;
 	}
@@ -291,9 +337,10 @@ int config_load(struct config **out, const char *file, struct config_messages *m
 	atomic_init(&whole->references, 1);
 	l.c = &whole->c;
 	l.c->rules = rules_new();
-	if (l.c->rules && load_paths(&l, file) == 0)
+	if (l.c->rules && hash_init(&l.seen) == 0 && load_paths(&l, file) == 0)
 		rc = load_all(&l);
 	messages_sort(msgs);
+	seen_free(&l.seen);
 	doc_free(&l.doc);
 	free(l.dir);
 	if (rc < 0)

@@ -4,6 +4,7 @@
 #ifndef CONFIG_LOAD_H
 #define CONFIG_LOAD_H
 
+#include "base/hash.h"
 #include "config/config.h"
 #include "config/doc.h"
 
@@ -21,7 +22,8 @@ struct load {
 	struct config_messages *msgs;
 	char *dir; /* of the main file; relative names are relative to it */
 	struct doc doc;
-	bool failed; /* an error was recorded */
+	struct hash seen; /* sections, so that ten thousand of them are not compared pairwise */
+	bool failed;	  /* an error was recorded */
 	bool no_memory;
 	int unreadable; /* -errno of the first file that could not be read */
 };
