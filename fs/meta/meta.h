@@ -60,7 +60,8 @@ int meta_create(const char *store, struct keyring *, uint64_t block_bytes, uid_t
 /* meta_open: opens, migrates an older schema (a newer one is -ERR_NEWER), deletes what was orphaned by a crash, starts
  * the writer. keyring is borrowed until meta_close. options may be NULL. */
 int meta_open(struct meta **, const char *store, struct keyring *, const struct meta_options *, struct errmsg *);
-/* meta_close: commits, syncs, checkpoints; every reference must have been put. Returns the first error a commit had. */
+/* meta_close: commits, syncs, checkpoints; every reference must have been put. Returns the error that kept a commit
+ * from being made; accepts NULL. */
 int meta_close(struct meta *);
 uint64_t meta_block_bytes(const struct meta *);
 /* meta_open_count: how often this store was opened, counted durably before meta_open returns: the high bits of slot

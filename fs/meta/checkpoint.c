@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/meta/internal.h"
+
+#include <errno.h>
+
+/* In frames of one page. PASSIVE copies what no reader needs and never makes a commit wait; TRUNCATE, which does, is
+ * only for a log that readers kept from being reused for very long. */
+#define PASSIVE_FRAMES	((8U << 20) / VFS_PAGE)
+#define TRUNCATE_FRAMES ((256U << 20) / VFS_PAGE)
+
+static int checkpoint_run(struct conn *c, int mode)
+{
+	int rc = sqlite3_wal_checkpoint_v2(c->db, "main", mode, NULL, NULL);
+
+	return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? 0 : conn_error(c, rc);
+}
+
+static bool checkpoint_due(const struct meta *m)
+{
+	return m->wal_frames >= m->checkpoint_frames;
+}
+
+/* The frames count from 1 again when the log starts anew. */
+void checkpoint_hint(struct meta *m)
+{
+	if (m->wal_frames < m->checkpoint_frames - PASSIVE_FRAMES)
+		m->checkpoint_frames = PASSIVE_FRAMES;
+	if (checkpoint_due(m))
+		pthread_cond_signal(&m->checkpoint);
+}
+
+static void *checkpoint_main(void *arg)
+{
+	struct meta *m = arg;
+	struct conn *c = NULL;
+	int rc = conn_open(&c, m->vfs, m->path, false, NULL);
+
+	pthread_mutex_lock(&m->lock);
+	while (rc == 0) {
+		uint64_t frames;
+
+		while (!m->checkpoint_stopping && !checkpoint_due(m))
+			pthread_cond_wait(&m->checkpoint, &m->lock);
+		if (m->checkpoint_stopping)
+			break;
+		frames = m->wal_frames;
+		m->checkpoint_frames = frames + PASSIVE_FRAMES;
+		pthread_mutex_unlock(&m->lock);
+		rc = checkpoint_run(
+			c, frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE);
+		if (rc == -ENOSPC || rc == -ENOMEM) {
+			/* the log keeps everything; tried again when it has grown */
+			log_warn("metadata: checkpoint: %s", err_text(rc));
+			rc = 0;
+		}
+		pthread_mutex_lock(&m->lock);
+	}
+	if (rc < 0)
+		meta_poison(m, rc);
+	pthread_mutex_unlock(&m->lock);
+	conn_close(c);
+	return NULL;
+}
+
+/* Called inside a commit, on the writer thread. */
+static int wal_hook(void *arg, sqlite3 *db, const char *name, int frames)
+{
+	struct meta *m = arg;
+
+	(void)db;
+	(void)name;
+	pthread_mutex_lock(&m->lock);
+	m->wal_frames = (uint64_t)frames;
+	pthread_mutex_unlock(&m->lock);
+	return SQLITE_OK;
+}
+
+int checkpoint_start(struct meta *m)
+{
+	int rc;
+
+	m->checkpoint_frames = PASSIVE_FRAMES;
+	sqlite3_wal_hook(m->writer->db, wal_hook, m);
+	rc = pthread_create(&m->checkpoint_thread, NULL, checkpoint_main, m);
+	m->checkpoint_running = rc == 0;
+	return -rc;
+}
+
+void checkpoint_stop(struct meta *m)
+{
+	if (!m->checkpoint_running)
+		return;
+	pthread_mutex_lock(&m->lock);
+	m->checkpoint_stopping = true;
+	pthread_cond_signal(&m->checkpoint);
+	pthread_mutex_unlock(&m->lock);
+	pthread_join(m->checkpoint_thread, NULL);
+	m->checkpoint_running = false;
+}

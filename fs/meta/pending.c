@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/meta/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct pending_record {
+	struct meta_record record;
+	uint64_t ino;
+};
+
+static void pending_free(struct meta_record *r)
+{
+	free(container_of(r, struct pending_record, record));
+}
+
+static void pending_queue(struct meta *m, uint64_t ino, void (*apply)(struct meta_txn *, struct meta_record *))
+{
+	struct pending_record *r = calloc(1, sizeof *r);
+
+	if (!r) {
+		meta_poison(m, -ENOMEM);
+		return;
+	}
+	r->record.apply = apply;
+	r->record.free = pending_free;
+	r->ino = ino;
+	meta_queue(m, &r->record);
+}
+
+static int64_t pending_ino(struct meta_record *record)
+{
+	return (int64_t)container_of(record, struct pending_record, record)->ino;
+}
+
+static void add_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	meta_txn_exec(txn, "INSERT OR IGNORE INTO pending (ino) VALUES (?1)", "i", pending_ino(record));
+}
+
+static void done_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	meta_txn_exec(txn, "DELETE FROM pending WHERE ino = ?1", "i", pending_ino(record));
+}
+
+void pending_below(struct meta_txn *txn, uint64_t dir)
+{
+	if (dir == META_ROOT_INO)
+		meta_txn_exec(txn,
+			"INSERT OR IGNORE INTO pending SELECT ino FROM inode WHERE (mode & 61440) = 32768 AND nlink > "
+			"0",
+			"");
+	else
+		meta_txn_exec(txn,
+			"WITH RECURSIVE below (ino, type) AS (SELECT ino, type FROM dentry WHERE parent = ?1"
+			" UNION SELECT d.ino, d.type FROM below b JOIN dentry d ON d.parent = b.ino WHERE b.type = 4)"
+			" INSERT OR IGNORE INTO pending SELECT ino FROM below WHERE type = 8",
+			"i", (int64_t)dir);
+}
+
+/* A file created or renamed in the same batch may be below the directory only when the nodes are written: the tree is
+ * walked before and after. */
+static void subtree_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	uint64_t *dirs = realloc(txn->subtrees, (txn->subtree_count + 1) * sizeof *dirs);
+
+	if (!dirs) {
+		meta_txn_fail(txn, -ENOMEM);
+		return;
+	}
+	txn->subtrees = dirs;
+	dirs[txn->subtree_count++] = (uint64_t)pending_ino(record);
+	pending_below(txn, (uint64_t)pending_ino(record));
+}
+
+void meta_pending_add(struct meta *m, uint64_t ino)
+{
+	struct inode *ip = inode_find(m, ino);
+
+	if (ip)
+		ip->rows = true;
+	pending_queue(m, ino, add_apply);
+}
+
+void meta_pending_done(struct meta *m, uint64_t ino)
+{
+	pending_queue(m, ino, done_apply);
+}
+
+void meta_pending_add_subtree(struct meta *m, uint64_t dir)
+{
+	pending_queue(m, dir, subtree_apply);
+}
+
+int meta_pending(struct meta *m, uint64_t after_ino, uint64_t *out, size_t max)
+{
+	struct query q;
+	size_t count = 0;
+	int rc;
+
+	query_open(&q, m,
+		"SELECT ino FROM block INDEXED BY block_dirty WHERE dirty = 1 AND ino > ?1"
+		" UNION SELECT p.ino FROM pending p JOIN inode i ON i.ino = p.ino WHERE p.ino > ?1"
+		" UNION SELECT v.ino FROM moving v JOIN inode i ON i.ino = v.ino WHERE v.ino > ?1 AND EXISTS"
+		" (SELECT 1 FROM extent e JOIN object o ON o.num = e.object WHERE e.ino = i.ino AND o.zone <> i.zone)"
+		" ORDER BY 1 LIMIT ?2",
+		"ii", (int64_t)after_ino, (int64_t)max);
+	while (count < max && query_step(&q) > 0)
+		out[count++] = (uint64_t)meta_row_i64(&q.row, 0);
+	rc = query_close(&q);
+	return rc < 0 ? rc : (int)count;
+}
