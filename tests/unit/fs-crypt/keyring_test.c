@@ -29,7 +29,7 @@ static int dirfd_;
 static int dir_make(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/borderfs-keys-XXXXXX");
+	snprintf(dir, sizeof(dir), "%s/borderfs-keys-XXXXXX", getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	if (!mkdtemp(dir))
 		return -1;
 	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY);
@@ -350,6 +350,12 @@ static void bounds(void **state)
 		assert_int_equal(open_rc(&file_secret, "file keys"), rows[i].rc);
 		put_le32(file.data + rows[i].at, was);
 	}
+	/* a table too short to be a box, in a file that is of the right length for it */
+	put_le32(file.data + 32, SEAL_OVERHEAD - 1);
+	file.len = 36 + 3 * KEY_SLOT_BYTES + SEAL_OVERHEAD - 1 + 32;
+	checksum_fix(&file);
+	rewrite(&file);
+	assert_int_equal(open_rc(&file_secret, "wrong length"), -ERR_FORMAT);
 	buf_free(&file);
 	secret_free_text(words);
 	keyring_close(k);
@@ -359,6 +365,7 @@ static void bounds(void **state)
 static void bad_tables(void **state)
 {
 	struct key_table t, again;
+	uint8_t longer[200] = { 0 };
 	void *plain;
 	size_t len;
 	uint32_t zone;
@@ -403,6 +410,16 @@ static void bad_tables(void **state)
 		assert_int_equal(key_table_decode(&again, plain, i), -ERR_FORMAT);
 		key_table_free(&again);
 	}
+	/* a byte too many, then the zone twice */
+	assert_int_equal(key_table_init(&again), 0);
+	memcpy(longer, plain, len);
+	assert_int_equal(key_table_decode(&again, longer, len + 1), -ERR_FORMAT);
+	key_table_free(&again);
+	put_le32(longer + 104, 2);
+	memcpy(longer + 121, (uint8_t *)plain + 108, len - 108);
+	assert_int_equal(key_table_init(&again), 0);
+	assert_int_equal(key_table_decode(&again, longer, len + 13), -ERR_FORMAT);
+	key_table_free(&again);
 	assert_int_equal(key_table_init(&again), 0);
 	assert_int_equal(key_table_decode(&again, plain, len), 0);
 	assert_memory_equal(key_table_key(&again, 1, 1), key_table_key(&t, 1, 1), SEAL_KEY_BYTES);

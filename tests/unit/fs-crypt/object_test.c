@@ -23,10 +23,11 @@ static uint32_t zone, zone2;
 
 static struct keyring *ring_make(void)
 {
-	char dir[] = "/tmp/borderfs-object-XXXXXX", *words = NULL;
+	char dir[64], *words = NULL;
 	struct keyring *k = NULL;
 	int fd;
 
+	snprintf(dir, sizeof(dir), "%s/borderfs-object-XXXXXX", getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	assert_non_null(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY);
 	assert_int_equal(keyring_create(&k, fd, &passphrase, 1, KDF_MINIMUM, &words, NULL), 0);
@@ -397,7 +398,7 @@ static void names(void **state)
 static void vectors(void **state)
 {
 	static const struct object_member m = { 0x1122334455667788, 3, 0, 27 };
-	char dir[] = "/tmp/borderfs-object-XXXXXX";
+	char dir[64];
 	struct buf keys = BUF_INIT, body = BUF_INIT;
 	struct object_ref ref, again;
 	struct object_member *members;
@@ -407,6 +408,7 @@ static void vectors(void **state)
 	int fd;
 
 	(void)state;
+	snprintf(dir, sizeof(dir), "%s/borderfs-object-XXXXXX", getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	assert_non_null(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY);
 	vector_load("keys", &keys);

@@ -31,7 +31,7 @@ struct store {
 static inline void store_paths(struct store *s)
 {
 	memset(s, 0, sizeof(*s));
-	snprintf(s->dir, sizeof(s->dir), "/tmp/borderfs-vfs-XXXXXX");
+	snprintf(s->dir, sizeof(s->dir), "%s/borderfs-vfs-XXXXXX", getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->path, sizeof(s->path), "%s/meta.db", s->dir);
 	snprintf(s->wal, sizeof(s->wal), "%s/meta.db-wal", s->dir);

@@ -2,6 +2,7 @@
 /* The encrypting VFS: what SQLite does over it, what is on disk beneath it, and how fast. */
 #include "base/clock.h"
 #include "fs/meta/vfs.h"
+#include "fs/meta/vfs_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -359,6 +360,56 @@ static void sync_beside_close(void **state)
 	store_end(&s);
 }
 
+/* a sync that still holds the removed log does not hand it to the next connection */
+static void log_replaced_under_sync(void **state)
+{
+	struct store s;
+	struct vfs_disk *held;
+	struct stat st;
+
+	(void)state;
+	store_open(&s);
+	table_make(s.db);
+	held = s.vfs->wal;
+	held->refs++; /* as a sync under way does */
+	sqlite3_close(s.db);
+	assert_int_equal(access(s.wal, F_OK), -1);
+	assert_int_equal(vfs_open(s.vfs, s.path, 0, &s.db, NULL), 0);
+	run(s.db, "INSERT INTO t (name) VALUES ('visible-next')");
+	assert_int_equal(stat(s.wal, &st), 0);
+	assert_true(st.st_size > 0);
+	assert_int_equal(vfs_wal_bytes(s.vfs), st.st_size);
+	vfs_disk_release(s.vfs, held);
+	assert_int_equal(vfs_wal_bytes(s.vfs), st.st_size);
+	store_end(&s);
+}
+
+/* the writer that closes beside a reader leaves it the log */
+static void writer_closes_first(void **state)
+{
+	struct store s;
+	sqlite3 *reader;
+
+	(void)state;
+	store_open(&s);
+	table_make(s.db);
+	assert_int_equal(vfs_open(s.vfs, s.path, 1, &reader, NULL), 0);
+	run(reader, "BEGIN");
+	assert_int_equal(query(reader, "SELECT count(*) FROM t", NULL), 1);
+	run(s.db, filler);
+	sqlite3_close(s.db);
+	assert_int_equal(access(s.wal, F_OK), 0);
+	assert_int_equal(query(reader, "SELECT count(*) FROM t", NULL), 1);
+	run(reader, "COMMIT");
+	assert_int_equal(query(reader, "SELECT count(*) FROM t", NULL), 501);
+	assert_int_equal(vfs_open(s.vfs, s.path, 0, &s.db, NULL), 0);
+	run(s.db, "DELETE FROM t WHERE id > 300");
+	assert_int_equal(query(reader, "SELECT count(*) FROM t", NULL), 300);
+	sqlite3_close(reader);
+	is_sound(s.db);
+	store_end(&s);
+}
+
 static void page_pattern(uint8_t *out, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -491,6 +542,8 @@ int main(void)
 		cmocka_unit_test(failing_writes),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(sync_beside_close),
+		cmocka_unit_test(log_replaced_under_sync),
+		cmocka_unit_test(writer_closes_first),
 		cmocka_unit_test(speed),
 	};
 
