@@ -18,8 +18,8 @@ int guard_ask(const struct backend *b, struct call *c)
 	int rc;
 
 	if (!c->zone_id || c->zone_id != b->zone_id || !c->check) {
-		log_error("backend '%s': refused bytes of zone %u at the border of zone %u (I1)", b->config->name,
-			c->zone_id, b->zone_id);
+		log_error("backend '%s': refused bytes of zone %u at the border of zone %u%s (I1)", b->config->name,
+			c->zone_id, b->zone_id, c->check ? "" : ", which nobody vouches for");
 		return errmsg_set(c->msg, -ERR_BORDER,
 			"backend '%s': bytes of another zone may not go there; this is a fault of borderfs, please "
 			"report it",
