@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# borderfs. `make` builds build/borderfs; `make V=1` shows the commands.
+# borderfs. `make` builds build/borderfs; `make V=1` shows the commands. Start with `make quickstart`.
 # Each room of the source tree becomes one static library; a program links a room and every room below it, in the one
 # order there is, so that an include or a call that climbs fails to link before `make lint` names it.
 
 CC      ?= cc
 BUILD   ?= build
+PREFIX  ?= /usr/local
 PKGS     = fuse3 libcurl libsodium sqlite3 jansson expat libmagic
 CSTD     = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith -Wwrite-strings
@@ -12,9 +13,10 @@ HARDEN   = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -fno-strict-overfl
 OPT     ?= -O2
 SANITIZE ?=
 CFLAGS_ALL  = $(CSTD) $(WARN) $(OPT) -g $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN)) \
-	-pthread -I. -MMD -MP $(shell pkg-config --cflags $(PKGS)) $(if $(CI),-Werror) $(CFLAGS)
+	-pthread -I. -MMD -MP $(PKG_CFLAGS) $(if $(CI),-Werror) $(CFLAGS)
 LDFLAGS_ALL = $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) -pthread $(LDFLAGS)
-LIBS     = $(shell pkg-config --libs $(PKGS)) -linih
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih
 
 # The rooms, lowest first.
 ROOMS = base config backends fs/crypt fs/meta fs/cache fs/place fs/transfer fs/core fs/front fs/control fs/cli
@@ -42,7 +44,7 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 $(BUILD)/obj/%.o: %.c
-	$(Q)mkdir -p $(@D)
+	$(if $(PKG_CFLAGS),,$(error libraries are missing: run packaging/install-deps build))$(Q)mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 # Unit tests: tests/unit/ROOM/NAME_test.c is linked with ROOM (a slash is written as in fs-meta) and all below it.
@@ -55,15 +57,91 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 .PRECIOUS: $(BUILD)/obj/%.o
 
+unit-tests: $(UNIT_TESTS)
+
 # The contract every backend keeps, run against real servers by tests/contract/run.sh.
+CONTRACT_TESTS = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/contract/*_test.c))
 $(BUILD)/contract/%: $(BUILD)/obj/tests/contract/%.o $(call libs,backends)
 	$(Q)mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(call libs,backends) $(LIBS) -lcmocka
 
-unit-tests: $(UNIT_TESTS)
+# Tests of more than one room: NAME_test.c in a folder below tests/fault or tests/posix is linked with the other sources
+# of its folder and with every room. A *recorder.c is a library to preload.
+define whole_rule
+WHOLE_TESTS += $(patsubst tests/%.c,$(BUILD)/%,$(wildcard $(1)/*_test.c))
+$(1:tests/%=$(BUILD)/%)/%_test: $(BUILD)/obj/$(1)/%_test.o \
+	$(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %_test.c %recorder.c,$(wildcard $(1)/*.c))) $(call libs,fs/cli)
+	$(Q)mkdir -p $$(@D)
+	$$(call say,LD,$$@)$(CC) $(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) $(call libs,fs/cli) $(LIBS) -lcmocka
+endef
+$(foreach d,$(sort $(patsubst %/,%,$(dir $(wildcard tests/fault/*_test.c tests/fault/*/*_test.c tests/posix/*_test.c)))),\
+	$(eval $(call whole_rule,$(d))))
+
+# Programs and libraries that tests use; they know no room.
+TOOLS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*.c tests/servers/*.c tests/e2e/*.c tests/bench/*.c))
+TOOLS += $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/*/*recorder.c tests/*/*/*recorder.c))
+$(BUILD)/tests/%.so: tests/%.c
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS_ALL) -fPIC -shared -o $@ $< -ldl
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) -Wl,--as-needed -o $@ $< $(LIBS)
+
+tests: all unit-tests $(CONTRACT_TESTS) $(WHOLE_TESTS) $(TOOLS)
+
+# tests/fuzz/NAME_fuzz.c, with every room, under clang's fuzzer.
+FUZZERS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_SECONDS ?= 60
+$(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(call libs,fs/cli)
+	$(Q)mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(call libs,fs/cli) $(LIBS)
+fuzzers: $(FUZZERS)
+
+# What people call. Each installs what it lacks, from the distribution's packages.
+quickstart:
+	packaging/install-deps build
+	$(MAKE) all
+	BUILD=$(BUILD) packaging/quickstart
+
+check:
+	packaging/install-deps test
+	$(MAKE) tests
+	tests/run -j 2 -b $(BUILD)
+
+torture:
+	packaging/install-deps test
+	$(MAKE) tests
+	TEST_SCALE=10 tests/run -b $(BUILD) -m torture
+
+asan:
+	packaging/install-deps test
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined tests
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 tests/run -j 2 -b $(BUILD)/asan -m sanitize
+
+tsan:
+	packaging/install-deps test
+	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread tests
+	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 tests/run -j 2 -b $(BUILD)/tsan -m sanitize
+
+fuzz:
+	packaging/install-deps fuzz
+	$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	cd $(BUILD)/fuzz && for f in fuzzers/*_fuzz; do mkdir -p corpus/$${f##*/} && \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 corpus/$${f##*/} || exit; done
+
+lint:
+	packaging/install-deps lint
+	$(MAKE) BUILD=$(BUILD)/lint CC=gcc CI=1 tests
+	BUILD=$(BUILD) tests/lint/run
+
+format:
+	clang-format -i $$(git ls-files '*.[ch]')
+
+install: all
+	install -D -m 755 $(BUILD)/borderfs $(DESTDIR)$(PREFIX)/bin/borderfs
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests clean
+.PHONY: all unit-tests tests fuzzers quickstart check torture asan tsan fuzz lint format install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
