@@ -106,10 +106,13 @@ static bool alternative_key(const struct cond *c, size_t i, struct index_key *k)
 	case COND_PATH:
 	case COND_NAME:
 		need = glob_need(c->globs[i], &k->text, &k->len);
-		/* the one component of a name's pattern */
-		k->kind = c->kind == COND_NAME && need == GLOB_NEED_BELOW ? INDEX_COMPONENT : kinds[need];
-		k->text += k->kind == INDEX_COMPONENT && need == GLOB_NEED_BELOW;
-		k->len -= k->kind == INDEX_COMPONENT && need == GLOB_NEED_BELOW;
+		k->kind = kinds[need];
+		if (c->kind == COND_NAME && need == GLOB_NEED_BELOW) {
+			/* "/NAME": the one component of a name's pattern */
+			k->kind = INDEX_COMPONENT;
+			k->text++;
+			k->len--;
+		}
 		return need != GLOB_NEED_NOTHING;
 	case COND_TAG:
 		*k = (struct index_key){ INDEX_TAG, c->words[i], strlen(c->words[i]) };
