@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The maintenance thread: syncs what has been unsynced for a second, so that a power loss costs about two; frees what a
+ * durable batch made free; makes room. It sleeps on a condition while there is nothing of that. */
+#include "fs/cache/internal.h"
+
+#define SYNC_AFTER_NS NS_PER_S
+#define RECOUNT_NS    (60 * NS_PER_S)
+
+struct work {
+	bool stop, durable, hurry, full, recount;
+};
+
+static int64_t deadline(struct cache *c)
+{
+	if (list_empty(&c->active))
+		return INT64_MAX;
+	return list_first(&c->active, struct cnode, link)->since_ns + SYNC_AFTER_NS;
+}
+
+static struct work wait_for_work(struct cache *c)
+{
+	struct work w;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop && !c->durable && !c->hurry && clock_mono_ns() < deadline(c))
+		cond_wait_until(&c->wake, &c->lock, deadline(c));
+	w = (struct work){ .stop = c->stop, .durable = c->durable, .hurry = c->hurry, .full = c->full };
+	c->durable = c->hurry = false;
+	w.recount = c->gone && clock_mono_ns() - c->recount_ns > RECOUNT_NS;
+	if (w.recount) {
+		c->gone = false;
+		c->recount_ns = clock_mono_ns();
+	}
+	pthread_mutex_unlock(&c->lock);
+	return w;
+}
+
+static void sync_some(struct cache *c, bool all)
+{
+	int rc = sync_older(c, all ? INT64_MAX : clock_mono_ns() - SYNC_AFTER_NS);
+
+	if (rc < 0 && rc != c->sync_error)
+		log_error("cache: written data cannot be brought to the local disk: %s", err_text(rc));
+	c->sync_error = rc;
+	/* what was superseded is free when the batch is durable */
+	if (all)
+		meta_sync(c->meta);
+}
+
+/* Somebody waits for room: is there any now? */
+static void make_room(struct cache *c, bool progress)
+{
+	uint64_t headroom = c->bytes_max / 16;
+	bool call;
+
+	progress |= cache_evict(c, headroom) > 0;
+	pthread_mutex_lock(&c->lock);
+	call = c->full && (progress || room_used(c) + headroom <= c->bytes_max);
+	if (call)
+		c->full = false;
+	pthread_mutex_unlock(&c->lock);
+	if (call && c->options.room)
+		c->options.room(c->options.ctx);
+}
+
+static void *run(void *arg)
+{
+	struct cache *c = arg;
+
+	for (struct work w; !(w = wait_for_work(c)).stop;) {
+		bool progress;
+
+		sync_some(c, w.hurry);
+		progress = files_reap(c);
+		if (w.durable || w.hurry)
+			progress |= evict_look_again(c);
+		if (w.full)
+			make_room(c, progress);
+		if (w.recount)
+			inline_recount(c);
+	}
+	return NULL;
+}
+
+int thread_start(struct cache *c)
+{
+	return -pthread_create(&c->thread, NULL, run, c);
+}
+
+void thread_stop(struct cache *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->thread, NULL);
+}
+
+void cache_durable(struct cache *c, uint64_t batch)
+{
+	(void)batch; /* meta_durable says how far */
+	pthread_mutex_lock(&c->lock);
+	c->durable = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+}
