@@ -23,12 +23,21 @@ struct control_options {
 	void *ctx;
 };
 int control_start(struct control **, const struct control_options *, struct errmsg *);
-void control_stop(struct control *); /* waits for requests under way, cutting their waits; accepts NULL */
+void control_drain(struct control *); /* ends what runs, refuses what comes; who waits for the end goes on waiting */
+/* control_stop: drains where that was not done, and tells who waits for the end how it came: rc of core_stop, and a
+ * sentence or NULL. Accepts NULL. */
+void control_stop(struct control *, int rc, const char *sentence);
+/* control_reload: loads the file of the configuration in force again and puts it in force, whole or not at all. One at
+ * a time. Findings are appended to msgs. 0, -ERR_CONFIG, as core_reload. Blocks. */
+int control_reload(struct core *, struct config_messages *msgs, struct errmsg *);
 
 /* The client side. control_ask: connects to the daemon of the configuration's store, sends {"op":op, ...args}, with fd
- * if not -1, and calls line for each answer but the last; *last receives the last one (json_decref). args may be NULL
- * (stolen). -ECONNREFUSED where no daemon runs, with a sentence; -EACCES; -EPROTO. Blocks until the answer ends. */
+ * if not -1, and calls line for each answer but the last; *last receives the last one (json_decref). line's negative
+ * result ends it and is returned. args may be NULL (stolen). -ECONNREFUSED where no daemon runs, with a sentence;
+ * -EACCES; -EPROTO. Blocks until the answer ends. */
 int control_ask(const struct config *, const char *op, json_t *args, int fd, int (*line)(void *ctx, json_t *),
 	void *ctx, json_t **last, struct errmsg *);
+/* control_pid: the process that serves the configuration's store, 0 if nobody does. */
+pid_t control_pid(const struct config *);
 
 #endif

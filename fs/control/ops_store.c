@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/control/facts.h"
+#include "fs/control/ops.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define PROGRESS_NS (500 * NS_PER_MS)
+
+/* ---- status --------------------------------------------------------------------------------------------------- */
+
+static int add_status(struct request *r, json_t *to)
+{
+	struct control *c = r->ctx;
+	struct config *config = core_config(c->options.core);
+	struct transfer_status status = { 0 };
+	int rc = transfer_status(core_transfer(c->options.core), &status), failed = core_failed(c->options.core);
+	json_t *facts = rc == 0 ? facts_status(config, &status, clock_real_ns()) : NULL;
+
+	if (rc == 0 && (!facts || json_object_update(to, facts) < 0))
+		rc = -ENOMEM;
+	json_object_set_new(to, "pid", json_integer(getpid()));
+	/* what made the store read-only */
+	json_object_set_new(to, "failed", failed ? json_string(err_text(failed)) : json_null());
+	json_decref(facts);
+	transfer_status_free(&status);
+	config_put(config);
+	return rc;
+}
+
+int op_status(struct request *r)
+{
+	return add_status(r, r->last);
+}
+
+/* ---- sync ----------------------------------------------------------------------------------------------------- */
+
+/* transfer_sync blocks, and somebody has to watch the asker meanwhile: it runs on a thread of its own. */
+struct sync {
+	struct control *control;
+	bool whole;
+	uint64_t ino; /* what a path named, if not whole */
+	int64_t deadline_ns;
+	volatile bool cancel;
+	int done_fd; /* readable when the thread has ended */
+	int rc;
+	struct errmsg msg;
+};
+
+static int sync_one(struct sync *s, uint64_t ino, int64_t deadline_ns)
+{
+	return transfer_sync(core_transfer(s->control->options.core), ino, deadline_ns, &s->cancel, &s->msg);
+}
+
+static int sync_hurry(void *ctx, uint64_t ino, const char *path, size_t len)
+{
+	struct sync *s = ctx;
+	struct errmsg unused = { 0 };
+	int rc = transfer_sync(core_transfer(s->control->options.core), ino, 0, &s->cancel, &unused);
+
+	(void)path, (void)len;
+	errmsg_free(&unused);
+	return rc == -ECANCELED ? rc : 0;
+}
+
+static int sync_visit(void *ctx, uint64_t ino, const char *path, size_t len)
+{
+	struct sync *s = ctx;
+	int rc = sync_one(s, ino, s->deadline_ns);
+
+	(void)path, (void)len;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* A whole directory: first all of it is asked for, so that its files are under way together, then each awaited. */
+static int sync_below(struct sync *s)
+{
+	struct meta *meta = core_meta(s->control->options.core);
+	int rc = walk(meta, s->ino, sync_hurry, s);
+
+	return rc < 0 ? rc : walk(meta, s->ino, sync_visit, s);
+}
+
+static int sync_run(struct sync *s)
+{
+	struct meta *meta = core_meta(s->control->options.core);
+	struct inode *inode = NULL;
+	bool directory;
+	int rc;
+
+	if (s->whole || s->ino == META_ROOT_INO)
+		return sync_one(s, 0, s->deadline_ns);
+	if ((rc = meta_inode_get(meta, s->ino, &inode)) < 0)
+		return rc;
+	directory = S_ISDIR(inode->mode);
+	meta_inode_put(meta, inode);
+	return directory ? sync_below(s) : sync_one(s, s->ino, s->deadline_ns);
+}
+
+static void *sync_main(void *arg)
+{
+	struct sync *s = arg;
+	uint64_t one = 1;
+
+	s->rc = sync_run(s);
+	if (write(s->done_fd, &one, sizeof one) < 0) /* an eventfd at 0 takes 1 */
+		s->rc = -errno;
+	return NULL;
+}
+
+static bool ended(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof n) == sizeof n;
+}
+
+/* Until the thread ends: a line of progress now and then, for a bar. Whatever ends this wait early ends the sync. */
+static int sync_watch(struct request *r, struct sync *s)
+{
+	bool progress = json_is_true(json_object_get(r->body, "progress"));
+
+	for (;;) {
+		json_t *line;
+		int rc = request_wait(r, s->done_fd, progress ? clock_mono_ns() + PROGRESS_NS : INT64_MAX);
+
+		if (rc < 0 || ended(s->done_fd))
+			return rc;
+		if (!(line = json_object()))
+			return -ENOMEM;
+		if ((rc = add_status(r, line)) < 0) {
+			json_decref(line);
+			return rc;
+		}
+		if ((rc = request_send(r, line)) < 0)
+			return rc;
+	}
+}
+
+static int sync_start(struct request *r, struct sync *s)
+{
+	pthread_t thread;
+	int rc = -pthread_create(&thread, NULL, sync_main, s);
+
+	if (rc < 0)
+		return rc;
+	rc = sync_watch(r, s);
+	if (rc < 0) {
+		__atomic_store_n(&s->cancel, true, __ATOMIC_SEQ_CST);
+		transfer_wake(core_transfer(s->control->options.core));
+	}
+	pthread_join(thread, NULL);
+	if (rc == 0 && s->rc < 0)
+		rc = errmsg_set(r->msg, s->rc, "%s", errmsg_text(&s->msg, s->rc));
+	return rc;
+}
+
+static int64_t timeout_ns(const json_t *body)
+{
+	const json_t *timeout = json_object_get(body, "timeout_ns");
+	json_int_t ns = json_integer_value(timeout);
+	int64_t now = clock_mono_ns();
+
+	if (!json_is_integer(timeout))
+		return INT64_MAX;
+	return ns < 0 ? now : ns > INT64_MAX - now ? INT64_MAX : now + ns;
+}
+
+int op_sync(struct request *r)
+{
+	struct sync s = { .control = r->ctx, .whole = r->fd < 0, .deadline_ns = timeout_ns(r->body) };
+	int rc = s.whole ? 0 : path_ino(r, &s.ino);
+
+	if (rc < 0)
+		return rc;
+	s.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s.done_fd < 0)
+		return -errno;
+	rc = sync_start(r, &s);
+	close(s.done_fd);
+	errmsg_free(&s.msg);
+	return rc;
+}
+
+/* ---- reload --------------------------------------------------------------------------------------------------- */
+
+int control_reload(struct core *core, struct config_messages *msgs, struct errmsg *msg)
+{
+	/* one reload at a time: that of the signal and those of commands; nothing else is taken around it */
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct config *old = core_config(core), *fresh = NULL;
+	int rc;
+
+	pthread_mutex_lock(&lock);
+	rc = config_load(&fresh, old->file, msgs);
+	if (rc == 0)
+		rc = core_reload(core, fresh, msg);
+	else
+		errmsg_set(msg, rc, "%s is not valid: what was in force stays in force", old->file);
+	pthread_mutex_unlock(&lock);
+	config_put(fresh);
+	config_put(old);
+	return rc;
+}
+
+int op_reload(struct request *r)
+{
+	struct control *c = r->ctx;
+	struct config_messages msgs = { 0 };
+	int rc = control_reload(c->options.core, &msgs, r->msg), rc2 = 0;
+
+	for (size_t i = 0; i < msgs.count && rc2 == 0; i++)
+		rc2 = request_send(r, facts_message(&msgs.v[i]));
+	config_messages_free(&msgs);
+	return rc < 0 ? rc : rc2;
+}
+
+/* ---- cache ---------------------------------------------------------------------------------------------------- */
+
+int op_cache_drop(struct request *r)
+{
+	struct control *c = r->ctx;
+	struct cache_status after;
+	uint64_t freed;
+	/* only what is durably known to be on a backend may be dropped */
+	int rc = meta_sync(core_meta(c->options.core));
+
+	if (rc < 0)
+		return rc;
+	freed = cache_evict(core_cache(c->options.core), UINT64_MAX);
+	cache_status(core_cache(c->options.core), &after);
+	json_object_set_new(r->last, "bytes_dropped", json_integer((json_int_t)freed));
+	json_object_set_new(r->last, "bytes_left", json_integer((json_int_t)after.bytes));
+	json_object_set_new(r->last, "bytes_dirty", json_integer((json_int_t)after.bytes_dirty));
+	return 0;
+}
+
+/* ---- umount --------------------------------------------------------------------------------------------------- */
+
+/* Answers when the daemon has ended its work. The asker unmounts by itself, as any umount does, so that a busy mount is
+ * left alone; with "lazy" the daemon ends though it is in use. */
+int op_umount(struct request *r)
+{
+	struct control *c = r->ctx;
+	int rc = request_send(r, json_pack("{s:i}", "pid", (int)getpid()));
+
+	if (rc < 0)
+		return rc;
+	if (json_is_true(json_object_get(r->body, "lazy")))
+		c->options.umount(c->options.ctx);
+	return request_park(r);
+}
