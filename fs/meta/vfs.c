@@ -96,10 +96,8 @@ static int disk_open(struct vfs_disk **slot, const char *path, bool create)
 	if (!d)
 		return -ENOMEM;
 	d->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (d->fd < 0 && errno == ENOENT && create) {
+	if (d->fd < 0 && errno == ENOENT && create)
 		d->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
-		d->dir_dirty = true;
-	}
 	if (d->fd < 0) {
 		int rc = -errno;
 
@@ -107,6 +105,7 @@ static int disk_open(struct vfs_disk **slot, const char *path, bool create)
 		return rc;
 	}
 	d->refs = 1;
+	d->dir_dirty = true; /* one that is there already may be of a process killed before it synced the name */
 	*slot = d;
 	return 0;
 }

@@ -18,7 +18,7 @@
 struct vfs_disk {
 	int fd;
 	unsigned refs;
-	bool dir_dirty; /* made by us, and its directory not synced since */
+	bool dir_dirty; /* its name not synced since it was opened */
 	/* syncs are numbered: whoever asks is served by the next one to start, so that many who wait share one */
 	uint64_t sync_started, sync_done;
 	bool syncing;
@@ -69,7 +69,7 @@ extern const sqlite3_io_methods vfs_db_methods, vfs_wal_methods;
 int vfs_fail(int code, const char *what);
 int vfs_last_errno(void);
 
-/* vfs_disk_sync: fdatasync, shared with all who ask at the same time, and the directory's once where the file is new.
+/* vfs_disk_sync: fdatasync, shared with all who ask at the same time, and once the directory's.
  * 0 or -errno; the first failure stays. vfs_disk_release: drops one reference and closes after the last. */
 int vfs_disk_sync(struct vfs *, struct vfs_disk *);
 void vfs_disk_release(struct vfs *, struct vfs_disk *);
