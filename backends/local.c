@@ -32,6 +32,9 @@ static const struct {
 	{ EHOSTDOWN, -ERR_UNREACHABLE },
 	{ EHOSTUNREACH, -ERR_UNREACHABLE },
 	{ ETIMEDOUT, -ERR_TIMEOUT },
+	{ ELOOP, -ERR_PROTOCOL }, /* links and directories where objects should be: somebody else's work */
+	{ ENOTDIR, -ERR_PROTOCOL },
+	{ EISDIR, -ERR_PROTOCOL },
 	{ EMFILE, -EMFILE },
 	{ ENFILE, -ENFILE },
 	{ ENOMEM, -ENOMEM },

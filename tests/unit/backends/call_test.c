@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tests/unit/backends/support.h"
+
+#include "backends/call.h"
+#include "backends/limit.h"
+
+struct counted_hook {
+	struct call_hook hook;
+	unsigned runs;
+};
+
+static void count_cut(struct call_hook *hook)
+{
+	container_of(hook, struct counted_hook, hook)->runs++;
+}
+
+static void hooks_run_once(void **state)
+{
+	struct counted_hook attached = { .hook = { .cut = count_cut } }, detached = attached, late = attached;
+	struct call c;
+
+	(void)state;
+	list_init(&late.hook.link);
+	call_init(&c);
+	assert_int_equal(call_attach(&c, &attached.hook), 0);
+	assert_int_equal(call_attach(&c, &detached.hook), 0);
+	call_detach(&c, &detached.hook);
+	call_detach(&c, &detached.hook);
+	call_cut(&c, -ERR_REVOKED);
+	call_cut(&c, -ERR_STOPPED);
+	assert_int_equal(attached.runs, 1);
+	assert_int_equal(detached.runs, 0);
+	assert_int_equal(call_attach(&c, &late.hook), -ERR_REVOKED); /* the first cause counts */
+	call_detach(&c, &late.hook);
+	assert_int_equal(late.runs, 0);
+	assert_int_equal(call_state(&c), -ERR_REVOKED);
+	call_detach(&c, &attached.hook);
+	call_destroy(&c);
+}
+
+static void deadlines_end_calls(void **state)
+{
+	struct call c;
+
+	(void)state;
+	call_init(&c);
+	assert_int_equal(call_state(&c), 0);
+	assert_int_equal(call_pause(&c, clock_mono_ns() + 10 * NS_PER_MS), 0);
+	c.deadline_ns = clock_mono_ns() + 20 * NS_PER_MS;
+	assert_int_equal(call_state(&c), 0);
+	assert_int_equal(call_pause(&c, clock_mono_ns() + 10 * NS_PER_S), -ERR_TIMEOUT);
+	assert_int_equal(call_state(&c), -ERR_TIMEOUT);
+	call_cut(&c, -ERR_STOPPED);
+	assert_int_equal(call_state(&c), -ERR_STOPPED);
+	call_destroy(&c);
+}
+
+static void *wake_soon(void *arg)
+{
+	struct timespec t = { 0, 50 * NS_PER_MS };
+
+	nanosleep(&t, NULL);
+	call_wake(arg);
+	return NULL;
+}
+
+static void waiters_are_woken(void **state)
+{
+	struct call_waiter w;
+	struct call c;
+	pthread_t t;
+
+	(void)state;
+	call_init(&c);
+	call_waiter_init(&w, &c);
+	assert_int_equal(call_wait(&w, clock_mono_ns() + NS_PER_MS), -ETIMEDOUT);
+	pthread_create(&t, NULL, wake_soon, &w);
+	assert_int_equal(call_wait(&w, INT64_MAX), 0);
+	pthread_join(t, NULL);
+	assert_int_equal(call_wait(&w, INT64_MAX), 0); /* stays woken */
+	call_waiter_destroy(&w);
+	call_destroy(&c);
+}
+
+static void limits_hold_on_average(void **state)
+{
+	static const struct {
+		uint64_t rate;
+		size_t bytes, piece_max;
+	} rows[] = {
+		{ 1 << 20, 256 << 10, (1 << 20) / 50 + 1 },
+		{ 20 << 20, 8 << 20, 64 << 10 },
+		{ 4096, 2048, 1024 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		int64_t start = clock_mono_ns(), took, due;
+		size_t left = rows[i].bytes;
+		struct limit l;
+		struct call c;
+
+		call_init(&c);
+		limit_init(&l, rows[i].rate);
+		while (left) {
+			ssize_t n = call_permit(&c, &l, left);
+
+			assert_in_range(n, 1, rows[i].piece_max);
+			left -= (size_t)n;
+		}
+		took = clock_mono_ns() - start;
+		/* the last piece is paid for after it was sent */
+		due = (int64_t)((double)(rows[i].bytes - rows[i].piece_max) * NS_PER_S / (double)rows[i].rate);
+		assert_true(took >= due - 25 * NS_PER_MS);
+		assert_true(took <= due * 3 / 2 + 300 * NS_PER_MS);
+		limit_destroy(&l);
+		call_destroy(&c);
+	}
+}
+
+static void no_limit_is_no_wait(void **state)
+{
+	struct limit l;
+	struct call c;
+
+	(void)state;
+	call_init(&c);
+	limit_init(&l, 0);
+	assert_int_equal(call_permit(&c, &l, 123456789), 123456789);
+	assert_int_equal(call_permit(&c, NULL, 5), 5);
+	limit_destroy(&l);
+	call_destroy(&c);
+}
+
+static void *cut_soon(void *arg)
+{
+	struct timespec t = { 0, 50 * NS_PER_MS };
+
+	nanosleep(&t, NULL);
+	call_cut(arg, -ERR_REVOKED);
+	return NULL;
+}
+
+static void a_cut_ends_the_wait_for_the_limit(void **state)
+{
+	int64_t start = clock_mono_ns();
+	struct limit l;
+	struct call c;
+	pthread_t t;
+
+	(void)state;
+	call_init(&c);
+	limit_init(&l, 10); /* a piece in a hundred seconds */
+	assert_int_equal(call_permit(&c, &l, 2000), 1024);
+	pthread_create(&t, NULL, cut_soon, &c);
+	assert_int_equal(call_permit(&c, &l, 2000), -ERR_REVOKED);
+	pthread_join(t, NULL);
+	assert_true(clock_mono_ns() - start < 10 * NS_PER_S);
+	limit_destroy(&l);
+	call_destroy(&c);
+}
+
+static void says_when_the_wait_was_ours(void **state)
+{
+	struct limit l;
+	struct call c;
+
+	(void)state;
+	call_init(&c);
+	limit_init(&l, 10);
+	c.deadline_ns = clock_mono_ns() + 50 * NS_PER_MS;
+	assert_int_equal(call_permit(&c, &l, 2000), 1024);
+	assert_false(c.own_wait);
+	assert_int_equal(call_permit(&c, &l, 2000), -ERR_TIMEOUT);
+	assert_true(c.own_wait);
+	limit_destroy(&l);
+	call_destroy(&c);
+}
+
+static void memory_ends_where_it_ends(void **state)
+{
+	struct source_memory from;
+	struct sink_memory to;
+	char back[4];
+
+	(void)state;
+	source_memory(&from, "abcdef", 6);
+	assert_int_equal(from.source.read(&from.source, 2, back, 4), 0);
+	assert_memory_equal(back, "cdef", 4);
+	assert_int_equal(from.source.read(&from.source, 3, back, 4), -ERANGE);
+	assert_int_equal(from.source.read(&from.source, UINT64_MAX, back, 2), -ERANGE);
+	sink_memory(&to, back, 4);
+	assert_int_equal(to.sink.write(&to.sink, "xy", 2), 0);
+	assert_int_equal(to.sink.write(&to.sink, "xyz", 3), -ERR_PROTOCOL);
+	assert_int_equal(to.len, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hooks_run_once),
+		cmocka_unit_test(deadlines_end_calls),
+		cmocka_unit_test(waiters_are_woken),
+		cmocka_unit_test(limits_hold_on_average),
+		cmocka_unit_test(no_limit_is_no_wait),
+		cmocka_unit_test(a_cut_ends_the_wait_for_the_limit),
+		cmocka_unit_test(says_when_the_wait_was_ours),
+		cmocka_unit_test(memory_ends_where_it_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
