@@ -83,10 +83,13 @@ bool names_next(const struct buf *names, size_t *pos, uint64_t *parent, const ch
 static const char *ask_type(void *ctx)
 {
 	struct subject *s = ctx;
+	int rc;
 
 	if (!s->type_asked) {
 		s->type_asked = true;
-		s->type_unknown = media_type(s->place, s->inode, s->type, sizeof s->type) < 0;
+		rc = media_type(s->place, s->inode, s->type, sizeof s->type);
+		s->type_unknown = rc < 0;
+		s->content_missing = rc == -ERR_NEED_FETCH;
 	}
 	return s->type_unknown ? NULL : s->type;
 }
@@ -243,7 +246,7 @@ int place_evaluate(struct place *p, struct inode *inode, struct placement *out)
 		judge_all(&s, rc == 0 ? &names : NULL, &all);
 		judgement_result(&all, &s, &wanted);
 		out->mark_held = all.mark;
-		out->want_content = s.type_unknown;
+		out->want_content = s.content_missing;
 		rc = policy_apply(&s, &wanted, out);
 	}
 	subject_free(&s);

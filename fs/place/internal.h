@@ -104,7 +104,7 @@ struct subject {
 	char **tags;
 	/* the content's media type, once asked */
 	struct place *place;
-	bool type_asked, type_unknown;
+	bool type_asked, type_unknown, content_missing;
 	char type[128];
 };
 int subject_init(struct subject *, struct place *, struct inode *);

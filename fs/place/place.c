@@ -150,6 +150,11 @@ uint64_t place_raise_epoch(struct place *p)
 	return atomic_fetch_add(&p->epoch, 1) + 1;
 }
 
+uint64_t place_epoch(struct place *p)
+{
+	return atomic_load(&p->epoch);
+}
+
 /* The epoch is raised after the swap: who judged by the old rules has the old epoch. */
 static void adopt(struct place *p, struct config *config)
 {

@@ -77,6 +77,7 @@ int place_still(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen,
  * placement judged by what was before is applied after it), before transfer_revalidate. Atomic; returns the new epoch.
  */
 uint64_t place_raise_epoch(struct place *);
+uint64_t place_epoch(struct place *);
 
 /* What explain prints; the same program with a tracer. Text lines or JSON (an object) appended to out. Blocks as
  * place_evaluate. */

@@ -29,7 +29,7 @@
 struct transfer;
 
 struct transfer_options {
-	unsigned upload_workers, fetch_workers, delete_workers; /* 0: 8, 8, 4 */
+	unsigned upload_workers, fetch_workers, delete_workers; /* 0: 6, 8, 4 */
 };
 
 /* transfer_open: opens the drivers of every backend of the configuration and checks their identity (meta_backend_id);
@@ -66,7 +66,8 @@ void transfer_revalidate(struct transfer *, uint64_t ino);
 /* A fetch of a part of a block that cache_read or cache_write needs. The struct is the caller's until done is called,
  * exactly once, on a worker, without locks (also before transfer_fetch returns, for instant failures). */
 struct fetch {
-	struct list link;    /* transfer's */
+	struct list link; /* transfer's, like the two bools, which begin as false */
+	bool waiting, cancelled;
 	struct inode *inode; /* referenced by the caller until done */
 	struct cache_need need;
 	uint32_t ahead; /* bytes after the need that are likely to be wanted next (read-ahead), across blocks */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* internal: what the files of this room share.
+ *
+ * One mutex, transfer.lock, protects every struct below unless it says otherwise; it is held for short steps only,
+ * never over I/O. The meta lock may be taken under it, never the other way round. */
+#ifndef FS_TRANSFER_INTERNAL_H
+#define FS_TRANSFER_INTERNAL_H
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "fs/transfer/transfer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNIT		  4096u
+#define PAGE_BLOCKS	  64u
+#define PASSES_MAX	  256u	  /* of one zone, with a reference to their inode */
+#define ENTRIES_MAX	  100000u /* beyond it the scheduler pages through what is durably due */
+#define RETRY_MAX_NS	  (60 * NS_PER_S)
+#define FETCH_CHUNK	  (1u << 20)
+#define FETCH_SEQUENTIAL  (128u << 10)
+#define FETCH_DEADLINE_NS (120 * NS_PER_S)
+
+/* ---- backends: endpoint.c
+ * -------------------------------------------------------------------------------------------- */
+
+/* The deletions of one backend. Pages are read from the journal as of `after`; the cursor goes back when something
+ * failed. */
+struct deleter {
+	bool wanted, loading, failed;
+	int64_t after, wait_until_ns;
+	struct deletion page[PAGE_BLOCKS];
+	unsigned at, count, busy, failures;
+	uint64_t load_ticket; /* transfer.ticket when the last empty page was asked for */
+	uint64_t drained;     /* everything journalled before this ticket is confirmed */
+};
+
+/* A backend of the configuration in force, or a retired one with calls under way. */
+struct endpoint {
+	struct backend *backend;
+	struct config *config; /* referenced: the backend points into it */
+	uint32_t id, zone_id;
+	unsigned refs; /* the table's and each call's */
+	bool retired;
+	unsigned failures; /* of uploads in a row, whatever the breaker thinks of them */
+	int64_t avoid_until_ns;
+	struct deleter deleter;
+};
+/* endpoints_open: one for each backend of the configuration, those of `old` that are unchanged kept. Without the lock.
+ */
+struct endpoints {
+	struct endpoint **v;
+	size_t count;
+};
+int endpoints_open(
+	struct transfer *, struct config *, const struct endpoints *old, struct endpoints *out, struct errmsg *);
+void endpoints_close(struct transfer *, struct endpoints *); /* drops the table's references; without the lock */
+struct endpoint *endpoint_ref(struct endpoint *);
+void endpoint_put(struct transfer *, struct endpoint *);	 /* accepts NULL; without the lock */
+struct endpoint *endpoint_by_id(struct transfer *, uint32_t id); /* NULL; not referenced */
+/* endpoint_failed, endpoint_worked: what an upload's call ended with. */
+void endpoint_failed(struct endpoint *, int rc);
+void endpoint_worked(struct endpoint *);
+/* targets_pick: `copies` backends of a zone that take new objects and are up; referenced. Fewer than that: none, and
+ * *until is when it is worth asking again. */
+struct targets {
+	struct endpoint **v; /* malloc'd once, grows */
+	size_t count, cap;
+};
+int targets_pick(struct transfer *, uint32_t zone_id, struct targets *, int64_t *until);
+void targets_drop(struct transfer *, struct targets *); /* puts; without the lock */
+
+/* ---- calls under way: flight.c -------------------------------------------------------------------------------------
+ */
+
+struct pass;
+
+struct flight {
+	struct list link; /* transfer.flights */
+	struct call call;
+	struct errmsg msg;
+	struct transfer *t;
+	struct endpoint *endpoint;
+	unsigned watchers; /* threads that look at it without the lock: it must not go away */
+	/* of a body: */
+	bool body, foreign;
+	struct inode *inode;
+	struct pass *pass;
+	uint32_t zone_id;
+	uint64_t gen;	/* constant */
+	uint64_t epoch; /* the worker's */
+};
+/* flight_begin: entered in the list before anything is checked (I1); a transfer that stops cuts it at once. */
+void flight_init(struct flight *, struct transfer *);
+void flight_begin(struct flight *, struct endpoint *);
+/* flight_end: out of the list; waits for watchers, which look at local data only. */
+void flight_end(struct flight *);
+void flight_free(struct flight *);
+
+/* ---- what is to be done: entry.c, sched.c ---------------------------------------------------------------------------
+ */
+
+enum entry_state {
+	ENTRY_WAITING,	 /* in the heap */
+	ENTRY_PREPARING, /* with the scheduler */
+	ENTRY_PARKED,	 /* its zone has enough passes */
+	ENTRY_ACTIVE,	 /* has a pass */
+};
+
+/* An inode that has, or may have, something to do. */
+struct entry {
+	struct hash_node node;
+	struct list link; /* parked: the zone queue's */
+	uint64_t ino;
+	size_t heap_at;			      /* index + 1; 0: not in the heap */
+	int64_t due_ns, touched_ns, first_ns; /* monotonic; first: since when something waits */
+	uint64_t born, stored;		      /* tickets: when it became due; up to which everything of it is stored */
+	enum entry_state state;
+	bool idle;	   /* only an age condition may make it due */
+	bool early;	   /* to be judged before its quiet period ends */
+	bool urgent;	   /* somebody waits: not put off because it is open */
+	bool touched;	   /* again, while it was not in the heap */
+	bool quiet_needed; /* judged foreign: pressure does not help it */
+	uint8_t failures;
+	int rc; /* of the last pass */
+	struct pass *pass;
+};
+
+struct heap {
+	struct entry **v;
+	size_t count, cap;
+};
+
+enum touch { TOUCH_CHANGE, TOUCH_PENDING, TOUCH_URGENT };
+int entries_init(struct transfer *);
+void entries_free(struct transfer *);
+struct entry *entry_find(struct transfer *, uint64_t ino);
+/* entry_touch: finds or makes the entry. NULL when there is no room or memory: what is durable is found later. */
+struct entry *entry_touch(struct transfer *, uint64_t ino, enum touch);
+/* entry_wait: back to, or to another place in, the heap. entry_take: out of it. entry_drop: forgets it. */
+void entry_wait(struct transfer *, struct entry *, int64_t due_ns);
+void entry_take(struct transfer *, struct entry *);
+void entry_drop(struct transfer *, struct entry *);
+/* entry_settled: everything up to the ticket is stored: those who wait for it are told. */
+void entry_settled(struct transfer *, struct entry *, uint64_t ticket);
+void heap_fix(struct transfer *); /* after due times changed anywhere */
+
+void *sched_main(void *transfer);
+void sched_refill(struct transfer *); /* everything durably due is looked through again */
+int64_t retry_after_ns(unsigned failures);
+/* due_again: due_ns, or sooner where the entry was touched meanwhile. */
+int64_t due_again(const struct transfer *, const struct entry *, int64_t due_ns);
+
+/* ---- a pass over one inode's blocks: pass.c -----------------------------------------------------------------------
+ */
+
+struct zone_queue {
+	struct list link; /* transfer.zones */
+	uint32_t zone_id;
+	struct list passes; /* with blocks to give out, in turn */
+	struct list parked; /* entries */
+	unsigned pass_count, uploading;
+	int64_t blocked_until_ns;  /* too few backends are up */
+	struct list demand, ahead; /* ranges to fetch */
+	unsigned fetching, fetching_ahead, ahead_count;
+};
+struct zone_queue *zone_queue(struct transfer *, uint32_t zone_id); /* made if missing; NULL: no memory */
+/* zone_share: how many of n workers one zone may keep busy, so that no other waits behind it (I8). */
+unsigned zone_share(const struct transfer *, unsigned workers);
+
+struct pass {
+	struct list link; /* the queue's, while it has blocks to give out */
+	struct entry *entry;
+	struct inode *inode; /* referenced */
+	struct zone_queue *queue;
+	uint32_t zone_id;
+	bool foreign;
+	uint64_t gen, epoch, version, ticket;
+	int64_t next_due_ns;  /* real clock */
+	uint32_t next, count; /* blocks looked at; blocks there are */
+	uint32_t page[PAGE_BLOCKS];
+	unsigned page_at, page_len, working;
+	bool scanning, incomplete, cancelled;
+	int64_t retry_ns;
+	int rc;
+};
+/* pass_scan: the next blocks that need an upload into the page; page_len 0: there are no more. Without the lock. */
+int pass_scan(struct transfer *, struct pass *);
+/* pass_start: into its zone's queue. pass_take: the next block of any pass whose turn it is; NULL and *until if there
+ * is none; drops the lock for a moment where it has to look for blocks. pass_done: a block ended with rc. pass_cancel:
+ * ends a pass of which no block is in work. */
+void pass_start(struct transfer *, struct pass *);
+struct pass *pass_take(struct transfer *, uint32_t *block, struct targets *, int64_t *until);
+void pass_done(struct transfer *, struct pass *, int rc, int64_t retry_ns);
+void pass_cancel(struct transfer *, struct pass *);
+/* pass_finish: everything of the inode is where it belongs, or the rest is tried again. Called with the lock, drops it
+ * for a moment. */
+void pass_finish(struct transfer *, struct pass *);
+void pass_free(struct transfer *, struct pass *); /* without the lock */
+
+/* ---- uploads: upload.c, content.c -----------------------------------------------------------------------------------
+ */
+
+struct worker {
+	struct transfer *t;
+	pthread_t thread;
+	uint8_t *plain; /* a block and two segments; freed when idle */
+	struct buf sealed;
+	struct targets targets;
+};
+void *upload_main(void *worker);
+
+/* A block as it will be sealed. */
+struct content {
+	uint32_t len;
+	uint64_t version;
+	bool clean;	      /* it is as its extent is */
+	struct extent extent; /* that it had when its content was taken */
+};
+/* content_take: the block's bytes into w->plain. -ENOENT: it has none (any more). Blocks on the disk and, where a part
+ * is on a backend only, on the network. */
+int content_take(struct worker *, struct inode *, struct block *, struct content *);
+bool extent_none(const struct extent *);
+bool extent_same(const struct extent *, const struct extent *);
+
+/* replica_read: [off, off+len) of an object's plaintext into out (len rounded up to segments, and one more), from the
+ * first of its backends that gives it untampered. *skip: where in out the range begins. body: for what comes from the
+ * network, object_read_bytes. Blocks on the network. */
+struct object_read {
+	const uint8_t *id;
+	uint64_t off;
+	uint32_t len;
+	void *out;
+	bool quick; /* a person waits */
+	uint32_t skip;
+};
+int replica_read(struct transfer *, struct object_read *);
+size_t object_read_room(uint32_t len);
+
+/* ---- fetches: fetch.c, fetcher.c
+ * ------------------------------------------------------------------------------------- */
+
+/* One request: whole segments of one object, as a part of one block. */
+struct range {
+	struct hash_node node;
+	struct list link;    /* the zone queue's, while it waits */
+	struct list waiters; /* struct fetch */
+	struct inode *inode; /* referenced */
+	struct extent extent;
+	struct zone_queue *queue;
+	uint32_t index, off, len;
+	uint32_t ahead; /* bytes after it to plan when it runs */
+	bool demand;	/* somebody waits for it */
+	bool exact;	/* exactly what one waiter needs: not joined */
+};
+void *fetch_main(void *worker);
+void *complete_main(void *transfer);
+/* fetch_plan: ranges for [off, off+len) of a block, but for what is under way already. With demand, the one that holds
+ * off comes first and is returned; NULL: no memory. Under the lock. */
+struct fetch_part {
+	struct inode *inode;
+	struct extent extent;
+	uint32_t index, off, len;
+};
+struct range *fetch_plan(struct transfer *, const struct fetch_part *, bool demand);
+/* fetch_exact: one range of exactly this part, which nobody joins. Under the lock. */
+struct range *fetch_exact(struct transfer *, const struct fetch_part *);
+void range_unlink(struct transfer *, struct range *);		 /* out of the tables; under the lock */
+void range_free(struct transfer *, struct range *);		 /* without the lock */
+void fetch_end(struct transfer *, struct list *waiters, int rc); /* without the lock */
+
+/* ---- deletions: delete.c
+ * ----------------------------------------------------------------------------------------------- */
+
+void *delete_main(void *worker);
+void delete_wake(struct transfer *); /* under the lock */
+/* delete_hurry: the journal is looked into now. Under the lock. */
+void delete_hurry(struct transfer *);
+
+/* ---- who waits: sync.c
+ * --------------------------------------------------------------------------------------------------- */
+
+/* A wait for everything: how many entries that were there at the ticket are still to be stored. */
+struct sync_wait {
+	struct list link;
+	uint64_t ticket;
+	size_t left;
+};
+
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------------------ */
+
+struct rate {
+	int64_t at_ns;
+	uint64_t total;
+	double per_s;
+};
+
+struct transfer {
+	struct meta *meta;
+	struct cache *cache;
+	struct place *place;
+	struct keyring *keyring;
+	struct transfer_options options;
+	uint64_t block_bytes;
+
+	pthread_mutex_t lock;
+	pthread_cond_t sched, upload, fetch, complete, del; /* the threads' */
+	pthread_cond_t changed;				    /* something ended: waits of sync and of flights */
+	bool stopping;
+
+	struct config *config; /* that the endpoints are made of; referenced */
+	struct endpoints endpoints;
+	struct list flights;
+	struct list zones;
+	unsigned zone_count;
+	struct list *zone_turn, *fetch_turn; /* whose turn it is among the queues */
+	size_t delete_turn;
+
+	struct hash entries;
+	struct heap heap;
+	uint64_t ticket;
+	struct list syncs;
+	struct list dead_passes; /* cancelled where the lock had to be kept; the scheduler frees them */
+	/* the pass through what is durably due */
+	bool refill, refill_again;
+	uint64_t refill_after, refill_ticket, refilled; /* tickets: of the pass under way; of the last finished */
+	int64_t rescan_ns;  /* monotonic: when an age condition of a file that found no room may be due */
+	int64_t subtree_ns; /* monotonic: when a directory changed last */
+	bool pressed;
+	int64_t pressed_ns;
+	size_t uploading;
+
+	struct hash ranges;
+	struct list finished; /* fetches to be told -EINTR */
+	size_t fetching;
+
+	struct rate sent, received;
+	struct worker *workers; /* uploads, fetches, deletions in this order */
+	size_t worker_count;
+	pthread_t sched_thread, complete_thread;
+	bool sched_runs, complete_runs;
+};
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Waiting until what was written is where it belongs. Tickets order waits and work: a pass that began after a wait's
+ * ticket was given has seen everything that was written before the wait began. */
+#include "fs/transfer/internal.h"
+
+#include <stdio.h>
+
+struct waiting {
+	struct transfer *t;
+	int64_t deadline_ns;
+	const volatile bool *cancel;
+};
+
+/* One step of a wait, with the lock. */
+static int wait_more(const struct waiting *w)
+{
+	if (w->t->stopping)
+		return -ERR_STOPPED;
+	if (w->cancel && *w->cancel)
+		return -ECANCELED;
+	if (clock_mono_ns() >= w->deadline_ns)
+		return -ETIMEDOUT;
+	cond_wait_until(&w->t->changed, &w->t->lock, w->deadline_ns);
+	return 0;
+}
+
+/* ---- files
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static int wait_refill(const struct waiting *w)
+{
+	struct transfer *t = w->t;
+	uint64_t ticket = ++t->ticket;
+	int rc = 0;
+
+	sched_refill(t);
+	while (rc == 0 && t->refilled < ticket)
+		rc = wait_more(w);
+	return rc;
+}
+
+static void hurry_all(struct transfer *t)
+{
+	int64_t now = clock_mono_ns();
+
+	hash_for_each (node, &t->entries) {
+		struct entry *e = container_of(node, struct entry, node);
+
+		if (e->idle)
+			continue;
+		e->urgent = e->early = true;
+		if (e->state == ENTRY_PREPARING || e->state == ENTRY_ACTIVE)
+			e->touched = true;
+		else if (e->heap_at && e->due_ns > now)
+			e->due_ns = now;
+	}
+	heap_fix(t);
+}
+
+static size_t count_waiting(const struct transfer *t)
+{
+	size_t n = 0;
+
+	hash_for_each (node, &t->entries)
+		n += !container_of(node, struct entry, node)->idle;
+	return n;
+}
+
+static int wait_all(const struct waiting *w)
+{
+	struct transfer *t = w->t;
+	struct sync_wait all;
+	int rc = wait_refill(w);
+
+	if (rc < 0)
+		return rc;
+	hurry_all(t);
+	all.left = count_waiting(t);
+	all.ticket = ++t->ticket;
+	list_append(&t->syncs, &all.link);
+	while (rc == 0 && all.left > 0)
+		rc = wait_more(w);
+	list_remove(&all.link);
+	return rc;
+}
+
+static bool stored(struct transfer *t, uint64_t ino, uint64_t ticket)
+{
+	const struct entry *e = entry_find(t, ino);
+
+	return !e || e->idle || e->born >= ticket || e->stored >= ticket;
+}
+
+static int wait_one(const struct waiting *w, uint64_t ino)
+{
+	struct transfer *t = w->t;
+	uint64_t ticket;
+	int rc = 0;
+
+	if (!entry_touch(t, ino, TOUCH_URGENT))
+		return -ENOMEM;
+	ticket = ++t->ticket;
+	while (rc == 0 && !stored(t, ino, ticket))
+		rc = wait_more(w);
+	return rc;
+}
+
+/* ---- deletions
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static bool drained(const struct transfer *t, uint64_t ticket)
+{
+	for (size_t i = 0; i < t->endpoints.count; i++)
+		if (t->endpoints.v[i]->deleter.drained < ticket)
+			return false;
+	return true;
+}
+
+/* They come due when their cause is durable, and count when their backend confirmed them. */
+static int wait_deletions(const struct waiting *w)
+{
+	struct transfer *t = w->t;
+	uint64_t ticket;
+	int rc;
+
+	pthread_mutex_unlock(&t->lock);
+	rc = meta_sync(t->meta);
+	pthread_mutex_lock(&t->lock);
+	ticket = ++t->ticket;
+	while (rc == 0 && !drained(t, ticket)) {
+		delete_hurry(t);
+		rc = wait_more(w);
+	}
+	return rc;
+}
+
+/* ---- what is missing
+ * -------------------------------------------------------------------------------------------------------- */
+
+static const struct endpoint *troubled(struct transfer *t, struct backend_status *status)
+{
+	for (size_t i = 0; i < t->endpoints.count; i++) {
+		struct endpoint *s = t->endpoints.v[i];
+
+		backend_status(s->backend, status);
+		if (!status->up || s->failures || s->deleter.failures)
+			return s;
+	}
+	return NULL;
+}
+
+static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
+{
+	size_t files = ino ? (entry_find(t, ino) ? 1 : 0) : count_waiting(t);
+	struct backend_status status;
+	const struct endpoint *s = troubled(t, &status);
+	char what[128];
+
+	if (files)
+		snprintf(what, sizeof what, "%zu file%s not (all) on %s backends yet", files,
+			files == 1 ? " is" : "s are", files == 1 ? "its" : "their");
+	else
+		snprintf(what, sizeof what, "deletions on the backends are not all confirmed yet");
+	if (s)
+		errmsg_set(msg, -ETIMEDOUT, "%s; backend '%s': %s", what, s->backend->config->name,
+			status.last_message[0] ? status.last_message : err_text(status.last_error));
+	else
+		errmsg_set(msg, -ETIMEDOUT, "%s", what);
+}
+
+static int sync_local(struct transfer *t, uint64_t ino)
+{
+	struct inode *inode;
+	int rc;
+
+	if (!ino)
+		return cache_sync_all(t->cache);
+	if ((rc = meta_inode_get(t->meta, ino, &inode)) < 0)
+		return rc;
+	rc = S_ISREG(inode->mode) ? cache_sync(t->cache, inode) : 0;
+	meta_inode_put(t->meta, inode);
+	return rc;
+}
+
+int transfer_sync(
+	struct transfer *t, uint64_t ino, int64_t deadline_ns, const volatile bool *cancel, struct errmsg *msg)
+{
+	struct waiting w = { t, deadline_ns, cancel };
+	int rc = sync_local(t, ino);
+
+	if (rc < 0)
+		return errmsg_set(msg, rc, "what was written cannot be synced to the local disk: %s", err_text(rc));
+	pthread_mutex_lock(&t->lock);
+	rc = ino ? wait_one(&w, ino) : wait_all(&w);
+	if (rc == 0)
+		rc = wait_deletions(&w);
+	if (rc == -ETIMEDOUT)
+		describe(t, ino, msg);
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
