@@ -1,0 +1,364 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# tests/e2e/lib.sh: for tests of the whole program over real clouds. A test begins
+#
+#	#!/bin/bash
+#	# test: timeout=300
+#	. "${0%/*}/lib.sh"
+#	clouds_start				# "domestic" is Ceph, "foreign" is Swift, each with credentials of its own
+#	config_write <<-INI			# the two zones over them, and these rules
+#		[rule public-goes-out]
+#		path = /public/**
+#		zone = foreign
+#	INI
+#	bfs_init && bfs_mount
+#
+# and then writes to $mnt. Any command that fails ends it, with its line. tests/run gives each test $TEST_TMP, and
+# clears up after it; run by hand, a test makes its own and clears up by itself.
+
+set -Eeuo pipefail
+TOP=${TOP:-$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")}
+BUILD=${BUILD:-$TOP/build}
+BORDERFS=${BORDERFS:-$BUILD/borderfs}
+if [ -z "${TEST_TMP-}" ]; then
+	TEST_TMP=$(mktemp -d "${TMPDIR:-/tmp}/borderfs-test.XXXXXX")
+	own_tmp=yes
+fi
+export TOP BUILD BORDERFS TEST_TMP
+ini=$TEST_TMP/borderfs.ini
+store=$TEST_TMP/store
+mnt=$TEST_TMP/mnt
+passphrase=$TEST_TMP/passphrase
+daemon_log=$TEST_TMP/daemon.log
+daemon_pid=
+declare -A cloud_kind=() tool_in=() tool_out=() tool_pid=() tool_port=()
+
+# ---- saying what is wrong
+
+trap 'failed_at "$LINENO" "$BASH_COMMAND"' ERR
+trap 'clean_up' EXIT
+trap 'exit 130' INT TERM HUP
+
+failed_at() {
+	echo "${0##*/}:$1: failed: $2" >&2
+	show_daemon
+}
+
+show_daemon() {
+	if [ -s "$daemon_log" ]; then
+		echo "-- the daemon's last lines:" >&2
+		tail -n 15 "$daemon_log" >&2
+	fi
+}
+
+fail() {
+	local i
+	echo "${0##*/}: $*" >&2
+	for ((i = 1; i < ${#FUNCNAME[@]}; i++)); do
+		echo "  in ${FUNCNAME[i]}, line ${BASH_LINENO[i - 1]}" >&2
+	done
+	show_daemon
+	exit 1
+}
+
+step() {
+	printf '%s  %s\n' "$(date +%T)" "$*"
+}
+
+clean_up() {
+	local status=$? name
+	trap - ERR
+	set +e
+	for name in "${!tool_pid[@]}"; do
+		kill "${tool_pid[$name]}" 2>/dev/null
+	done
+	if [ "${own_tmp-}" ]; then
+		[ -z "$daemon_pid" ] || kill -KILL "$daemon_pid" 2>/dev/null
+		! is_mounted || umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt"
+		for name in "${!cloud_kind[@]}"; do
+			cloud "$name" remove
+		done
+		rm -rf "$TEST_TMP"
+	fi
+	exit "$status"
+}
+
+# ---- expecting
+
+# expect_equal GOT WANTED WHAT
+expect_equal() {
+	[ "$1" = "$2" ] || fail "$3: got '$1', wanted '$2'"
+}
+
+# expect_status N COMMAND...: its exit status; what it said is in $said.
+expect_status() {
+	local wanted=$1 got=0
+	shift
+	said=$("$@" 2>&1) || got=$?
+	[ "$got" = "$wanted" ] || fail "status $got, wanted $wanted, from: $* - which said: $said"
+}
+
+# expect_says TEXT...: what the last expect_status command said holds each.
+expect_says() {
+	local text
+	for text; do
+		[[ $said == *"$text"* ]] || fail "'$text' is not in what was said: $said"
+	done
+}
+
+# expect_same FILE FILE
+expect_same() {
+	cmp -s "$1" "$2" || fail "$1 and $2 differ: $(diff "$1" "$2" 2>&1 | head -n 20)"
+}
+
+# within SECONDS COMMAND...: until it succeeds, tried every 50 ms; the test fails when the time is over.
+within() {
+	local limit=$1 end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		((${EPOCHREALTIME/./} < end)) || fail "not within $limit s: $*"
+		sleep 0.05
+	done
+}
+
+# takes COMMAND...: run it; the milliseconds it took are in $took_ms.
+takes() {
+	local start=${EPOCHREALTIME/./}
+	"$@"
+	took_ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+}
+
+# ---- clouds
+
+# cloud NAME start|stop|kill|down|up|s3cmd|admin [ARGUMENT...]: see tests/servers/s3-ceph.
+cloud() {
+	local name=$1 command=$2
+	shift 2
+	"$TOP/tests/servers/s3-${cloud_kind[$name]}" "$command" "$TEST_TMP/$name" "$@"
+}
+
+# cloud_env NAME KEY: one value of DIR/env.
+cloud_env() {
+	sed -n "s/^$2=//p" "$TEST_TMP/$1/env"
+}
+
+# clouds_start [NAME=ceph|swift...] [-- OPTION...]: all at once. Without names: domestic=ceph foreign=swift.
+clouds_start() {
+	local pair name pids=() pid names=()
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		names+=("$1")
+		shift
+	done
+	[ $# -eq 0 ] || shift
+	[ ${#names[@]} -gt 0 ] || names=(domestic=ceph foreign=swift)
+	for pair in "${names[@]}"; do
+		name=${pair%%=*}
+		cloud_kind[$name]=${pair#*=}
+		cloud "$name" start "$@" &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+}
+
+# bucket_list NAME: the keys in its bucket, sorted.
+bucket_list() {
+	local bucket
+	bucket=$(cloud_env "$1" BUCKET)
+	cloud "$1" s3cmd ls -r "s3://$bucket" | sed "s|.* s3://$bucket/||" | sort
+}
+
+# log_mark NAME: where its access log ends now.
+log_mark() {
+	stat -c %s "$(cloud_env "$1" LOG)"
+}
+
+# log_since NAME MARK: the requests since then, one a line: METHOD PATH.
+log_since() {
+	tail -c "+$(($2 + 1))" "$(cloud_env "$1" LOG)" |
+		sed -nE 's/^.* beast: .*"([A-Z]+) ([^ "]+) HTTP.*/\1 \2/p; s/^proxy-server: .* ([A-Z]+) (\/[^ ]*) HTTP\/1.*/\1 \2/p'
+}
+
+# ---- configuration
+
+# ini_backend CLOUD: a section [backend CLOUD] for it; more keys of the section may follow.
+ini_backend() {
+	local name=$1
+	(umask 077 && cloud_env "$name" SECRET >"$TEST_TMP/$name.secret")
+	cat <<-INI
+		[backend $name]
+		type = s3
+		endpoint = $(cloud_env "$name" ENDPOINT)
+		region = $(cloud_env "$name" REGION)
+		bucket = $(cloud_env "$name" BUCKET)
+		access-key = $(cloud_env "$name" ACCESS)
+		secret-key-file = $TEST_TMP/$name.secret
+	INI
+	[ -z "$(cloud_env "$name" CA)" ] || echo "ca-file = $(cloud_env "$name" CA)"
+	printf '%s\n' ${backend_keys-}
+}
+
+# ini_filesystem: [filesystem] and [keys]. $filesystem_keys: more lines of the first.
+ini_filesystem() {
+	cat <<-INI
+		[filesystem]
+		name = test
+		store = $store
+		home = domestic
+		cache = ${cache:-1G}
+		settle = ${settle:-500ms}
+		${filesystem_keys-}
+		[keys]
+		passphrase-file = $passphrase
+	INI
+}
+
+# ini_zone NAME KIND BACKEND...: $networks is that of every zone; the export policy is $export.
+ini_zone() {
+	local name=$1 kind=$2
+	shift 2
+	cat <<-INI
+		[zone $name]
+		kind = $kind
+		networks = ${networks:-127.0.0.0/8}
+		backends = $(tr ' ' , <<<"$*")
+		export = ${export:-allow}
+	INI
+}
+
+# config_write: the usual configuration: zone domestic over cloud domestic, foreign over foreign, and stdin.
+config_write() {
+	(umask 077 && echo 'correct horse battery staple' >"$passphrase")
+	{
+		ini_filesystem
+		ini_zone domestic domestic domestic
+		ini_zone foreign foreign foreign
+		ini_backend domestic
+		ini_backend foreign
+		cat
+	} >"$ini"
+}
+
+# ---- the program
+
+# bfs COMMAND...: borderfs with this test's configuration. Two words before the options where the command has two.
+bfs() {
+	local words=1
+	case $1 in
+	tag | rules | key | cache | export | audit) words=2 ;;
+	esac
+	"$BORDERFS" "${@:1:words}" -c "$ini" "${@:words+1}"
+}
+
+bfs_init() {
+	bfs init >"$TEST_TMP/recovery-words" </dev/null
+}
+
+is_mounted() {
+	grep -qF " $mnt fuse" /proc/self/mounts
+}
+
+mounted_or_ended() {
+	is_mounted || ! kill -0 "$daemon_pid"
+}
+
+# bfs_mount [OPTION...]: in the foreground, so that its messages are in $daemon_log and its process is $daemon_pid.
+bfs_mount() {
+	mkdir -p "$mnt"
+	bfs mount -f "$@" "$mnt" >>"$daemon_log" 2>&1 </dev/null &
+	daemon_pid=$!
+	within 30 mounted_or_ended
+	is_mounted || fail "the daemon ended instead of mounting"
+}
+
+bfs_umount() {
+	bfs umount "$@" "$mnt"
+	within 30 daemon_gone
+	daemon_pid=
+}
+
+daemon_gone() {
+	! kill -0 "$daemon_pid"
+}
+
+# bfs_kill: kill -9, as a crash. The mount stays behind dead, as it does then.
+bfs_kill() {
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null || true
+	daemon_pid=
+}
+
+# where_is PATH KEY: a value of `where --json`.
+where_is() {
+	bfs where --json "$1" | jq -r ".$2 | if type == \"array\" then join(\",\") else . end"
+}
+
+# is_stored PATH ZONE: for `within`.
+is_stored() {
+	[ "$(where_is "$1" state) $(where_is "$1" zone)" = "stored $2" ]
+}
+
+# daemon_memory_kib: resident now; daemon_memory_peak_kib: at most so far.
+daemon_memory_kib() {
+	sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon_pid/status"
+}
+
+daemon_memory_peak_kib() {
+	sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon_pid/status"
+}
+
+# ---- trees
+
+# tree_facts DIR: a line for each name below it with all that must come back: type, mode, owner, size, links, mtime, the
+# target or the digest of the content, attributes. Directories have no size or links here: they are the filesystem's own.
+tree_facts() {
+	(
+		cd "$1"
+		find . -mindepth 1 \( -type d -printf '%P\td %m %U:%G %T@\n' -o -type l -printf '%P\tl %U:%G %T@ %l\n' \
+			-o -printf '%P\t%y %m %U:%G %s %n %T@\n' \) | sort
+		find . -type f -print0 | sort -z | xargs -0r sha256sum
+		find . \( -type f -o -type d \) -print0 | sort -z | xargs -0r getfattr --absolute-names -h -d -m '^user\.' \
+			2>/dev/null | grep -v '^user\.borderfs\.' || true
+	)
+}
+
+# ---- the test servers' tools: lagproxy and trapd
+
+# tool_start NAME PROGRAM ARGUMENT...: $BUILD/tests/servers/PROGRAM, spoken to by `tool NAME`; its port is ${tool_port[NAME]}.
+tool_start() {
+	local name=$1 program=$2 in out line
+	shift 2
+	mkfifo "$TEST_TMP/$name.in" "$TEST_TMP/$name.out"
+	"$BUILD/tests/servers/$program" "$@" <"$TEST_TMP/$name.in" >"$TEST_TMP/$name.out" &
+	tool_pid[$name]=$!
+	exec {in}>"$TEST_TMP/$name.in" {out}<"$TEST_TMP/$name.out"
+	rm "$TEST_TMP/$name.in" "$TEST_TMP/$name.out"
+	tool_in[$name]=$in tool_out[$name]=$out
+	read -r -t 10 line <&"$out"
+	tool_port[$name]=${line#port }
+}
+
+# tool NAME COMMAND...: send a command; prints what it answers but the closing "ok".
+tool() {
+	local name=$1 line
+	shift
+	echo "$*" >&"${tool_in[$name]}"
+	while read -r -t 10 line <&"${tool_out[$name]}"; do
+		case $line in
+		ok) return 0 ;;
+		error*) fail "$name: $* : $line" ;;
+		esac
+		echo "$line"
+	done
+	fail "$name does not answer to: $*"
+}
+
+# trap_body NAME: the body bytes that trapd has read; trap_received NAME: all bytes that its kernel has taken in.
+trap_body() {
+	tool "$1" stat | cut -d' ' -f5
+}
+
+trap_received() {
+	tool "$1" stat | cut -d' ' -f6
+}
