@@ -44,11 +44,8 @@ static void adopt(struct place *p, struct inode *inode, const struct placement *
 	if (inode->zone_id != at->zone_id || !same_rule(inode->rule, at->rule) ||
 		flags_after(inode, at) != inode->flags)
 		audit_placement(p, inode, at);
-	if (inode->zone_id && inode->zone_id != at->zone_id) {
-		/* its data is elsewhere: whoever opens the store next has to know */
-		meta_pending_add(p->meta, inode->ino);
+	if (inode->zone_id && inode->zone_id != at->zone_id)
 		crossing_add(p, inode->zone_id, at->zone_id, 1, 0);
-	}
 	inode->flags = flags_after(inode, at);
 	inode->zone_id = at->zone_id;
 	inode->rules_version = at->rules_version;

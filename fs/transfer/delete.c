@@ -56,14 +56,6 @@ static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket)
 	pthread_cond_broadcast(&t->changed);
 }
 
-/* Deletions confirmed but not committed yet would come again when the cursor goes back. */
-static int page_read(struct transfer *t, uint32_t id, int64_t after, struct deletion *page)
-{
-	int rc = after == 0 ? meta_commit(t->meta) : 0;
-
-	return rc < 0 ? rc : meta_deletions(t->meta, id, after, page, PAGE_BLOCKS);
-}
-
 static void page_load(struct transfer *t, struct endpoint *s)
 {
 	struct deletion page[PAGE_BLOCKS];
@@ -76,7 +68,7 @@ static void page_load(struct transfer *t, struct endpoint *s)
 	d->wanted = false;
 	endpoint_ref(s);
 	pthread_mutex_unlock(&t->lock);
-	n = page_read(t, s->id, after, page);
+	n = meta_deletions(t->meta, s->id, after, page, PAGE_BLOCKS);
 	pthread_mutex_lock(&t->lock);
 	d->loading = false;
 	if (n > 0) {

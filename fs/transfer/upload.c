@@ -227,6 +227,25 @@ static int still_due(struct upload *u)
 	return rc;
 }
 
+/* Nothing but zeros: no object is needed for that, and one that it had is superseded. */
+static int settle_zeros(struct upload *u)
+{
+	struct meta *meta = u->w->t->meta;
+	struct block *b = u->block;
+	int rc = 0;
+
+	meta_lock(meta);
+	if (b->version != u->content.version || !extent_same(&b->extent, &u->content.extent)) {
+		rc = -ERR_STALE;
+	} else if (b->dirty) {
+		meta_extent_trim(meta, b, 0);
+		b->dirty = false;
+		meta_block_changed(meta, b);
+	}
+	meta_unlock(meta);
+	return rc;
+}
+
 static int upload_block(struct upload *u)
 {
 	struct transfer *t = u->w->t;
@@ -236,7 +255,7 @@ static int upload_block(struct upload *u)
 		return rc;
 	rc = content_take(u->w, u->pass->inode, u->block, &u->content);
 	if (rc == -ENOENT)
-		return 0;
+		return settle_zeros(u);
 	/* again, now that the content is taken: what was written later is not in it */
 	if (rc < 0 || (rc = still_due(u)) <= 0)
 		return rc;
