@@ -35,7 +35,7 @@ struct fix {
 };
 
 /* One keyring serves all: deriving a key takes longer than most tests. */
-static struct keyring *fix_keyring(void)
+static inline struct keyring *fix_keyring(void)
 {
 	static struct keyring *keyring;
 	char dir[] = "/tmp/meta-keys.XXXXXX", path[64], *words = NULL;
@@ -57,7 +57,7 @@ static struct keyring *fix_keyring(void)
 	return keyring;
 }
 
-static void fix_remove(const char *dir)
+static inline void fix_remove(const char *dir)
 {
 	static const char *const names[] = { "meta.db", "meta.db-wal", "reserve" };
 	char path[128];
@@ -69,7 +69,7 @@ static void fix_remove(const char *dir)
 	rmdir(dir);
 }
 
-static void fix_open(struct fix *f)
+static inline void fix_open(struct fix *f)
 {
 	struct errmsg msg = { 0 };
 	int rc = meta_open(&f->m, f->dir, f->keyring, &f->options, &msg);
@@ -80,7 +80,7 @@ static void fix_open(struct fix *f)
 	errmsg_free(&msg);
 }
 
-static void fix_close(struct fix *f)
+static inline void fix_close(struct fix *f)
 {
 	assert_int_equal(meta_close(f->m), 0);
 	f->m = NULL;
@@ -92,7 +92,7 @@ static inline void fix_reopen(struct fix *f)
 	fix_open(f);
 }
 
-static void fix_start_in(struct fix *f, const char *dir)
+static inline void fix_start_in(struct fix *f, const char *dir)
 {
 	memset(f, 0, sizeof *f);
 	log_init(LOG_LEVEL_ERROR, 0);
@@ -104,13 +104,13 @@ static void fix_start_in(struct fix *f, const char *dir)
 	f->options.commit_interval_ns = 3600 * NS_PER_S;
 }
 
-static void fix_start(struct fix *f)
+static inline void fix_start(struct fix *f)
 {
 	fix_start_in(f, "/tmp");
 	fix_open(f);
 }
 
-static void fix_end(struct fix *f)
+static inline void fix_end(struct fix *f)
 {
 	if (f->m)
 		fix_close(f);
