@@ -63,7 +63,7 @@ struct call {
 	bool retry_quick; /* no waits between tries: a person waits for the answer */
 	/* filled in by the call */
 	char peer[64];	    /* address of the peer spoken to last, "" if none */
-	uint64_t body_sent; /* bytes of bodies handed to the kernel */
+	uint64_t body_sent; /* bytes of bodies handed to the kernel, or to curl for it */
 	struct errmsg *msg; /* or NULL */
 	/* between the wrappers and the driver */
 	struct limit *upload, *download; /* what each piece of a body waits for; NULL: no limit */

@@ -148,7 +148,7 @@ static int make_headers(struct http_slot *s, struct curl_slist **list)
 	struct buf lines = BUF_INIT;
 	int rc = 0;
 
-	s->expect = s->request->guarded && s->request->body->length && list_empty(&s->sockets);
+	s->expect = s->request->guarded && s->request->body->length && !http_slot_connected(s);
 	buf_printf(&lines, "Expect:%s%c", s->expect ? " 100-continue" : "", 0);
 	if (s->request->prepare)
 		rc = s->request->prepare(s->request, &lines);
@@ -262,7 +262,6 @@ static int transfer(struct http_slot *s)
 {
 	struct curl_slist *headers = NULL;
 	CURLcode code = CURLE_OK;
-	curl_off_t sent = 0;
 	int rc;
 
 	s->progress_ns = clock_mono_ns();
@@ -277,8 +276,6 @@ static int transfer(struct http_slot *s)
 		goto out;
 	}
 	rc = drive(s, &code);
-	if (s->request->guarded && !curl_easy_getinfo(s->easy, CURLINFO_SIZE_UPLOAD_T, &sent))
-		call_sent(s->call, (uint64_t)sent);
 	curl_multi_remove_handle(s->multi, s->easy);
 	s->response->received = s->sink_bytes;
 	if (!rc)

@@ -71,6 +71,19 @@ void http_slot_detach(struct http_slot *s)
 		call_detach(s->call, &list_entry(it, struct http_socket, link)->hook);
 }
 
+bool http_slot_connected(const struct http_slot *s)
+{
+	char byte;
+
+	list_for_each (it, &s->sockets) {
+		ssize_t n = recv(list_entry(it, struct http_socket, link)->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+		if (n > 0 || (n < 0 && errno == EAGAIN))
+			return true;
+	}
+	return false;
+}
+
 /* Keeps the first error of a request. */
 static int fail(struct http_slot *s, int rc)
 {
@@ -197,6 +210,8 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
 		return CURL_READFUNC_ABORT;
 	}
 	s->body_off += (uint64_t)n;
+	if (s->request->guarded)
+		call_sent(s->call, (uint64_t)n);
 	s->progress_ns = clock_mono_ns();
 	return (size_t)n;
 }

@@ -60,5 +60,7 @@ int http_slot_arm(struct http_slot *, struct curl_slist *headers);
 /* http_slot_attach: from now on a cut of the call resets the slot's sockets. The call's error if it is cut. */
 int http_slot_attach(struct http_slot *);
 void http_slot_detach(struct http_slot *);
+/* http_slot_connected: the slot has a connection that its server has not closed meanwhile. Never blocks. */
+bool http_slot_connected(const struct http_slot *);
 
 #endif
