@@ -26,6 +26,24 @@ static void test_grow(void **state)
 	buf_free(NULL);
 }
 
+/* lengths at which the terminating NUL needs the next size */
+static void test_edges(void **state)
+{
+	char bytes[300];
+
+	(void)state;
+	memset(bytes, 'x', sizeof bytes);
+	for (size_t len = 0; len < sizeof bytes; len++) {
+		struct buf b = BUF_INIT;
+
+		buf_put(&b, bytes, len);
+		assert_int_equal(b.len, len);
+		assert_true(b.cap > len);
+		assert_int_equal(b.data[len], 0);
+		buf_free(&b);
+	}
+}
+
 static void test_print_and_steal(void **state)
 {
 	char long_text[300], *s;
@@ -118,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grow),
+		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_print_and_steal),
 		cmocka_unit_test(test_sticky),
 		cmocka_unit_test(test_little_endian),
