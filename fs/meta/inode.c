@@ -170,11 +170,15 @@ struct inode *meta_inode_new(struct meta *m, mode_t mode, uid_t uid, gid_t gid, 
 {
 	struct lease *lease = &m->lease[LEASE_INODE];
 	int64_t now = clock_real_ns();
+	struct xattrs *xattrs = calloc(1, sizeof *xattrs);
 	struct inode *ip;
 
-	if (lease->next >= lease->end || !(ip = inode_alloc(m, lease->next)))
+	if (!xattrs || lease->next >= lease->end || !(ip = inode_alloc(m, lease->next))) {
+		free(xattrs);
 		return NULL;
+	}
 	lease->next++;
+	ip->xattrs = xattrs;
 	ip->mode = mode;
 	ip->uid = uid;
 	ip->gid = gid;

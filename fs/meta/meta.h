@@ -138,7 +138,8 @@ int meta_inode_get(struct meta *, uint64_t ino, struct inode **);
 struct inode *meta_inode_peek(struct meta *, uint64_t ino);
 void meta_inode_put(struct meta *, struct inode *); /* accepts NULL; without the meta lock */
 void meta_inode_ref(struct inode *);		    /* one more; under the meta lock */
-/* meta_inode_new: a new inode with a number never used before, nlink 0, times now, referenced; not changed until
+/* meta_inode_new: a new inode with a number never used before, nlink 0, times now, referenced, its attributes (none)
+ * loaded, so that they can be set in the operation that makes it; not changed until
  * meta_inode_changed. Under the meta lock: NULL when out of memory (or of leased numbers, after a million without a
  * commit). */
 struct inode *meta_inode_new(struct meta *, mode_t, uid_t, gid_t, dev_t);
