@@ -23,9 +23,9 @@ int hash_init(struct hash *);
 void hash_free(struct hash *);
 /* hash_find: the first node with this hash for which eq(node, key) holds, or NULL. */
 struct hash_node *hash_find(
-	const struct hash *, uint64_t h, bool (*eq)(const struct hash_node *, const void *key), const void *key);
+	const struct hash *, uint64_t hash, bool (*eq)(const struct hash_node *, const void *key), const void *key);
 /* hash_insert: adds the node; grows when full (failing to grow is harmless: chains get longer). */
-void hash_insert(struct hash *, struct hash_node *, uint64_t h);
+void hash_insert(struct hash *, struct hash_node *, uint64_t hash);
 void hash_remove(struct hash *, struct hash_node *);
 /* hash_for_each: visits all nodes; no insertion or removal in the body. */
 #define hash_for_each(it, h)                                                                                           \

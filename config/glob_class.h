@@ -22,6 +22,6 @@ uint32_t glob_char(const char *s, size_t len, size_t *used);
 /* glob_class_parse: s is at '['; *used is the length with the ']'. -EINVAL where there is no end or a range or name is
  * wrong (*fault says what, a constant), -ENOMEM. The caller frees v in either case. */
 int glob_class_parse(struct glob_class *, const char *s, size_t len, size_t *used, const char **fault);
-bool glob_class_has(const struct glob_class *, uint32_t c);
+bool glob_class_has(const struct glob_class *, uint32_t ch);
 
 #endif
