@@ -28,12 +28,13 @@ static int join_pins(char *const *pins, char **out)
 {
 	struct buf b = BUF_INIT;
 
-	for (; pins && *pins; pins++)
+	*out = NULL;
+	if (!pins || !*pins)
+		return 0;
+	for (; *pins; pins++)
 		buf_printf(&b, "%ssha256//%s", b.len ? ";" : "", *pins);
-	if (b.err)
-		return b.err;
-	*out = buf_steal(&b); /* NULL where there is none */
-	return 0;
+	*out = buf_steal(&b);
+	return *out ? 0 : -ENOMEM;
 }
 
 static int bad_endpoint(const struct config_backend *config, struct errmsg *msg)

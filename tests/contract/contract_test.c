@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What every backend promises (backends/backend.h), asked of a real one, which the environment names: TYPE; for s3
- * ENDPOINT, REGION, ACCESS, SECRET, BUCKET, CA; for local DIRECTORY. `contract_test figures` measures instead. */
+ * ENDPOINT, REGION, ACCESS, SECRET, BUCKET, and for https CA and PIN; for local DIRECTORY. `contract_test figures`
+ * measures instead. */
 #include "backends/backend.h"
 #include "backends/guard.h"
 #include "base/clock.h"
@@ -610,6 +611,33 @@ static void reads_a_new_secret(void **state)
 	close_backend(&f);
 }
 
+/* I2: whoever is not the server that the configuration means is told nothing. */
+static void verifies_the_server(void **state)
+{
+	char sentence[512], other[128];
+	static const char *const wrong_pin[] = { "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", NULL };
+	const char *right_pin[] = { wrong_pin[0], getenv("PIN"), NULL };
+	struct fixture f;
+
+	(void)state;
+	if (is_local() || strncmp(need("ENDPOINT"), "https://localhost:", 18))
+		return;
+	describe(&f, "contract/");
+	f.config.ca_file = NULL; /* the distribution's authorities do not know it */
+	FAILS(-ERR_PEER_TLS, probe(&f, sentence, sizeof sentence));
+	assert_non_null(strstr(sentence, "ca-file"));
+	describe(&f, "contract/");
+	f.config.pins = (char **)(uintptr_t)wrong_pin;
+	FAILS(-ERR_PEER_TLS, probe(&f, sentence, sizeof sentence));
+	describe(&f, "contract/");
+	f.config.pins = (char **)(uintptr_t)right_pin;
+	OK(probe(&f, sentence, sizeof sentence));
+	describe(&f, "contract/");
+	snprintf(other, sizeof other, "https://other.localhost:%s", need("ENDPOINT") + 18);
+	f.config.endpoint = other; /* not the name in the certificate */
+	FAILS(-ERR_PEER_TLS, probe(&f, sentence, sizeof sentence));
+}
+
 static int put_figure(struct crowd *c, unsigned n)
 {
 	struct source source = { .length = c->bytes, .read = pattern_read };
@@ -692,6 +720,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(separates_prefixes),
 		cmocka_unit_test(takes_a_key_only_once),
 		cmocka_unit_test(reads_a_new_secret),
+		cmocka_unit_test(verifies_the_server),
 	};
 
 	if (sodium_init() < 0)

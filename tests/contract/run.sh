@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# tests/contract/run.sh [figures]: hold every driver to the contract of backends/backend.h, each against a real server of
+# its own: a directory, Ceph's gateway over TLS, OpenStack Swift over plain HTTP. `figures` measures instead.
+# BUILD is where make builds (build).
+set -u
+top=$(dirname "$(readlink -f "$0")")/../..
+program=${BUILD:-build}/contract/contract_test
+servers=$top/tests/servers
+failed=0
+
+cd "$top" || exit 1
+make -s BUILD="${BUILD:-build}" "$program" || exit 1
+work=$(mktemp -d "${TMPDIR:-/tmp}/contract.XXXXXX")
+trap '"$servers/s3-ceph" remove "$work/ceph"; "$servers/s3-swift" remove "$work/swift"; rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+# hold NAME: run the program on what the environment describes
+hold() {
+	echo "== $1"
+	"$program" "$mode" || failed=1
+}
+mode=${1:-all}
+
+mkdir "$work/directory"
+TYPE=local DIRECTORY=$work/directory hold directory
+for kind in ceph swift; do
+	tls=
+	[ $kind = swift ] || tls=--tls
+	if ! "$servers/s3-$kind" start "$work/$kind" $tls; then
+		failed=1
+		continue
+	fi
+	set -a
+	. "$work/$kind/env"
+	set +a
+	hold "$kind at $ENDPOINT"
+done
+exit $failed
