@@ -203,9 +203,11 @@ static int64_t parse_time(const char *s)
 	const char *rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
 	int64_t t;
 
-	if (!rest || tm.tm_year > 1000)
+	if (!rest)
 		return 0;
 	t = timegm(&tm);
+	if (t < 0 || t >= INT64_MAX / NS_PER_S)
+		return 0;
 	return t * NS_PER_S + (*rest == '.' ? (int64_t)(strtod(rest, NULL) * 1e3) * NS_PER_MS : 0);
 }
 

@@ -24,10 +24,15 @@ static void reads_a_page(void **state)
 			     "<LastModified>2009-10-12T17:50:30.250Z</LastModified><ETag>&quot;e&quot;</ETag>"
 			     "<Size>4194304</Size><Owner><ID>Key</ID><Size>1</Size></Owner></Contents>"
 			     "<Contents>\n <Key>p/4</Key>\n "
-			     "<LastModified>today</LastModified><Size>0</Size></Contents>"),
+			     "<LastModified>today</LastModified><Size>0</Size></Contents>"
+			     "<Contents><Key>p/5</Key><LastModified>1004-10-12T17:50:30Z</LastModified><Size>0</Size>"
+			     "</Contents><Contents><Key>p/6</Key><LastModified>9999-10-12T17:50:30Z</LastModified>"
+			     "<Size>0</Size></Contents>"),
 			&page),
 		0);
-	assert_int_equal(page.count, 2);
+	assert_int_equal(page.count, 4);
+	assert_int_equal(page.objects[2].mtime_ns, 0); /* not a time that 64 bits hold */
+	assert_int_equal(page.objects[3].mtime_ns, 0);
 	assert_true(page.truncated);
 	assert_string_equal(page.token, "a&b+/=");
 	assert_string_equal(page.objects[0].key, "p/3f x+y\xc3\xbc");
