@@ -333,7 +333,7 @@ static void idle_blobs_are_bounded(void **state)
 	(void)state;
 	memset(text, 'x', 8000);
 	text[8000] = 0;
-	fix_start_in(&f, "/tmp");
+	fix_new(&f);
 	f.options.nodes_max = 1000;
 	fix_open(&f);
 	ip = file(&f);
@@ -381,7 +381,7 @@ static void drop_while_loading(void **state)
 	struct inode *ip;
 
 	(void)state;
-	fix_start_in(&f, "/tmp");
+	fix_new(&f);
 	f.options.nodes_max = 1;
 	fix_open(&f);
 	ip = file(&f);

@@ -335,7 +335,7 @@ static void concurrent_readdir(void **state)
 	int64_t end;
 
 	(void)state;
-	fix_start_in(&f, "/tmp");
+	fix_new(&f);
 	f.options.nodes_max = 100; /* evictions too */
 	fix_open(&f);
 	c.f = &f;
@@ -390,7 +390,7 @@ static void concurrent_names(void **state)
 	uint64_t ino;
 
 	(void)state;
-	fix_start_in(&f, "/tmp");
+	fix_new(&f);
 	f.options.nodes_max = 1;
 	fix_open(&f);
 	c.f = &f;

@@ -27,24 +27,32 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define BLOCK	 (4U << 20)
 
+#define FIX_PATH 256
+
 struct fix {
-	char dir[64];
+	char dir[FIX_PATH];
 	struct keyring *keyring;
 	struct meta *m;
 	struct meta_options options;
 };
 
+static inline const char *fix_tmp(void)
+{
+	return getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+}
+
 /* One keyring serves all: deriving a key takes longer than most tests. */
 static inline struct keyring *fix_keyring(void)
 {
 	static struct keyring *keyring;
-	char dir[] = "/tmp/meta-keys.XXXXXX", path[64], *words = NULL;
+	char dir[FIX_PATH], path[FIX_PATH + 16], *words = NULL;
 	struct unlock secret = { UNLOCK_PASSPHRASE, "test", 4 };
 	int fd;
 
 	if (keyring)
 		return keyring;
 	assert_int_equal(crypt_init(), 0);
+	snprintf(dir, sizeof dir, "%s/meta-keys.XXXXXX", fix_tmp());
 	assert_non_null(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY);
 	assert_true(fd >= 0);
@@ -60,7 +68,7 @@ static inline struct keyring *fix_keyring(void)
 static inline void fix_remove(const char *dir)
 {
 	static const char *const names[] = { "meta.db", "meta.db-wal", "reserve" };
-	char path[128];
+	char path[FIX_PATH + 16];
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		snprintf(path, sizeof path, "%s/%s", dir, names[i]);
@@ -92,12 +100,13 @@ static inline void fix_reopen(struct fix *f)
 	fix_open(f);
 }
 
-static inline void fix_start_in(struct fix *f, const char *dir)
+/* A store of its own, not opened yet. */
+static inline void fix_new(struct fix *f)
 {
 	memset(f, 0, sizeof *f);
 	log_init(LOG_LEVEL_ERROR, 0);
 	f->keyring = fix_keyring();
-	snprintf(f->dir, sizeof f->dir, "%s/meta.XXXXXX", dir);
+	snprintf(f->dir, sizeof f->dir, "%s/meta.XXXXXX", fix_tmp());
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(meta_create(f->dir, f->keyring, BLOCK, 7, 8, NULL), 0);
 	/* tests say themselves when to commit */
@@ -106,7 +115,7 @@ static inline void fix_start_in(struct fix *f, const char *dir)
 
 static inline void fix_start(struct fix *f)
 {
-	fix_start_in(f, "/tmp");
+	fix_new(f);
 	fix_open(f);
 }
 
@@ -121,11 +130,11 @@ static inline void fix_end(struct fix *f)
 static inline void fix_crash(const struct fix *f, struct fix *copy)
 {
 	static const char *const names[] = { "meta.db", "meta.db-wal" };
-	char path[128];
+	char path[FIX_PATH + 16];
 
 	*copy = *f;
 	copy->m = NULL;
-	snprintf(copy->dir, sizeof copy->dir, "/tmp/meta.XXXXXX");
+	snprintf(copy->dir, sizeof copy->dir, "%s/meta.XXXXXX", fix_tmp());
 	assert_non_null(mkdtemp(copy->dir));
 	for (size_t i = 0; i < COUNT(names); i++) {
 		struct buf data = BUF_INIT;

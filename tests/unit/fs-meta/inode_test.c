@@ -27,7 +27,7 @@ static void spoil(struct fix *f, const char *sql)
 {
 	struct conn *c;
 	struct vfs *vfs;
-	char path[128];
+	char path[FIX_PATH + 16];
 
 	snprintf(path, sizeof path, "%s/meta.db", f->dir);
 	assert_int_equal(
@@ -327,7 +327,7 @@ static void eviction(void **state)
 	char name[16];
 
 	(void)state;
-	fix_start_in(&f, "/tmp");
+	fix_new(&f);
 	f.options.nodes_max = 50;
 	fix_open(&f);
 	freed = 0;
@@ -365,7 +365,7 @@ static void versions_rise(void **state)
 	uint64_t ino, version = 0;
 
 	(void)state;
-	fix_start_in(&f, "/tmp");
+	fix_new(&f);
 	f.options.nodes_max = 1;
 	fix_open(&f);
 	ino = fix_make(&f, META_ROOT_INO, "f", S_IFREG | 0600);

@@ -422,7 +422,7 @@ static void is_model(struct fix *f, const struct model *m)
 static void run_start(struct run *r, uint64_t seed)
 {
 	memset(r, 0, sizeof *r);
-	fix_start_in(&r->f, "/tmp");
+	fix_new(&r->f);
 	model_init(&r->model, seed);
 	r->committed = r->model;
 	r->ino[0] = META_ROOT_INO;

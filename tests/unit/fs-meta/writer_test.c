@@ -13,7 +13,7 @@ static struct {
 	atomic_bool while_reserved; /* the fault ends when the reserve is gone */
 	atomic_int sync_errno, sync_count;
 	atomic_bool hold; /* writes wait */
-	char reserve[96];
+	char reserve[FIX_PATH + 16];
 } disk;
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t off);
@@ -65,7 +65,7 @@ static void start(struct fix *f, int64_t interval_ns)
 {
 	memset(&disk, 0, sizeof disk);
 	memset(&told, 0, sizeof told);
-	fix_start_in(f, "/tmp");
+	fix_new(f);
 	if (interval_ns)
 		f->options.commit_interval_ns = interval_ns;
 	f->options.durable = on_durable;
@@ -585,7 +585,7 @@ static void kill_anywhere(void **state)
 		int fd[2];
 		pid_t child;
 
-		fix_start_in(&f, "/tmp");
+		fix_new(&f);
 		f.options.commit_interval_ns = NS_PER_MS;
 		assert_int_equal(pipe(fd), 0);
 		if (!(child = fork()))
