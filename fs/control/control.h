@@ -31,13 +31,21 @@ void control_stop(struct control *, int rc, const char *sentence);
  * a time. Findings are appended to msgs. 0, -ERR_CONFIG, as core_reload. Blocks. */
 int control_reload(struct core *, struct config_messages *msgs, struct errmsg *);
 
-/* The client side. control_ask: connects to the daemon of the configuration's store, sends {"op":op, ...args}, with fd
+/* control_cache_drop: drops every local copy that is durably known to be on a backend, and adds to facts what became of
+ * it: "bytes_dropped", "bytes_left", "bytes_dirty". Blocks on the local disk. */
+int control_cache_drop(struct core *, json_t *facts);
+
+/* The client side. Which daemon is asked; the strings are for messages, but for the store. */
+struct control_at {
+	const char *config_file, *store;
+};
+/* control_ask: connects to the daemon of the store, sends {"op":op, ...args}, with fd
  * if not -1, and calls line for each answer but the last; *last receives the last one (json_decref). line's negative
  * result ends it and is returned. args may be NULL (stolen). -ECONNREFUSED where no daemon runs, with a sentence;
  * -EACCES; -EPROTO. Blocks until the answer ends. */
-int control_ask(const struct config *, const char *op, json_t *args, int fd, int (*line)(void *ctx, json_t *),
+int control_ask(const struct control_at *, const char *op, json_t *args, int fd, int (*line)(void *ctx, json_t *),
 	void *ctx, json_t **last, struct errmsg *);
-/* control_pid: the process that serves the configuration's store, 0 if nobody does. */
-pid_t control_pid(const struct config *);
+/* control_pid: the process that serves the store, 0 if nobody does, -1 where its number is not known here. */
+pid_t control_pid(const char *store);
 
 #endif

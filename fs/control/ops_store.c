@@ -221,22 +221,28 @@ int op_reload(struct request *r)
 
 /* ---- cache ---------------------------------------------------------------------------------------------------- */
 
-int op_cache_drop(struct request *r)
+int control_cache_drop(struct core *core, json_t *facts)
 {
-	struct control *c = r->ctx;
 	struct cache_status after;
 	uint64_t freed;
 	/* only what is durably known to be on a backend may be dropped */
-	int rc = meta_sync(core_meta(c->options.core));
+	int rc = meta_sync(core_meta(core));
 
 	if (rc < 0)
 		return rc;
-	freed = cache_evict(core_cache(c->options.core), UINT64_MAX);
-	cache_status(core_cache(c->options.core), &after);
-	json_object_set_new(r->last, "bytes_dropped", json_integer((json_int_t)freed));
-	json_object_set_new(r->last, "bytes_left", json_integer((json_int_t)after.bytes));
-	json_object_set_new(r->last, "bytes_dirty", json_integer((json_int_t)after.bytes_dirty));
+	freed = cache_evict(core_cache(core), UINT64_MAX);
+	cache_status(core_cache(core), &after);
+	json_object_set_new(facts, "bytes_dropped", json_integer((json_int_t)freed));
+	json_object_set_new(facts, "bytes_left", json_integer((json_int_t)after.bytes));
+	json_object_set_new(facts, "bytes_dirty", json_integer((json_int_t)after.bytes_dirty));
 	return 0;
+}
+
+int op_cache_drop(struct request *r)
+{
+	struct control *c = r->ctx;
+
+	return control_cache_drop(c->options.core, r->last);
 }
 
 /* ---- umount --------------------------------------------------------------------------------------------------- */

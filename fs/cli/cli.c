@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/cli/cli.h"
+
+#include "fs/cli/commands.h"
+#include "fs/crypt/seal.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const struct cli_command *const cli_commands[] = {
+	&cmd_init,
+	&cmd_mount,
+	&cmd_umount,
+	&cmd_status,
+	&cmd_sync,
+	&cmd_where,
+	&cmd_explain,
+	&cmd_tag_add,
+	&cmd_tag_rm,
+	&cmd_tag_ls,
+	&cmd_rules_check,
+	&cmd_rules_list,
+	&cmd_reload,
+	&cmd_cache_drop,
+	&cmd_help,
+	&cmd_version,
+	NULL,
+};
+
+/* how many words of argv name the command: 0 where they name another */
+static int words_of(const struct cli_command *c, int argc, char **argv)
+{
+	const char *space = strchr(c->name, ' ');
+
+	if (!space)
+		return argc > 1 && !strcmp(argv[1], c->name) ? 1 : 0;
+	if (argc < 3 || strlen(argv[1]) != (size_t)(space - c->name) || strncmp(argv[1], c->name, strlen(argv[1])) != 0)
+		return 0;
+	return !strcmp(argv[2], space + 1) ? 2 : 0;
+}
+
+static const struct cli_command *find_command(int argc, char **argv, int *words)
+{
+	for (const struct cli_command *const *c = cli_commands; *c; c++)
+		if ((*words = words_of(*c, argc, argv)))
+			return *c;
+	return NULL;
+}
+
+static int run_command(const struct cli_command *c, int argc, char **argv)
+{
+	struct cli_args args;
+	struct buf help = BUF_INIT;
+	int rc = args_parse(&args, c, argc, argv);
+
+	if (rc == 0 && args_flag(&args, "help")) {
+		args_help(c, &help);
+		fwrite(help.data, 1, help.len, stdout);
+		buf_free(&help);
+	} else if (rc == 0) {
+		rc = c->run(&args);
+	}
+	args_free(&args);
+	return rc;
+}
+
+/* `borderfs tag`, `borderfs nonsense`, `borderfs --help` */
+static int no_command(int argc, char **argv)
+{
+	char *help[] = { argv[0], argc > 1 && argv[1][0] != '-' ? argv[1] : NULL, NULL };
+	int rc;
+
+	if (argc > 1 && !strcmp(argv[1], "--version"))
+		return run_command(&cmd_version, 1, argv);
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return run_command(&cmd_help, 1, argv);
+	if (argc > 1 && argv[1][0] == '-') {
+		complain("an option stands after its command: see `borderfs help`");
+		return OUTCOME_USAGE;
+	}
+	rc = run_command(&cmd_help, help[1] ? 2 : 1, help);
+	return argc > 2 && !strcmp(argv[2], "--help") ? rc : OUTCOME_USAGE;
+}
+
+/* mount.fuse runs `borderfs SOURCE DIRECTORY -o OPTIONS`: a directory's absolute name stands where no command has it.
+ */
+static bool as_helper(int argc, char **argv)
+{
+	struct stat st;
+
+	if (!strncmp(basename(argv[0]), "mount.fuse", 10))
+		return true;
+	if (argc < 3 || argv[1][0] == '-' || argv[2][0] != '/')
+		return false;
+	return stat(argv[2], &st) < 0 ? errno == ENOTCONN : S_ISDIR(st.st_mode);
+}
+
+int cli_main(int argc, char **argv)
+{
+	const struct cli_command *command;
+	int words, rc;
+
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	if ((rc = crypt_init()) < 0) {
+		complain("libsodium cannot be initialised: %s", err_text(rc));
+		return OUTCOME_FAILED;
+	}
+	command = find_command(argc, argv, &words);
+	if (command)
+		rc = run_command(command, argc - words, argv + words);
+	else if (as_helper(argc, argv))
+		rc = mount_helper(argc, argv);
+	else
+		rc = no_command(argc, argv);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		complain("standard output cannot be written: %s", strerror(errno));
+		return rc ? rc : OUTCOME_FAILED;
+	}
+	return rc;
+}

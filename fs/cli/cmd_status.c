@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/text.h"
+#include "fs/cli/commands.h"
+#include "fs/cli/mounts.h"
+#include "fs/cli/progress.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *text_at(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "-";
+}
+
+static int64_t number_at(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static char *size_at(const json_t *o, const char *key, char *out, size_t len)
+{
+	return text_size((uint64_t)number_at(o, key), out, len);
+}
+
+static char *seconds_at(const json_t *o, const char *key, char *out, size_t len)
+{
+	return text_duration((int64_t)(json_real_value(json_object_get(o, key)) * NS_PER_S), out, len);
+}
+
+static void backend_state(struct table *t, const json_t *b)
+{
+	char age[32];
+
+	if (json_is_true(json_object_get(b, "up")))
+		table_cell(t, json_is_null(json_object_get(b, "ok_age_s")) ? "not asked yet" : "up");
+	else if (json_is_null(json_object_get(b, "error_age_s")))
+		table_cell(t, "down");
+	else
+		table_cell(t, "down for %s", seconds_at(b, "error_age_s", age, sizeof age));
+}
+
+static void backend_row(struct table *t, const json_t *zone, const json_t *b)
+{
+	char sent[32], received[32];
+
+	table_cell(t, "%s%s", text_at(zone, "name"), json_is_true(json_object_get(zone, "home")) ? " (home)" : "");
+	table_cell(t, "%s", text_at(zone, "kind"));
+	table_cell(t, "%s", text_at(b, "name"));
+	table_cell(t, "%s, %s", text_at(b, "type"), text_at(b, "mode"));
+	backend_state(t, b);
+	table_cell(t, "%.1f ms", json_real_value(json_object_get(b, "latency_ms")));
+	table_cell(t, "%s", size_at(b, "bytes_sent", sent, sizeof sent));
+	table_cell(t, "%s", size_at(b, "bytes_received", received, sizeof received));
+	table_cell(t, "%lld", (long long)number_at(b, "deletions_waiting"));
+	table_cell(t, "%lld of %lld", (long long)number_at(b, "failures"), (long long)number_at(b, "requests"));
+}
+
+static void print_backends(const json_t *status)
+{
+	static const char *const head[] = { "ZONE", "KIND", "BACKEND", "TYPE", "STATE", "LATENCY", "SENT", "RECEIVED",
+		"TO DELETE", "FAILED" };
+	struct table t = TABLE_INIT(sizeof head / sizeof *head);
+	json_t *zone, *b;
+	size_t i, j;
+
+	for (i = 0; i < t.columns; i++)
+		table_cell(&t, "%s", head[i]);
+	json_array_foreach(json_object_get(status, "zones"), i, zone)
+		json_array_foreach(json_object_get(zone, "backends"), j, b) backend_row(&t, zone, b);
+	table_print(&t, "");
+}
+
+static void print_errors(const json_t *status)
+{
+	json_t *zone, *b;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(status, "zones"), i, zone)
+	{
+		json_array_foreach(json_object_get(zone, "backends"), j, b)
+		{
+			const char *message = json_string_value(json_object_get(b, "message"));
+			char age[32];
+
+			if (!message)
+				continue;
+			printf("%s: %s ago: ", text_at(b, "name"), seconds_at(b, "error_age_s", age, sizeof age));
+			print_text(message, strlen(message));
+			printf("\n");
+		}
+	}
+}
+
+static void print_waiting(const json_t *status)
+{
+	const json_t *waiting = json_object_get(status, "waiting");
+	struct progress none = { 0 };
+	char text[160], age[32];
+
+	if (!number_at(waiting, "files") && !number_at(waiting, "bytes")) {
+		printf("waiting: nothing: all data is on its backends\n");
+		return;
+	}
+	progress_text(&none, status, 0, text, sizeof text);
+	printf("waiting: %s", text);
+	if (json_is_real(json_object_get(waiting, "oldest_age_s")))
+		printf("; the oldest for %s", seconds_at(waiting, "oldest_age_s", age, sizeof age));
+	printf("\n");
+}
+
+static void print_cache(const json_t *status)
+{
+	const json_t *cache = json_object_get(status, "cache"), *waiting = json_object_get(status, "waiting");
+	char used[32], max[32], dirty[32], down[32];
+
+	printf("cache:   %s of %s, %s of it on no backend yet; reading %s/s\n",
+		size_at(cache, "bytes", used, sizeof used), size_at(cache, "bytes_max", max, sizeof max),
+		size_at(cache, "bytes_dirty", dirty, sizeof dirty),
+		size_at(waiting, "download_bytes_per_s", down, sizeof down));
+}
+
+static void print_status(const struct cli_daemon *d, const json_t *status)
+{
+	struct mount_at at;
+
+	if (mounts_by_config(d->config_file, &at) == 0) {
+		printf("%s, mounted at %s (process %lld)\n", text_at(status, "name"), at.directory,
+			(long long)number_at(status, "pid"));
+		mount_at_free(&at);
+	} else {
+		printf("%s (process %lld)\n", text_at(status, "name"), (long long)number_at(status, "pid"));
+	}
+	if (json_is_string(json_object_get(status, "failed")))
+		printf("READ-ONLY: the store %s cannot be written any more: %s; make room or repair its disk, then "
+		       "mount "
+		       "again\n",
+			d->store, text_at(status, "failed"));
+	print_backends(status);
+	print_errors(status);
+	print_waiting(status);
+	print_cache(status);
+	fflush(stdout);
+}
+
+static void drop_protocol(json_t *status)
+{
+	json_object_del(status, "done");
+	json_object_del(status, "status");
+}
+
+static int show(const struct cli_args *args, const struct cli_daemon *d, bool repaint)
+{
+	json_t *status = NULL;
+	int rc = cli_ask(d, "status", NULL, -1, NULL, NULL, &status);
+
+	if (rc == 0 && args_flag(args, "json")) {
+		drop_protocol(status);
+		print_json(status);
+	} else if (rc == 0) {
+		printf("%s", repaint ? "\033[H\033[J" : "");
+		print_status(d, status);
+	}
+	json_decref(status);
+	return rc;
+}
+
+static int watch(const struct cli_args *args, const struct cli_daemon *d)
+{
+	struct timespec next;
+	bool repaint = isatty(STDOUT_FILENO);
+	int rc;
+
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	while ((rc = show(args, d, repaint)) == 0 && !ferror(stdout)) {
+		next.tv_sec++;
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL) == EINTR)
+			;
+	}
+	return rc;
+}
+
+static int run(const struct cli_args *args)
+{
+	struct cli_daemon daemon;
+	int rc = cli_daemon(args, &daemon);
+
+	if (rc)
+		return rc;
+	rc = args_flag(args, "watch") ? watch(args, &daemon) : show(args, &daemon, false);
+	cli_daemon_free(&daemon);
+	return rc;
+}
+
+static const struct cli_option options[] = {
+	CLI_OPTION_CONFIG,
+	CLI_OPTION_JSON,
+	{ 'w', "watch", NULL, "again every second, until interrupted", false },
+	CLI_OPTION_HELP,
+	CLI_OPTION_END,
+};
+
+const struct cli_command cmd_status = {
+	.name = "status",
+	.operands = "",
+	.summary = "Shows zones, backends up or down, what waits to be uploaded, speed, and the cache",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/text.h"
+#include "fs/cli/commands.h"
+#include "fs/cli/target.h"
+#include "fs/control/facts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct where_out {
+	bool json;
+	struct table table;
+};
+
+/* the path as given, and what lies below it, as bytes */
+static char *full_path(const char *given, const json_t *line, size_t *len)
+{
+	struct buf out = BUF_INIT;
+	char *below = facts_get_bytes(line, "path", len);
+
+	buf_str(&out, given);
+	if (below && *len) {
+		if (out.len && out.data[out.len - 1] != '/')
+			buf_str(&out, "/");
+		buf_put(&out, below, *len);
+	}
+	free(below);
+	*len = out.len;
+	return buf_steal(&out);
+}
+
+static char *backends_text(const json_t *line)
+{
+	const json_t *peers = json_object_get(line, "peers");
+	struct buf out = BUF_INIT;
+	json_t *name;
+	size_t i;
+
+	buf_str(&out, "");
+	json_array_foreach(json_object_get(line, "backends"), i, name)
+	{
+		const char *peer = json_string_value(json_object_get(peers, json_string_value(name)));
+
+		buf_printf(&out, "%s%s%s%s%s", i ? ", " : "", json_string_value(name), peer ? " (" : "",
+			peer ? peer : "", peer ? ")" : "");
+	}
+	return buf_steal(&out);
+}
+
+static const char *text_or(const json_t *line, const char *key, const char *none)
+{
+	const char *text = json_string_value(json_object_get(line, key));
+
+	return text ? text : none;
+}
+
+static void add_row(struct table *t, const char *path, const json_t *line)
+{
+	char size[32], *backends = backends_text(line);
+
+	table_cell(t, "%s", path);
+	table_cell(t, "%s", text_or(line, "zone", "-"));
+	table_cell(t, "%s%s", text_or(line, "state", "-"), json_is_true(json_object_get(line, "held")) ? ", held" : "");
+	table_cell(t, "%s", text_size((uint64_t)json_integer_value(json_object_get(line, "size")), size, sizeof size));
+	table_cell(t, "%lld", (long long)json_integer_value(json_object_get(line, "objects")));
+	table_cell(t, "%s", text_or(line, "rule", "(default)"));
+	table_cell(t, "%s", backends && *backends ? backends : "-");
+	free(backends);
+}
+
+static int print_line(void *ctx, json_t *line)
+{
+	struct target_answer *answer = ctx;
+	struct where_out *out = answer->ctx;
+	size_t len;
+	char *path = full_path(answer->path, line, &len);
+
+	if (!path)
+		return -ENOMEM;
+	json_object_del(line, "path_base64");
+	if (!out->json)
+		add_row(&out->table, path, line);
+	else if (facts_set_bytes(line, "path", path, len) == 0)
+		print_json(line);
+	free(path);
+	return 0;
+}
+
+static json_t *request(const struct cli_args *args, const struct target *t)
+{
+	return json_pack("{s:b}", "recursive", args_flag(args, "recursive") && t->directory);
+}
+
+static int run(const struct cli_args *args)
+{
+	static const char *const head[] = { "PATH", "ZONE", "STATE", "SIZE", "OBJECTS", "RULE", "BACKENDS" };
+	struct where_out out = { args_flag(args, "json"), TABLE_INIT(7) };
+	int rc;
+
+	for (size_t i = 0; i < sizeof head / sizeof *head; i++)
+		table_cell(&out.table, "%s", head[i]);
+	rc = target_ask(args, "where", request, print_line, &out);
+	if (out.table.count == out.table.columns || out.json)
+		table_free(&out.table);
+	else
+		table_print(&out.table, "");
+	return rc;
+}
+
+static const struct cli_option options[] = {
+	CLI_OPTION_CONFIG,
+	CLI_OPTION_JSON,
+	{ 'r', "recursive", NULL, "every file below a directory", false },
+	CLI_OPTION_HELP,
+	CLI_OPTION_END,
+};
+
+const struct cli_command cmd_where = {
+	.name = "where",
+	.operands = "PATH...",
+	.operands_min = 1,
+	.operands_max = -1,
+	.summary = "Shows where the data of files is: zone, state, backends, objects, peers last seen",
+	.description =
+		"STATE is local (not uploaded yet), uploading, stored, moving or awaiting-approval; \"held\" says "
+		"that\n"
+		"only an export may take the file out of its zone. With --json a path that is not UTF-8 has its other\n"
+		"bytes as \\xNN in \"path\" and stands whole in \"path_base64\".",
+	.options = options,
+	.run = run,
+};

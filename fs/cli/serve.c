@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/cli/serve.h"
+
+#include "base/log.h"
+#include "fs/control/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct daemon {
+	struct core *core;
+	struct front *front;
+	struct control *control;
+	int signal_fd;
+	int stop_fd; /* a command asks to stop */
+	int end_fd;  /* the mount has ended: the signal thread may too */
+	pthread_t signals;
+};
+
+static void raise_event(int fd)
+{
+	uint64_t one = 1;
+
+	/* one that was raised already is raised */
+	if (write(fd, &one, sizeof one) < 0)
+		return;
+}
+
+static void ask_stop(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	raise_event(d->stop_fd);
+}
+
+/* ---- signals -------------------------------------------------------------------------------------------------- */
+
+static void reload(struct daemon *d)
+{
+	struct config_messages msgs = { 0 };
+	struct errmsg msg = { 0 };
+	int rc = control_reload(d->core, &msgs, &msg);
+
+	for (size_t i = 0; i < msgs.count; i++)
+		log_warn("%s:%d: %s: %s", msgs.v[i].file ? msgs.v[i].file : "", msgs.v[i].line,
+			msgs.v[i].error ? "error" : "warning", msgs.v[i].text);
+	if (rc < 0)
+		log_error("reload: %s", errmsg_text(&msg, rc));
+	else
+		log_info("reload: the configuration is in force");
+	config_messages_free(&msgs);
+	errmsg_free(&msg);
+}
+
+/* true: the daemon is to stop */
+static bool take_signal(struct daemon *d)
+{
+	struct signalfd_siginfo info;
+
+	if (read(d->signal_fd, &info, sizeof info) != sizeof info)
+		return false;
+	if (info.ssi_signo != SIGHUP) {
+		log_info("stopping on signal %u", info.ssi_signo);
+		return true;
+	}
+	reload(d);
+	return false;
+}
+
+static void *signals_run(void *arg)
+{
+	struct daemon *d = arg;
+	struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN }, { .fd = d->stop_fd, .events = POLLIN },
+		{ .fd = d->end_fd, .events = POLLIN } };
+	bool stop = false;
+
+	while (!stop) {
+		if (poll(p, 3, -1) < 0)
+			continue;
+		if (p[2].revents)
+			return NULL;
+		stop = p[1].revents || (p[0].revents && take_signal(d));
+	}
+	front_stop(d->front);
+	return NULL;
+}
+
+/* Blocked before any thread is there, so that none takes them but the one that reads the descriptor. */
+static int signals_block(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	d->stop_fd = eventfd(0, EFD_CLOEXEC);
+	d->end_fd = eventfd(0, EFD_CLOEXEC);
+	return d->signal_fd < 0 || d->stop_fd < 0 || d->end_fd < 0 ? -errno : 0;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------- */
+
+/* Block files, sockets and what programs hold open: the soft limit is for programs that use select. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("the limit on open files stays as it is: %s", err_text(-errno));
+}
+
+static int open_all(struct daemon *d, const struct serve_options *o, struct errmsg *msg)
+{
+	struct control_options control = { .umount = ask_stop, .ctx = d };
+	struct keyring *keyring = NULL;
+	int rc;
+
+	if ((rc = secrets_unlock(o->secrets, o->config, &keyring, msg)) < 0 ||
+		(rc = core_open(&d->core, o->config, keyring, msg)) < 0 ||
+		(rc = front_mount(&d->front, d->core, &o->front, msg)) < 0)
+		return rc;
+	control.core = d->core;
+	control.front = d->front;
+	if ((rc = control_start(&d->control, &control, msg)) < 0 || (rc = core_start(d->core)) < 0)
+		return rc;
+	return -pthread_create(&d->signals, NULL, signals_run, d);
+}
+
+/* From the mount's end to the store's: nothing is asked any more, then everything is made durable, then those who wait
+ * for the end are told. */
+static int close_all(struct daemon *d, int rc, struct errmsg *msg)
+{
+	int stopped;
+
+	if (d->control)
+		control_drain(d->control);
+	stopped = d->core ? core_stop(d->core) : 0;
+	if (stopped < 0)
+		errmsg_set(msg, stopped, "not everything could be made durable in the store: %s", err_text(stopped));
+	if (rc == 0)
+		rc = stopped;
+	control_stop(d->control, rc, rc < 0 ? errmsg_text(msg, rc) : NULL);
+	front_free(d->front);
+	core_close(d->core);
+	return rc;
+}
+
+static int run(struct daemon *d, const struct serve_options *o)
+{
+	int rc;
+
+	log_info("mounted, process %ld", (long)getpid());
+	o->ready(o->ctx);
+	rc = front_run(d->front);
+	raise_event(d->end_fd);
+	pthread_join(d->signals, NULL);
+	return rc;
+}
+
+int serve(const struct serve_options *o, struct errmsg *msg)
+{
+	struct daemon d = { .signal_fd = -1, .stop_fd = -1, .end_fd = -1 };
+	int rc, fds[3];
+
+	raise_file_limit();
+	if ((rc = signals_block(&d)) == 0 && (rc = open_all(&d, o, msg)) == 0)
+		rc = run(&d, o);
+	rc = close_all(&d, rc, msg);
+	if (rc < 0)
+		log_debug("serve: ended with %s", err_name(rc));
+	fds[0] = d.signal_fd, fds[1] = d.stop_fd, fds[2] = d.end_fd;
+	for (size_t i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	return rc;
+}
