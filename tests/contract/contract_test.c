@@ -32,7 +32,7 @@ struct fixture {
 	struct config_zone zone;
 	struct cidr networks[2];
 	struct config_backend config;
-	char secret_file[64];
+	char secret_file[256];
 	struct backend *backend;
 };
 
@@ -54,9 +54,10 @@ static bool is_local(void)
 
 static void write_secret(struct fixture *f, const char *secret)
 {
+	const char *tmp = getenv("TMPDIR");
 	int fd;
 
-	strcpy(f->secret_file, "/tmp/contract-secret-XXXXXX");
+	snprintf(f->secret_file, sizeof f->secret_file, "%s/contract-secret-XXXXXX", tmp ? tmp : "/tmp");
 	fd = mkstemp(f->secret_file);
 	assert_true(fd >= 0);
 	assert_int_equal(file_write_full(fd, secret, strlen(secret)), 0);
