@@ -169,6 +169,23 @@ static inline void cloud_sync(struct cloud *c, uint64_t ino)
 /* ---- what is on a cloud
  * ---------------------------------------------------------------------------------------------- */
 
+/* everything that is on a backend leaves the cache; fails if something stays */
+static inline void cloud_evict(struct cloud *c)
+{
+	struct cache_status status;
+
+	for (int i = 0; i < 200; i++) {
+		cache_sync_all(c->s.cache);
+		meta_sync(c->s.meta);
+		cache_evict(c->s.cache, UINT64_MAX);
+		cache_status(c->s.cache, &status);
+		if (status.bytes == 0)
+			return;
+		nanosleep(&(struct timespec){ 0, 10 * NS_PER_MS }, NULL);
+	}
+	fail_msg("%llu bytes stay in the cache", (unsigned long long)status.bytes);
+}
+
 static size_t cloud_counted;
 
 static inline int cloud_count_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

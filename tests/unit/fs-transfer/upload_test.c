@@ -24,7 +24,7 @@ static void test_two_zones(void **state)
 	cloud_expect_where(&c, ino[1], WHERE_STORED, "abroad");
 	cloud_expect_where(&c, ino[2], WHERE_STORED, "abroad");
 	cloud_expect_where(&c, ino[3], WHERE_STORED, "abroad");
-	cache_evict(c.s.cache, UINT64_MAX);
+	cloud_evict(&c);
 	cloud_expect(&c, ino[0], "hello", 5);
 	cloud_expect(&c, ino[1], "world", 5);
 	cloud_expect(&c, ino[2], big, 9u << 20);
@@ -44,7 +44,7 @@ static void test_tag_brings_home(void **state)
 	ino = cloud_write(&c, public, "big", big, 9u << 20);
 	cloud_sync(&c, ino);
 	assert_int_equal(cloud_objects(&c, "far"), 3);
-	cache_evict(c.s.cache, UINT64_MAX);
+	cloud_evict(&c);
 	cloud_tags(&c, ino, "personal");
 	cloud_sync(&c, ino);
 	assert_int_equal(cloud_objects(&c, "far"), 0);

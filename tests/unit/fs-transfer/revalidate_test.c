@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* I1 under the clock: a change that tightens is made while an upload abroad is under way. */
+#include "tests/unit/fs-transfer/fault.h"
+
+#define SLOW  CLOUD_CONFIG("settle = 50ms\n", "upload-limit = 1M/s\n", CLOUD_RULES)
+#define BYTES (4u << 20)
+
+struct border {
+	struct cloud c;
+	struct fault *far;
+	uint64_t public, hr, ino;
+	uint8_t *data;
+};
+
+static void begin(struct border *b)
+{
+	memset(b, 0, sizeof *b);
+	store_make(&b->c.s, SLOW);
+	store_cloud(&b->c.s, "near");
+	store_cloud(&b->c.s, "far");
+	cloud_open(&b->c, false);
+	b->far = fault_wrap(&b->c, "far");
+	assert_int_equal(transfer_start(b->c.t), 0);
+	b->public = store_mkdir(&b->c.s, META_ROOT_INO, "public");
+	b->hr = store_mkdir(&b->c.s, META_ROOT_INO, "hr");
+	b->data = cloud_noise(BYTES, 3);
+	b->ino = cloud_write(&b->c, b->public, "file", b->data, BYTES);
+	fault_wait_sending(b->far);
+}
+
+/* after the change returned no byte of a body leaves; in the end the file is at home, and nothing of it abroad */
+static void end(struct border *b)
+{
+	uint64_t at_return = fault_body_sent(b->far), later;
+
+	fault_sleep(400);
+	later = fault_body_sent(b->far);
+	assert_true(later == UINT64_MAX || later == at_return);
+	cloud_sync(&b->c, b->ino);
+	assert_int_equal(cloud_objects(&b->c, "far"), 0);
+	assert_int_equal(cloud_objects(&b->c, "near"), 1);
+	cloud_expect_where(&b->c, b->ino, WHERE_STORED, "home");
+	cloud_expect(&b->c, b->ino, b->data, BYTES);
+	free(b->data);
+	cloud_destroy(&b->c);
+}
+
+static void test_tag(void **state)
+{
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	cloud_tags(&b.c, b.ino, "personal");
+	end(&b);
+}
+
+static void test_directory_tag(void **state)
+{
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	cloud_tags(&b.c, b.public, "personal");
+	end(&b);
+}
+
+static void test_rename(void **state)
+{
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	store_name(&b.c.s, b.hr, "file", b.ino);
+	store_name(&b.c.s, b.public, "file", 0);
+	transfer_revalidate(b.c.t, b.ino);
+	transfer_touch(b.c.t, b.ino);
+	end(&b);
+}
+
+static void test_directory_rename(void **state)
+{
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	store_name(&b.c.s, META_ROOT_INO, "public", 0);
+	store_name(&b.c.s, b.hr, "public", b.public);
+	meta_lock(b.c.s.meta);
+	meta_pending_add_subtree(b.c.s.meta, b.public);
+	place_raise_epoch(b.c.s.place);
+	meta_unlock(b.c.s.meta);
+	transfer_revalidate(b.c.t, 0);
+	transfer_subtree(b.c.t);
+	end(&b);
+}
+
+static void test_reload(void **state)
+{
+	struct config *config;
+	struct errmsg msg = { 0 };
+	struct border b;
+	char name[16];
+
+	(void)state;
+	begin(&b);
+	for (int i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "f%d", i);
+		cloud_write(&b.c, b.public, name, name, strlen(name));
+	}
+	store_write_config(&b.c.s, CLOUD_CONFIG("settle = 50ms\n", "upload-limit = 1M/s\n", ""));
+	config = store_load(&b.c.s);
+	assert_int_equal(place_reload(b.c.s.place, config, &msg), 0);
+	assert_int_equal(transfer_reload(b.c.t, &msg), 0);
+	config_put(config);
+	cloud_sync(&b.c, 0);
+	assert_int_equal(cloud_objects(&b.c, "near"), 201);
+	for (int i = 200; i-- > 0;) {
+		snprintf(name, sizeof name, "f%d", i);
+		store_name(&b.c.s, b.public, name, 0);
+	}
+	cloud_sync(&b.c, 0);
+	assert_int_equal(cloud_objects(&b.c, "far"), 0);
+	cloud_expect_where(&b.c, b.ino, WHERE_STORED, "home");
+	free(b.data);
+	cloud_destroy(&b.c);
+}
+
+/* a tag that changes nothing cuts nothing for good: the file gets abroad in the end */
+static void test_loose_tag(void **state)
+{
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	cloud_tags(&b.c, b.ino, "holiday");
+	cloud_sync(&b.c, b.ino);
+	assert_int_equal(cloud_objects(&b.c, "far"), 1);
+	cloud_expect_where(&b.c, b.ino, WHERE_STORED, "abroad");
+	free(b.data);
+	cloud_destroy(&b.c);
+}
+
+static void test_unlinked(void **state)
+{
+	struct inode *inode;
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	inode = store_inode(&b.c.s, b.ino);
+	store_name(&b.c.s, b.public, "file", 0);
+	transfer_revalidate(b.c.t, b.ino);
+	transfer_touch(b.c.t, b.ino);
+	meta_lock(b.c.s.meta);
+	meta_inode_delete(b.c.s.meta, inode);
+	meta_unlock(b.c.s.meta);
+	store_put(&b.c.s, inode);
+	cache_inode_gone(b.c.s.cache, b.ino);
+	cloud_sync(&b.c, 0);
+	assert_int_equal(cloud_objects(&b.c, "far"), 0);
+	assert_int_equal(cloud_objects(&b.c, "near"), 0);
+	free(b.data);
+	cloud_destroy(&b.c);
+}
+
+/* stopping cuts what is under way; the next start finishes it, under another object */
+static void test_stop(void **state)
+{
+	struct border b;
+
+	(void)state;
+	begin(&b);
+	cloud_close(&b.c);
+	store_write_config(&b.c.s, CLOUD_CONFIG("settle = 50ms\n", "", CLOUD_RULES));
+	cloud_open(&b.c, true);
+	cloud_sync(&b.c, 0);
+	assert_int_equal(cloud_objects(&b.c, "far"), 1);
+	cloud_expect_where(&b.c, b.ino, WHERE_STORED, "abroad");
+	cloud_expect(&b.c, b.ino, b.data, BYTES);
+	free(b.data);
+	cloud_destroy(&b.c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tag),
+		cmocka_unit_test(test_directory_tag),
+		cmocka_unit_test(test_rename),
+		cmocka_unit_test(test_directory_rename),
+		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_loose_tag),
+		cmocka_unit_test(test_unlinked),
+		cmocka_unit_test(test_stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
