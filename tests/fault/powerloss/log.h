@@ -11,7 +11,7 @@ enum log_kind {
 	LOG_CREATE,   /* a new file id in directory dir; data: its name */
 	LOG_MKDIR,    /* a new directory id in dir; data: its name */
 	LOG_UNLINK,   /* the name in data leaves dir */
-	LOG_RENAME,   /* in dir; data: old name, NUL, new name */
+	LOG_RENAME,   /* from dir to the directory off; data: old name, NUL, new name */
 	LOG_LINK,     /* id gets the name in data, in dir */
 	LOG_WRITE,    /* off, data */
 	LOG_SIZE,     /* the file's size becomes off */

@@ -295,14 +295,10 @@ static int rename_common(int at, const char *path, int to_at, const char *to, un
 	dir = dir_id(at, path, &name);
 	to_dir = dir_id(to_at, to, &to_name);
 	rc = REAL(renameat2)(at, path, to_at, to, flags);
-	if (rc == 0 && dir) {
-		if (dir != to_dir) {
-			errno = EXDEV;
-			die("a rename across directories is not modelled");
-		}
-		rc = snprintf(both, sizeof(both), "%s%c%s", name, 0, to_name);
-		enter(LOG_RENAME, 0, dir, 0, 0, both, (size_t)rc);
-		rc = 0;
+	if (rc == 0 && dir && to_dir) {
+		int n = snprintf(both, sizeof(both), "%s%c%s", name, 0, to_name);
+
+		enter(LOG_RENAME, 0, dir, to_dir, 0, both, (size_t)n);
 	}
 	pthread_mutex_unlock(&lock);
 	return rc;

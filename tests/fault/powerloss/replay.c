@@ -147,9 +147,15 @@ static void name_made(struct cut *c, const struct log_entry *e, struct node *dir
 static void name_moved(struct cut *c, const struct log_entry *e, struct node *dir)
 {
 	const char *old = entry_data(e), *new = old + strlen(old) + 1;
-	char *from = join(dir->path, old, strlen(old)), *to = join(dir->path, new, e->data_len - strlen(old) - 1);
-	struct node *moved = by_path(c, from), *over = by_path(c, to);
+	struct node *to_dir = &c->node[e->off];
+	char *from = join(dir->path, old, strlen(old)), *to;
+	struct node *moved = by_path(c, from), *over;
 
+	/* a rename is in both directories or in none: what only one of them has synced is not modelled */
+	if (dir != to_dir && !dir->exact)
+		die("a rename across directories that lose power");
+	to = join(to_dir->path, new, e->data_len - strlen(old) - 1);
+	over = by_path(c, to);
 	if (renameat(c->dir, from, c->dir, to) < 0 && errno != ENOENT)
 		die(from);
 	if (over && over != moved) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* powerloss RECORDER.so [CUTS [SEED [WORKLOAD]]]: runs each workload on a store with everything it does to the disk
- * recorded, then cuts the power at random moments and looks whether the store that is left holds what fsync promised:
- * that, or newer; nothing older, nothing zero, nothing torn. In $TEST_TMP. */
+/* test: timeout=900 torture
+ *
+ * powerloss_test [CUTS [SEED [WORKLOAD]]]: runs each workload on a store with everything it does to the disk recorded,
+ * then cuts the power at random moments (100 times $TEST_SCALE) and looks whether the store that is left holds what
+ * fsync promised: that, or newer; nothing older, nothing zero, nothing torn. */
 #include "replay.h"
 #include "workload.h"
 
@@ -11,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +56,7 @@ static void write_ini(bool uploads)
 		"[zone d]\nkind = domestic\ncountries = CN\nbackends = near\n"
 		"[zone f]\nkind = foreign\ncountries = US\nbackends = far\n"
 		"[backend near]\ntype = local\npath = %s/near\n[backend far]\ntype = local\npath = %s/far\n",
-		run_dir, uploads ? "10ms" : "1h", uploads ? "8M" : "1G", run_dir, run_dir);
+		run_dir, uploads ? "10ms" : "1h", uploads ? "16M" : "1G", run_dir, run_dir);
 	fclose(f);
 }
 
@@ -63,7 +66,7 @@ static struct config *load(void)
 	struct config *config;
 
 	if (config_load(&config, ini, &messages) < 0)
-		stop("the configuration");
+		stop(messages.count ? messages.v[0].text : "the configuration");
 	config_messages_free(&messages);
 	return config;
 }
@@ -420,31 +423,48 @@ static void set_paths(const char *dir)
 	snprintf(log_path, sizeof(log_path), "%s/log", dir);
 }
 
+/* The recorder lies beside this program's own folder: BUILD/tests/fault/powerloss/recorder.so. */
+static void find_recorder(const char *self, char *out, size_t len)
+{
+	const char *build = getenv("BUILD");
+
+	if (build)
+		snprintf(out, len, "%s/tests/fault/powerloss/recorder.so", build);
+	else
+		snprintf(out, len, "%.*s/../../tests/fault/powerloss/recorder.so", (int)(strrchr(self, '/') - self),
+			self);
+	if (access(out, R_OK) < 0)
+		stop(out);
+}
+
+static unsigned number_arg(int argc, char **argv, int i, unsigned dflt)
+{
+	return argc > i ? (unsigned)atoi(argv[i]) : dflt;
+}
+
 int main(int argc, char **argv)
 {
-	unsigned cuts = argc > 2 ? (unsigned)atoi(argv[2]) : 100, seed = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
-	char dir[200], self[512];
+	unsigned scale = getenv("TEST_SCALE") ? (unsigned)atoi(getenv("TEST_SCALE")) : 1;
+	unsigned cuts = number_arg(argc, argv, 1, 100 * scale), seed = number_arg(argc, argv, 2, 1);
+	char dir[200], self[PATH_MAX], recorder[PATH_MAX + 64];
 	int bad = 0;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: powerloss RECORDER.so [CUTS [SEED [WORKLOAD]]]\n");
-		return 2;
-	}
 	log_init(LOG_LEVEL_ERROR, 0);
 	if (crypt_init() < 0)
 		return 2;
-	if (strcmp(argv[1], "--run") == 0) {
+	if (argc > 3 && strcmp(argv[1], "--run") == 0) {
 		set_paths(getenv("POWERLOSS_TOP"));
 		run_workload(&workloads[atoi(argv[2])], (unsigned)atoi(argv[3]));
 	}
 	snprintf(dir, sizeof(dir), "%s/powerloss-XXXXXX", getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	if (!mkdtemp(dir) || !realpath("/proc/self/exe", self))
 		stop(dir);
+	find_recorder(self, recorder, sizeof(recorder));
 	set_paths(dir);
 	setenv("POWERLOSS_TOP", dir, 1);
 	for (size_t i = 0; i < workload_count; i++)
-		if (argc < 5 || strcmp(argv[4], workloads[i].name) == 0)
-			bad |= test_workload(self, argv[1], i, cuts, seed + (unsigned)i);
+		if (argc < 4 || strcmp(argv[3], workloads[i].name) == 0)
+			bad |= test_workload(self, recorder, i, cuts, seed + (unsigned)i);
 	if (!bad)
 		nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS);
 	return bad;
