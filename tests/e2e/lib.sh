@@ -11,7 +11,8 @@
 #		path = /public/**
 #		zone = foreign
 #	INI
-#	bfs_init && bfs_mount
+#	bfs_init
+#	bfs_mount
 #
 # and then writes to $mnt. Any command that fails ends it, with its line. tests/run gives each test $TEST_TMP, and
 # clears up after it; run by hand, a test makes its own and clears up by itself.
@@ -214,7 +215,7 @@ ini_filesystem() {
 	INI
 }
 
-# ini_zone NAME KIND BACKEND...: $networks is that of every zone; the export policy is $export.
+# ini_zone NAME KIND BACKEND...: $networks is that of every zone; the export policy of a domestic one is $export.
 ini_zone() {
 	local name=$1 kind=$2
 	shift 2
@@ -223,8 +224,8 @@ ini_zone() {
 		kind = $kind
 		networks = ${networks:-127.0.0.0/8}
 		backends = $(tr ' ' , <<<"$*")
-		export = ${export:-allow}
 	INI
+	[ "$kind" != domestic ] || echo "export = ${export:-allow}"
 }
 
 # config_write: the usual configuration: zone domestic over cloud domestic, foreign over foreign, and stdin.
@@ -252,7 +253,7 @@ bfs() {
 }
 
 bfs_init() {
-	bfs init >"$TEST_TMP/recovery-words" </dev/null
+	bfs init --words-file "$TEST_TMP/recovery-words" </dev/null
 }
 
 is_mounted() {
