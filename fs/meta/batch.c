@@ -108,14 +108,8 @@ static void node_take(struct meta_node *n)
 	n->state &= ~(uint32_t)NODE_CHANGED;
 	n->state |= NODE_COMMITTING;
 	list_remove(&n->link);
-	if (n->kind == NODE_INODE) {
-		struct inode *ip = container_of(n, struct inode, node);
-
-		if (ip->xattrs)
-			ip->xattrs->changed = false;
-	} else if (n->kind == NODE_BLOCK) {
-		container_of(n, struct block, node)->inode->rows = true;
-	}
+	if (n->kind == NODE_INODE && container_of(n, struct inode, node)->xattrs)
+		container_of(n, struct inode, node)->xattrs->changed = false;
 }
 
 /* Numbers are given out of a lease that is durable; half of it used, the next batch asks for more. */

@@ -225,6 +225,7 @@ static void callbacks(void **state)
 	struct fix f;
 	struct inode *ip;
 	struct block *b;
+	uint64_t version;
 
 	(void)state;
 	fix_start(&f);
@@ -238,6 +239,7 @@ static void callbacks(void **state)
 		meta_block_put(f.m, b);
 	}
 	b = fix_block(&f, ip, 2);
+	version = b->version;
 	meta_lock(f.m);
 	assert_ptr_equal(meta_block_peek(f.m, ip->ino, 2), b);
 	assert_null(meta_block_peek(f.m, ip->ino, 7));
@@ -248,6 +250,7 @@ static void callbacks(void **state)
 	meta_unlock(f.m);
 	assert_int_equal(dropped_count, 2);
 	assert_int_equal(b->kind, BLOCK_NONE); /* the same node, empty */
+	assert_true(b->version > version);     /* an upload of what it held is too late */
 	meta_block_put(f.m, b);
 	meta_block_put(f.m, NULL);
 	/* an inode that is deleted takes its idle blocks along at once */

@@ -132,6 +132,51 @@ static void listing_merges(void **state)
 	fix_end(&f);
 }
 
+static int collect(void *ctx, uint64_t parent, const char *name)
+{
+	buf_printf(ctx, "%llu/%s;", (unsigned long long)parent, name);
+	return 0;
+}
+
+static void names_are(struct fix *f, uint64_t ino, const char *want)
+{
+	struct buf got = BUF_INIT;
+
+	buf_str(&got, "");
+	assert_int_equal(meta_names(f->m, ino, collect, &got), 0);
+	assert_string_equal((char *)got.data, want);
+	buf_free(&got);
+}
+
+/* What changes while its former state is written stays in the directory's list. */
+static void listing_while_committing(void **state)
+{
+	struct batch *b;
+	struct fix f;
+	uint64_t ino;
+
+	(void)state;
+	fix_start(&f);
+	ino = fix_make(&f, META_ROOT_INO, "a", S_IFREG);
+	fix_make(&f, META_ROOT_INO, "b", S_IFREG);
+	meta_lock(f.m);
+	assert_int_equal(batch_cut(f.m, &b), 0);
+	meta_unlock(f.m);
+	is_listed(&f, META_ROOT_INO, "a b");
+	fix_unlink(&f, META_ROOT_INO, "b");
+	rename_to(&f, META_ROOT_INO, "a", META_ROOT_INO, "c");
+	rename_to(&f, META_ROOT_INO, "c", META_ROOT_INO, "a");
+	is_listed(&f, META_ROOT_INO, "a");
+	assert_int_equal(batch_apply(f.m, f.m->writer, b), 0);
+	is_listed(&f, META_ROOT_INO, "a");
+	batch_finish(f.m, b);
+	is_listed(&f, META_ROOT_INO, "a");
+	names_are(&f, ino, "1/a;");
+	assert_int_equal(meta_commit(f.m), 0);
+	is_listed(&f, META_ROOT_INO, "a");
+	fix_end(&f);
+}
+
 static void readdir_tells_type(void **state)
 {
 	struct dirent_out out[4];
@@ -174,28 +219,12 @@ static void emptiness(void **state)
 	fix_end(&f);
 }
 
-static int collect(void *ctx, uint64_t parent, const char *name)
-{
-	buf_printf(ctx, "%llu/%s;", (unsigned long long)parent, name);
-	return 0;
-}
-
 static int stop_with_7(void *ctx, uint64_t parent, const char *name)
 {
 	(void)parent;
 	(void)name;
 	++*(int *)ctx;
 	return 7;
-}
-
-static void names_are(struct fix *f, uint64_t ino, const char *want)
-{
-	struct buf got = BUF_INIT;
-
-	buf_str(&got, "");
-	assert_int_equal(meta_names(f->m, ino, collect, &got), 0);
-	assert_string_equal((char *)got.data, want);
-	buf_free(&got);
 }
 
 static void path_is(struct fix *f, uint64_t ino, const char *want)
@@ -422,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_of_any_bytes),
 		cmocka_unit_test(listing_merges),
+		cmocka_unit_test(listing_while_committing),
 		cmocka_unit_test(readdir_tells_type),
 		cmocka_unit_test(emptiness),
 		cmocka_unit_test(from_inode_to_names),

@@ -13,11 +13,22 @@ static struct {
 	atomic_bool while_reserved; /* the fault ends when the reserve is gone */
 	atomic_int sync_errno, sync_count;
 	atomic_bool hold; /* writes wait */
+	atomic_bool hold_reads, reading;
 	char reserve[FIX_PATH + 16];
 } disk;
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t off);
+ssize_t pread64(int fd, void *data, size_t len, off64_t off);
 int fdatasync(int fd);
+
+ssize_t pread64(int fd, void *data, size_t len, off64_t off)
+{
+	if (atomic_load(&disk.hold_reads))
+		atomic_store(&disk.reading, true);
+	while (atomic_load(&disk.hold_reads))
+		usleep(1000);
+	return syscall(SYS_pread64, fd, data, len, off);
+}
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t off)
 {
@@ -553,6 +564,93 @@ static void log_is_bounded(void **state)
 	fix_end(&f);
 }
 
+/* ---- what waits for what ---- */
+
+static void *commit(void *arg)
+{
+	assert_int_equal(meta_commit(arg), 0);
+	return NULL;
+}
+
+/* While a reader of SQLite and memory is between the two, nothing that it needs from memory becomes clean. */
+static void finish_waits_for_readers(void **state)
+{
+	struct fix f;
+	pthread_t thread;
+
+	(void)state;
+	start(&f, 0);
+	fix_make(&f, META_ROOT_INO, "a", S_IFREG);
+	pthread_rwlock_rdlock(&f.m->merge);
+	assert_int_equal(pthread_create(&thread, NULL, commit, f.m), 0);
+	usleep(50000);
+	assert_int_equal(meta_committed(f.m), 0);
+	pthread_rwlock_unlock(&f.m->merge);
+	pthread_join(thread, NULL);
+	assert_int_equal(meta_committed(f.m), 1);
+	fix_end(&f);
+}
+
+struct getter {
+	struct fix *f;
+	struct inode *ip;
+	struct block *b;
+	int rc;
+};
+
+static void *get_block(void *arg)
+{
+	struct getter *g = arg;
+
+	g->rc = meta_block_get(g->f->m, g->ip, 3, &g->b);
+	return NULL;
+}
+
+/* A block dropped while one thread reads it from SQLite and another waits for that: both get it empty. */
+static void dropped_while_loading(void **state)
+{
+	struct getter g[2];
+	pthread_t thread[2];
+	struct inode *ip;
+	struct fix f;
+	uint64_t ino;
+
+	(void)state;
+	start(&f, 0);
+	ino = fix_make(&f, META_ROOT_INO, "f", S_IFREG);
+	ip = fix_inode(&f, ino);
+	fix_write(&f, ip, 3, "text");
+	meta_inode_put(f.m, ip);
+	fix_close(&f);
+	memset(&told, 0, sizeof told);
+	fix_open(&f);
+	ip = fix_inode(&f, ino);
+	readers_close(f.m); /* so that the load must read from the disk */
+	atomic_store(&disk.hold_reads, true);
+	for (int i = 0; i < 2; i++) {
+		g[i] = (struct getter){ .f = &f, .ip = ip };
+		assert_int_equal(pthread_create(&thread[i], NULL, get_block, &g[i]), 0);
+	}
+	EVENTUALLY(atomic_load(&disk.reading));
+	meta_lock(f.m);
+	assert_null(meta_block_peek(f.m, ino, 3));
+	meta_blocks_drop(f.m, ip, 2, NULL);
+	meta_unlock(f.m);
+	atomic_store(&disk.hold_reads, false);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(thread[i], NULL);
+		assert_int_equal(g[i].rc, 0);
+		assert_ptr_equal(g[i].b, g[0].b);
+		assert_int_equal(g[i].b->kind, BLOCK_NONE);
+		assert_null(g[i].b->local);
+		assert_false(g[i].b->dirty);
+	}
+	meta_block_put(f.m, g[0].b);
+	meta_block_put(f.m, g[1].b);
+	meta_inode_put(f.m, ip);
+	fix_end(&f);
+}
+
 /* ---- kill -9 ---- */
 
 /* The child says after each sync how far it is; whatever it said is there afterwards. */
@@ -630,6 +728,8 @@ int main(void)
 		cmocka_unit_test(throttle_waits),
 		cmocka_unit_test(throttle_weighs),
 		cmocka_unit_test(log_is_bounded),
+		cmocka_unit_test(finish_waits_for_readers),
+		cmocka_unit_test(dropped_while_loading),
 		cmocka_unit_test(kill_anywhere),
 	};
 
