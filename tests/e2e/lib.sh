@@ -200,6 +200,21 @@ ini_backend() {
 	printf '%s\n' ${backend_keys-}
 }
 
+# ini_plain_backend NAME URL: a section for a server that checks no signature: trapd.
+ini_plain_backend() {
+	(umask 077 && echo secret >"$TEST_TMP/$1.secret")
+	cat <<-INI
+		[backend $1]
+		type = s3
+		endpoint = $2
+		region = r1
+		bucket = office
+		access-key = ANYKEY
+		secret-key-file = $TEST_TMP/$1.secret
+	INI
+	printf '%s\n' ${backend_keys-}
+}
+
 # ini_filesystem: [filesystem] and [keys]. $filesystem_keys: more lines of the first.
 ini_filesystem() {
 	cat <<-INI
@@ -267,7 +282,7 @@ mounted_or_ended() {
 # bfs_mount [OPTION...]: in the foreground, so that its messages are in $daemon_log and its process is $daemon_pid.
 bfs_mount() {
 	mkdir -p "$mnt"
-	bfs mount -f "$@" "$mnt" >>"$daemon_log" 2>&1 </dev/null &
+	"$BORDERFS" mount -c "$ini" -f "$@" "$mnt" >>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
 	within 30 mounted_or_ended
 	is_mounted || fail "the daemon ended instead of mounting"
