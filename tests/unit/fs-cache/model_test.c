@@ -3,9 +3,9 @@
  * crashes that keep the metadata of the last moment it was durable and the block files of any later one. */
 #include "tests/unit/fs-cache/fixture.h"
 
-#define BLOCK	 (256u << 10)
+#define BLOCK	  (256u << 10)
 #define SIZE_MAX_ (5 * BLOCK + 12345)
-#define FILES	 3
+#define FILES	  3
 
 struct model {
 	uint64_t size;
@@ -19,6 +19,8 @@ struct world {
 	struct model live[FILES], durable[FILES];
 	struct fix copy; /* metadata of that moment */
 	bool has_copy;
+	uint64_t copy_batch; /* durable then */
+	unsigned crashes;
 };
 
 static uint64_t pick(struct world *w, uint64_t below)
@@ -131,8 +133,16 @@ static void put_files(struct world *w, struct inode **ip)
 		meta_inode_put(w->f.m, ip[i]);
 }
 
+static void drop_copy(struct world *w)
+{
+	if (w->has_copy)
+		fix_crash_end(&w->copy);
+	w->has_copy = false;
+}
+
 static void op_reopen(struct world *w, struct inode **ip)
 {
+	drop_copy(w);
 	put_files(w, ip);
 	fix_close(&w->f);
 	fix_open(&w->f);
@@ -141,13 +151,13 @@ static void op_reopen(struct world *w, struct inode **ip)
 
 static void op_durable(struct world *w)
 {
-	if (w->has_copy)
-		fix_crash_end(&w->copy);
+	drop_copy(w);
 	assert_int_equal(cache_sync_all(w->f.c), 0);
 	assert_int_equal(meta_sync(w->f.m), 0);
 	for (int i = 0; i < FILES; i++)
 		model_copy(&w->durable[i], &w->live[i]);
 	fix_crash_meta(&w->f, &w->copy);
+	w->copy_batch = meta_durable(w->f.m);
 	w->has_copy = true;
 }
 
@@ -196,8 +206,12 @@ static void check_growth(struct fix *f, struct inode *ip, const struct model *m)
 
 static void op_crash(struct world *w)
 {
+	/* what was durable is no longer that */
+	if (w->has_copy && meta_durable(w->f.m) != w->copy_batch)
+		drop_copy(w);
 	if (!w->has_copy)
 		return;
+	w->crashes++;
 	fix_crash_files(&w->f, &w->copy);
 	fix_open(&w->copy);
 	tear(w);
@@ -208,8 +222,7 @@ static void op_crash(struct world *w)
 		check_growth(&w->copy, ip, &w->durable[i]);
 		meta_inode_put(w->copy.m, ip);
 	}
-	fix_crash_end(&w->copy);
-	w->has_copy = false;
+	drop_copy(w);
 }
 
 static void step(struct world *w, struct inode **ip)
@@ -231,21 +244,16 @@ static void step(struct world *w, struct inode **ip)
 		assert_int_equal(meta_sync(w->f.m), 0);
 	else if (what < 90)
 		assert_int_equal(cache_sync(w->f.c, ip[i]), 0);
-	else if (what < 93)
+	else if (what < 92)
 		cache_evict(w->f.c, UINT64_MAX);
-	else if (what < 96)
+	else if (what < 94)
 		fix_check(&w->f, ip[i], w->live[i].bytes, w->live[i].size);
-	else if (what < 97)
+	else if (what < 95)
 		op_reopen(w, ip);
-	else if (what < 99)
+	else if (what < 98)
 		op_durable(w);
 	else
 		op_crash(w);
-	/* the metadata copied belongs to the last durable moment */
-	if (what >= 80 && what < 84 && w->has_copy) {
-		fix_crash_end(&w->copy);
-		w->has_copy = false;
-	}
 }
 
 static void run(uint64_t seed, int steps, uint64_t bytes_max)
@@ -270,6 +278,7 @@ static void run(uint64_t seed, int steps, uint64_t bytes_max)
 		free(w.live[i].bytes);
 		free(w.durable[i].bytes);
 	}
+	print_message("%u crashes\n", w.crashes);
 	put_files(&w, ip);
 	fix_end(&w.f);
 }
@@ -277,12 +286,13 @@ static void run(uint64_t seed, int steps, uint64_t bytes_max)
 static void random_operations(void **state)
 {
 	const char *scale = getenv("TEST_SCALE"), *seed = getenv("TEST_SEED");
-	uint64_t first = seed ? strtoull(seed, NULL, 0) : 1, runs = seed ? 1 : 6 * (scale ? strtoull(scale, NULL, 0) : 1);
+	uint64_t first = seed ? strtoull(seed, NULL, 0) : 1,
+		 runs = seed ? 1 : 6 * (scale ? strtoull(scale, NULL, 0) : 1);
 
 	(void)state;
 	for (uint64_t i = first; i < first + runs; i++) {
 		print_message("seed %llu\n", (unsigned long long)i);
-		run(i, 250, 1 << 30);
+		run(i, 400, 1 << 30);
 	}
 }
 
