@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,12 @@
 static void start_libraries(void)
 {
 	static const char *const proxies[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+	struct sigaction old;
 
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+	/* curl leaves that to the program when it is told to keep off signals: a peer that left must not end us */
+	if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+		signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof proxies / sizeof proxies[0]; i++)
 		if (getenv(proxies[i]))
 			log_warn("%s is set in the environment and is ignored: borderfs uses no proxy", proxies[i]);

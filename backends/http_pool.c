@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define RESERVE_FROM 4u
+
 /* a thread in the queue for a slot; link and slot are protected by the pool's lock */
 struct pool_waiter {
 	struct list link;
@@ -16,8 +18,9 @@ void http_pool_init(struct http_pool *p, unsigned max)
 	pthread_mutex_init(&p->lock, NULL);
 	list_init(&p->idle);
 	list_init(&p->waiters);
-	p->made = 0;
+	p->made = p->slow = 0;
 	p->max = max ? max : 1;
+	p->slow_max = p->max >= RESERVE_FROM ? p->max - 1 : p->max;
 }
 
 /* closes the connection first, while the slot's close callback can still find its socket */
@@ -85,21 +88,37 @@ static struct http_slot *wait_for_slot(struct http_pool *p, struct call *c, int 
 	return w.slot;
 }
 
+/* A slot is kept free for those a person waits for: uploads may hold theirs for minutes. */
+static bool may_take(const struct http_pool *p, const struct call *c)
+{
+	return c->retry_quick || p->slow < p->slow_max;
+}
+
+static void grant(struct http_pool *p, struct http_slot *s, const struct call *c)
+{
+	s->slow = !c->retry_quick;
+	p->slow += s->slow;
+}
+
 static struct http_slot *take_or_wait(struct http *h, struct call *c, int *rc)
 {
 	struct http_pool *p = &h->pool;
 	struct http_slot *s = NULL;
 
 	pthread_mutex_lock(&p->lock);
-	if (!list_empty(&p->idle)) {
+	if (!may_take(p, c)) {
+		s = wait_for_slot(p, c, rc);
+	} else if (!list_empty(&p->idle)) {
 		s = list_first(&p->idle, struct http_slot, link);
 		list_remove(&s->link);
-	} else if (p->made < p->max) {
-		s = slot_new(h);
-		p->made += s != NULL;
-		*rc = s ? 0 : -ENOMEM;
-	} else {
+		grant(p, s, c);
+	} else if (p->made == p->max) {
 		s = wait_for_slot(p, c, rc);
+	} else if (!(s = slot_new(h))) {
+		*rc = -ENOMEM;
+	} else {
+		p->made++;
+		grant(p, s, c);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return s;
@@ -125,6 +144,18 @@ int http_pool_take(struct http *h, struct call *c, struct http_slot **out)
 	return rc;
 }
 
+/* the first in the queue who may have it */
+static struct pool_waiter *next_waiter(struct http_pool *p)
+{
+	list_for_each (it, &p->waiters) {
+		struct pool_waiter *w = list_entry(it, struct pool_waiter, link);
+
+		if (may_take(p, w->wait.call))
+			return w;
+	}
+	return NULL;
+}
+
 void http_pool_give(struct http_slot *s, bool discard)
 {
 	struct http_pool *p = &s->http->pool;
@@ -133,13 +164,14 @@ void http_pool_give(struct http_slot *s, bool discard)
 	if (discard)
 		slot_close(s);
 	pthread_mutex_lock(&p->lock);
-	if (list_empty(&p->waiters)) {
-		list_push(&p->idle, &s->link);
-	} else {
-		w = list_first(&p->waiters, struct pool_waiter, link);
+	p->slow -= s->slow;
+	if ((w = next_waiter(p))) {
 		list_remove(&w->link);
 		w->slot = s;
+		grant(p, s, w->wait.call);
 		call_wake(&w->wait);
+	} else {
+		list_push(&p->idle, &s->link);
 	}
 	pthread_mutex_unlock(&p->lock);
 }

@@ -13,6 +13,7 @@ struct http_slot {
 	struct http *http;
 	CURL *easy;
 	CURLM *multi;
+	bool slow;	     /* counted in the pool's slow; the pool's lock */
 	struct list sockets; /* open ones; only the thread that holds the slot walks it */
 
 	/* of the request under way */
@@ -38,6 +39,7 @@ struct http_pool {
 	struct list idle;     /* of http_slot */
 	struct list waiters;  /* of pool_waiter */
 	unsigned made, max;
+	unsigned slow, slow_max; /* slots of calls nobody waits for (not retry_quick), now and at most */
 };
 void http_pool_init(struct http_pool *, unsigned max);
 void http_pool_free(struct http_pool *);

@@ -466,6 +466,46 @@ static void the_queue_ends_at_the_deadline(void **state)
 	web_stop(&w);
 }
 
+/* One connection is kept for those a person waits for. */
+static void uploads_leave_one_connection(void **state)
+{
+	static const struct step script[] = { { HANG, NULL } };
+	struct job jobs[3] = { { .rc = 1 }, { .rc = 1 }, { .rc = 1 } };
+	pthread_t threads[3];
+	struct asked a;
+	struct web w;
+	char back[1];
+
+	(void)state;
+	web_start(&w, script, 1);
+	http_free(w.http);
+	w.setting.config.connections = 4;
+	w.setting.config.timeout_ns = 60 * NS_PER_S;
+	assert_int_equal(http_new(&w.http, &w.setting.config, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		jobs[i].web = &w;
+		ask(&jobs[i].asked);
+		pthread_create(&threads[i], NULL, get_job, &jobs[i]);
+	}
+	nap(200);
+	ask(&a)->deadline_ns = clock_mono_ns() + 100 * NS_PER_MS;
+	assert_int_equal(web_get(&w, &a, back, 1), -ERR_TIMEOUT);
+	assert_says(&a.msg, "connections were busy");
+	asked_end(&a);
+	ask(&a)->deadline_ns = clock_mono_ns() + 100 * NS_PER_MS;
+	a.call.retry_quick = true;
+	assert_int_equal(web_get(&w, &a, back, 1), -ERR_TIMEOUT);
+	assert_says(&a.msg, "did not answer in the time given"); /* it was asked */
+	asked_end(&a);
+	for (int i = 0; i < 3; i++) {
+		call_cut(&jobs[i].asked.call, -ERR_STOPPED);
+		pthread_join(threads[i], NULL);
+		assert_int_equal(jobs[i].rc, -ERR_STOPPED);
+		asked_end(&jobs[i].asked);
+	}
+	web_stop(&w);
+}
+
 /* I1: the receiver reads nothing, its kernel has taken what fits, and the sender's holds the rest. When call_cut has
  * returned not one byte more arrives, though the receiver starts to read. */
 static void sends_nothing_after_a_cut(void **state)
@@ -554,6 +594,7 @@ int main(void)
 		cmocka_unit_test(checks_its_configuration),
 		cmocka_unit_test(a_cut_ends_every_wait),
 		cmocka_unit_test(the_queue_ends_at_the_deadline),
+		cmocka_unit_test(uploads_leave_one_connection),
 		cmocka_unit_test(sends_nothing_after_a_cut),
 		cmocka_unit_test(stops_a_limited_upload_at_once),
 	};
