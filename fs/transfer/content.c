@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The content of a block for an upload: a snapshot of the cache, or, where some of it is on a backend only (a move, a
- * block written in part), put together here, without passing through the cache, which may be full. */
+/* The content of a block for an upload: a snapshot of the cache. Where some of it is on a backend only it is fetched:
+ * of a clean block (a move) all of it, past the cache; of one written in part what is missing, into the cache or, where
+ * that is full of what waits for this very upload, put together here. */
 #include "fs/transfer/internal.h"
 
-#define SYNC_TRIES 3
+#define TRIES 4
 
 static int fetch_part(struct worker *w, const struct extent *e, uint32_t off, uint32_t len, uint8_t *out)
 {
@@ -37,8 +38,28 @@ static void look(struct transfer *t, struct inode *inode, struct block *b, struc
 static int whole_extent(struct worker *w, struct content *c)
 {
 	c->len = c->extent.len < c->len ? c->extent.len : c->len;
-	c->clean = true;
 	return c->len ? fetch_part(w, &c->extent, 0, c->len, w->plain) : -ENOENT;
+}
+
+/* ---- a block written in part
+ * ------------------------------------------------------------------------------------------ */
+
+/* What its extent holds from the first part that is missing on: one request again. */
+struct rest {
+	uint32_t off, len;
+	uint8_t *data; /* malloc'd */
+};
+
+static int fetch_rest(struct worker *w, const struct content *c, const struct cache_need *need, struct rest *out)
+{
+	if (need->off >= c->extent.len)
+		return -ERR_STALE;
+	free(out->data);
+	out->off = need->off;
+	out->len = c->extent.len - need->off;
+	if (!(out->data = malloc(out->len)))
+		return -ENOMEM;
+	return fetch_part(w, &c->extent, out->off, out->len, out->data);
 }
 
 static int read_local(
@@ -52,66 +73,62 @@ static int read_local(
 	return rc;
 }
 
-/* What is local from there, up to the first part that is not, and then that part. *pos moves past both. */
-static int next_part(struct worker *w, struct inode *inode, uint32_t index, struct content *c, uint32_t *pos)
+/* What is local from *pos on, up to the first part that is not, and then that part. *pos moves past both. */
+static int next_part(struct worker *w, struct inode *inode, uint32_t index, const struct content *c,
+	const struct rest *rest, uint32_t *pos)
 {
 	uint64_t start = (uint64_t)index * w->t->block_bytes;
-	uint32_t from = *pos, len = c->len - from;
+	uint32_t from = *pos, end;
 	struct cache_need need;
-	int rc = read_local(w->t, inode, start + from, w->plain + from, len, &need);
+	int rc = read_local(w->t, inode, start + from, w->plain + from, c->len - from, &need);
 
 	if (rc != -ERR_NEED_FETCH) {
 		*pos = c->len;
 		return rc;
 	}
-	if (need.index != index || need.off >= c->len)
+	if (need.index != index || need.off < rest->off || need.off + need.len > rest->off + rest->len)
 		return -ERR_STALE;
 	if (need.off > from &&
 		(rc = read_local(w->t, inode, start + from, w->plain + from, need.off - from, &need)) < 0)
 		return rc == -ERR_NEED_FETCH ? -ERR_STALE : rc;
-	if (need.off < from) {
-		need.len = need.len > from - need.off ? need.len - (from - need.off) : 0;
-		need.off = from;
-	}
-	if (need.len > c->len - need.off)
-		need.len = c->len - need.off;
-	if (need.off + need.len > c->extent.len || need.len == 0)
+	from = need.off > from ? need.off : from;
+	end = need.off + need.len < c->len ? need.off + need.len : c->len;
+	if (end <= from)
 		return -ERR_STALE;
-	*pos = need.off + need.len;
-	return fetch_part(w, &c->extent, need.off, need.len, w->plain + need.off);
+	memcpy(w->plain + from, rest->data + (from - rest->off), end - from);
+	*pos = end;
+	return 0;
 }
 
-/* Versions are raised by every change: the same version before and after means that nothing was mixed. */
-static int assemble(struct worker *w, struct inode *inode, struct block *b, struct content *c)
+/* Where the cache has no room to keep the rest. Versions are raised by every change: the same version before and after
+ * means that nothing was mixed. */
+static int assemble(struct worker *w, struct inode *inode, struct block *b, const struct rest *rest, struct content *c)
 {
 	struct content after;
 	uint32_t pos = 0;
 	bool dirty;
-	int rc;
+	int rc = 0;
 
-	look(w->t, inode, b, c, &dirty);
-	if (!dirty)
-		return whole_extent(w, c);
-	if ((rc = cache_sync(w->t->cache, inode)) < 0)
-		return rc;
 	while (rc == 0 && pos < c->len)
-		rc = next_part(w, inode, b->index, c, &pos);
+		rc = next_part(w, inode, b->index, c, rest, &pos);
 	if (rc < 0)
 		return rc;
 	look(w->t, inode, b, &after, &dirty);
 	return after.version == c->version && after.len == c->len ? 0 : -ERR_STALE;
 }
 
-static int snapshot(struct worker *w, struct inode *inode, struct block *b, struct content *c)
+/* ---- the whole
+ * --------------------------------------------------------------------------------------------------------- */
+
+static int snapshot(struct worker *w, struct inode *inode, struct block *b, struct content *c, struct cache_need *need)
 {
 	struct cache_snapshot snap;
-	struct cache_need need;
 	bool dirty;
 	int rc;
 
 	look(w->t, inode, b, c, &dirty);
 	c->clean = !dirty;
-	rc = cache_snapshot(w->t->cache, inode, b->index, &snap, &need);
+	rc = cache_snapshot(w->t->cache, inode, b->index, &snap, need);
 	if (rc < 0)
 		return rc;
 	c->len = snap.len;
@@ -123,20 +140,49 @@ static int snapshot(struct worker *w, struct inode *inode, struct block *b, stru
 	return rc;
 }
 
-int content_take(struct worker *w, struct inode *inode, struct block *b, struct content *c)
+/* 0: what was missing is local now. */
+static int complete(struct worker *w, struct inode *inode, struct block *b, const struct cache_need *need,
+	struct rest *rest, struct content *c)
 {
+	int rc = fetch_rest(w, c, need, rest);
+
+	if (rc == 0)
+		rc = cache_fill(w->t->cache, inode, b->index, &c->extent, rest->off, rest->data, rest->len);
+	return rc == -ENOSPC ? -ERR_CACHE_FULL : rc;
+}
+
+static int take(struct worker *w, struct inode *inode, struct block *b, struct rest *rest, struct content *c)
+{
+	struct cache_need need;
 	int rc = -ERR_STALE;
 
-	memset(c, 0, sizeof *c);
-	for (int i = 0; i < SYNC_TRIES; i++) {
-		rc = snapshot(w, inode, b, c);
-		if (rc == -ERR_NEED_FETCH)
-			return assemble(w, inode, b, c);
-		if (rc != -ERR_STALE)
+	for (int i = 0; i < TRIES; i++) {
+		rc = snapshot(w, inode, b, c, &need);
+		if (rc == -ERR_NEED_FETCH && c->clean)
+			return whole_extent(w, c);
+		if (rc == -ERR_NEED_FETCH) {
+			rc = complete(w, inode, b, &need, rest, c);
+			if (rc == -ERR_CACHE_FULL)
+				return assemble(w, inode, b, rest, c);
+			if (rc < 0)
+				return rc;
+		} else if (rc != -ERR_STALE) {
 			return rc == 0 && c->len == 0 ? -ENOENT : rc;
-		if ((rc = cache_sync(w->t->cache, inode)) < 0)
+		} else if ((rc = cache_sync(w->t->cache, inode)) < 0) {
 			return rc;
+		}
 		rc = -ERR_STALE;
 	}
+	return rc;
+}
+
+int content_take(struct worker *w, struct inode *inode, struct block *b, struct content *c)
+{
+	struct rest rest = { 0 };
+	int rc;
+
+	memset(c, 0, sizeof *c);
+	rc = take(w, inode, b, &rest, c);
+	free(rest.data);
 	return rc;
 }

@@ -170,6 +170,7 @@ static uint32_t first_len(const struct fetch *f, const struct extent *e)
 static int enqueue(struct transfer *t, struct fetch *f, const struct extent *e)
 {
 	struct fetch_part part = { .inode = f->inode, .extent = *e, .index = f->need.index, .off = f->need.off };
+	uint64_t end = (uint64_t)f->need.off + f->need.len + f->ahead;
 	struct range *r;
 
 	if (t->stopping)
@@ -180,8 +181,9 @@ static int enqueue(struct transfer *t, struct fetch *f, const struct extent *e)
 	if (!(r = fetch_plan(t, &part, true)))
 		return -ENOMEM;
 	promote(r);
-	if (f->ahead > r->ahead)
-		r->ahead = f->ahead;
+	end -= end < r->off + r->len ? end : r->off + r->len;
+	if (end > r->ahead)
+		r->ahead = (uint32_t)end;
 	list_append(&r->waiters, &f->link);
 	f->waiting = true;
 	return 1;
