@@ -75,7 +75,9 @@ clean_up() {
 	done
 	if [ "${own_tmp-}" ]; then
 		[ -z "$daemon_pid" ] || kill -KILL "$daemon_pid" 2>/dev/null
-		! is_mounted || umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt"
+		while is_mounted; do
+			umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt" || break
+		done
 		for name in "${!cloud_kind[@]}"; do
 			cloud "$name" remove
 		done
@@ -268,15 +270,21 @@ bfs() {
 }
 
 bfs_init() {
-	bfs init --words-file "$TEST_TMP/recovery-words" </dev/null
+	rm -f "$TEST_TMP/recovery-words"
+	bfs init --kdf minimum --words-file "$TEST_TMP/recovery-words" </dev/null
 }
 
 is_mounted() {
 	grep -qF " $mnt fuse" /proc/self/mounts
 }
 
-mounted_or_ended() {
-	is_mounted || ! kill -0 "$daemon_pid"
+# A mount whose daemon was killed is still one, and its attributes are in the kernel's cache: only statfs asks the daemon.
+answers() {
+	is_mounted && timeout 5 stat -f "$mnt"
+}
+
+answers_or_ended() {
+	answers || ! kill -0 "$daemon_pid"
 }
 
 # bfs_mount [OPTION...]: in the foreground, so that its messages are in $daemon_log and its process is $daemon_pid.
@@ -284,8 +292,8 @@ bfs_mount() {
 	mkdir -p "$mnt"
 	"$BORDERFS" mount -c "$ini" -f "$@" "$mnt" >>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
-	within 30 mounted_or_ended
-	is_mounted || fail "the daemon ended instead of mounting"
+	within 30 answers_or_ended
+	answers >/dev/null 2>&1 || fail "the daemon ended instead of mounting"
 }
 
 bfs_umount() {
@@ -315,7 +323,12 @@ is_stored() {
 	[ "$(where_is "$1" state) $(where_is "$1" zone)" = "stored $2" ]
 }
 
-# daemon_memory_kib: resident now; daemon_memory_peak_kib: at most so far.
+# daemon_memory_kib: resident now; daemon_memory_peak_kib: at most so far, or since daemon_memory_reset: deriving the key
+# from the passphrase takes much memory for a moment.
+daemon_memory_reset() {
+	echo 5 >"/proc/$daemon_pid/clear_refs"
+}
+
 daemon_memory_kib() {
 	sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon_pid/status"
 }
@@ -377,4 +390,9 @@ trap_body() {
 
 trap_received() {
 	tool "$1" stat | cut -d' ' -f6
+}
+
+# trap_taken NAME: the body bytes that its kernel has taken in, read by it or not.
+trap_taken() {
+	tool "$1" stat | awk '{ print $6 - $4 }'
 }
