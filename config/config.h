@@ -108,8 +108,8 @@ void config_put(struct config *); /* accepts NULL */
  * directories that has any. malloc'd path, or NULL with a sentence in msg. */
 char *config_find(const char *name, struct errmsg *msg);
 
-/* config_locate: the store that a file names, though the rest of it may be wrong: for commands that ask a running daemon.
- * Includes are not followed. malloc'd; -ENOENT where it names none, -errno. */
+/* config_locate: the store that a file names, though the rest of it may be wrong: for commands that ask a running
+ * daemon. Includes are not followed. malloc'd; -ENOENT where it names none, -errno. */
 int config_locate(const char *file, char **store);
 
 struct config_zone *config_zone_find(const struct config *, const char *name);

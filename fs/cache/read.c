@@ -68,7 +68,9 @@ static int plan_make(struct plan *p, uint32_t off, uint8_t *buf, uint32_t len)
 		struct part part = part_of(p->first + i, off, buf, len);
 		const uint8_t *page = pages_find(&b->pages, p->first + i);
 
-		p->unit[i] = page ? (struct map_unit){ .slot = MAP_ZERO } : map_get(&b->map, p->first + i);
+		p->unit[i] = (struct map_unit){ .slot = MAP_ZERO };
+		if (!page)
+			p->unit[i] = map_get(&b->map, p->first + i);
 		if (page)
 			memcpy(part.to, page + part.in, part.len);
 		else if (!map_has_slot(p->unit[i].slot))

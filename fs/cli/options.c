@@ -18,7 +18,6 @@ static void build(const struct cli_option *options, struct getopt_tables *t)
 {
 	char *s = t->shorts;
 
-	memset(t, 0, sizeof *t);
 	*s++ = ':'; /* a missing value is told from an unknown option, and getopt itself says nothing */
 	for (int i = 0; options[i].name && i < CLI_OPTIONS_MAX; i++) {
 		t->longs[i] = (struct option){ options[i].name, options[i].value ? required_argument : no_argument,
@@ -91,7 +90,7 @@ static int parse_options(struct cli_args *a, const struct getopt_tables *t, int 
 
 int args_parse(struct cli_args *a, const struct cli_command *command, int argc, char **argv)
 {
-	struct getopt_tables t;
+	struct getopt_tables t = { .count = 0 };
 	int rc;
 
 	*a = (struct cli_args){ .command = command };
