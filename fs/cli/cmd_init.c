@@ -64,6 +64,17 @@ static int words_give(int fd, const char *file, const char *words)
 
 /* ---- the backends --------------------------------------------------------------------------------------------- */
 
+static void warn(const struct transfer_backend_status *b)
+{
+	const char *message = *b->status.last_message ? b->status.last_message : err_text(b->status.last_error);
+
+	/* most sentences name their backend */
+	if (strstr(message, b->name))
+		complain("warning: %s", message);
+	else
+		complain("warning: backend '%s': %s", b->name, message);
+}
+
 /* Warnings only: the store is made, and what is wrong can be put right before or after it is mounted. */
 static void report(struct core *core)
 {
@@ -76,12 +87,9 @@ static void report(struct core *core)
 		return;
 	}
 	for (size_t i = 0; i < status.backend_count; i++) {
-		const struct transfer_backend_status *b = &status.backends[i];
-
-		if (!b->status.last_error)
+		if (!status.backends[i].status.last_error)
 			continue;
-		complain("warning: backend '%s' of zone '%s': %s", b->name, b->zone,
-			*b->status.last_message ? b->status.last_message : err_text(b->status.last_error));
+		warn(&status.backends[i]);
 		named++;
 	}
 	if (!named)

@@ -39,7 +39,9 @@ static void backend_state(struct table *t, const json_t *b)
 	char age[32];
 
 	if (json_is_true(json_object_get(b, "up")))
-		table_cell(t, json_is_null(json_object_get(b, "ok_age_s")) ? "not asked yet" : "up");
+		table_cell(t, json_is_string(json_object_get(b, "error"))    ? "failing"
+			      : json_is_null(json_object_get(b, "ok_age_s")) ? "not asked yet"
+									     : "up");
 	else if (json_is_null(json_object_get(b, "error_age_s")))
 		table_cell(t, "down");
 	else
@@ -77,6 +79,19 @@ static void print_backends(const json_t *status)
 	table_print(&t, "");
 }
 
+/* a sentence that names its backend need not do so twice */
+static void print_error(const json_t *b, const char *message)
+{
+	char named[128], age[32];
+	int len = snprintf(named, sizeof named, "backend '%s': ", text_at(b, "name"));
+
+	if (!strncmp(message, named, (size_t)len))
+		message += len;
+	printf("%s: %s ago: ", text_at(b, "name"), seconds_at(b, "error_age_s", age, sizeof age));
+	print_text(message, strlen(message));
+	printf("\n");
+}
+
 static void print_errors(const json_t *status)
 {
 	json_t *zone, *b;
@@ -87,13 +102,9 @@ static void print_errors(const json_t *status)
 		json_array_foreach(json_object_get(zone, "backends"), j, b)
 		{
 			const char *message = json_string_value(json_object_get(b, "message"));
-			char age[32];
 
-			if (!message)
-				continue;
-			printf("%s: %s ago: ", text_at(b, "name"), seconds_at(b, "error_age_s", age, sizeof age));
-			print_text(message, strlen(message));
-			printf("\n");
+			if (message)
+				print_error(b, message);
 		}
 	}
 }

@@ -142,9 +142,10 @@ static int open_all(struct daemon *d, const struct serve_options *o, struct errm
  * for the end are told. */
 static int close_all(struct daemon *d, int rc, struct errmsg *msg)
 {
+	bool served = d->control != NULL;
 	int stopped;
 
-	if (d->control)
+	if (served)
 		control_drain(d->control);
 	stopped = d->core ? core_stop(d->core) : 0;
 	if (stopped < 0)
@@ -154,6 +155,8 @@ static int close_all(struct daemon *d, int rc, struct errmsg *msg)
 	control_stop(d->control, rc, rc < 0 ? errmsg_text(msg, rc) : NULL);
 	front_free(d->front);
 	core_close(d->core);
+	if (served)
+		log_info("unmounted: %s", rc < 0 ? err_text(rc) : "everything is durable in the store");
 	return rc;
 }
 
@@ -178,8 +181,6 @@ int serve(const struct serve_options *o, struct errmsg *msg)
 	if ((rc = signals_block(&d)) == 0 && (rc = open_all(&d, o, msg)) == 0)
 		rc = run(&d, o);
 	rc = close_all(&d, rc, msg);
-	if (rc < 0)
-		log_debug("serve: ended with %s", err_name(rc));
 	fds[0] = d.signal_fd, fds[1] = d.stop_fd, fds[2] = d.end_fd;
 	for (size_t i = 0; i < 3; i++)
 		if (fds[i] >= 0)

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The operations against a fake store: everything of the lower rooms that they call is defined here. */
+#include "fs/control/control.h"
+
+#include "base/clock.h"
+#include "tests/unit/base/unit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- the fake store ------------------------------------------------------------------------------------------- */
+
+#define ROOT  1
+#define FILES 200 /* more than the walk's page, in one directory */
+
+static char store[64], config_file[80];
+static char zone_text[] = "domestic", name_text[] = "office", file_text[] = "/c.ini";
+static struct config_zone zone = { .name = zone_text };
+static struct config_zone *zone_list[] = { &zone };
+static struct config config = {
+	.file = file_text, .name = name_text, .store = store, .home = &zone, .zones = zone_list, .zone_count = 1
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	dev_t device;
+	int syncs, sync_rc; /* transfer_sync: how often called, with what it ends; 1: only by being cancelled */
+	uint64_t sync_ino;
+	int64_t sync_deadline;
+	bool cancelled, umounted;
+	int reloads, reload_rc;
+	uint64_t where_missing; /* an inode that went away meanwhile */
+} fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct core *const the_core = (struct core *)&fake;
+
+struct config *core_config(struct core *c)
+{
+	(void)c;
+	return &config;
+}
+void config_put(struct config *c)
+{
+	(void)c;
+}
+struct meta *core_meta(struct core *c)
+{
+	return (struct meta *)c;
+}
+struct cache *core_cache(struct core *c)
+{
+	return (struct cache *)c;
+}
+struct place *core_place(struct core *c)
+{
+	return (struct place *)c;
+}
+struct transfer *core_transfer(struct core *c)
+{
+	return (struct transfer *)c;
+}
+int core_failed(struct core *c)
+{
+	(void)c;
+	return 0;
+}
+dev_t front_device(struct front *f)
+{
+	(void)f;
+	return fake.device;
+}
+int meta_sync(struct meta *m)
+{
+	(void)m;
+	return 0;
+}
+uint64_t cache_evict(struct cache *c, uint64_t bytes)
+{
+	(void)c;
+	return bytes == UINT64_MAX ? 4096 : 0;
+}
+void cache_status(struct cache *c, struct cache_status *s)
+{
+	(void)c;
+	*s = (struct cache_status){ .bytes = 10, .bytes_dirty = 7 };
+}
+struct config_zone *place_zone(struct place *p, const struct config *c, uint32_t id)
+{
+	(void)p, (void)c;
+	return id == 1 ? &zone : NULL;
+}
+int place_explain(struct place *p, struct inode *i, bool json, struct buf *out)
+{
+	(void)p, (void)i;
+	buf_str(out, json ? "{\"zone\":\"domestic\"}" : "zone domestic\n\xff");
+	return 0;
+}
+
+static struct inode nodes[1000];
+
+int meta_inode_get(struct meta *m, uint64_t ino, struct inode **out)
+{
+	(void)m;
+	*out = NULL;
+	if (ino >= COUNT(nodes) || ino == fake.where_missing)
+		return -ENOENT;
+	nodes[ino].ino = ino;
+	nodes[ino].mode = ino == ROOT || ino == 2 || ino == 3 ? S_IFDIR : S_IFREG;
+	*out = &nodes[ino];
+	return 0;
+}
+void meta_inode_put(struct meta *m, struct inode *i)
+{
+	(void)m, (void)i;
+}
+
+static size_t put_entry(struct dirent_out *out, uint64_t id, uint64_t ino, uint8_t type, const char *name)
+{
+	*out = (struct dirent_out){ .id = id, .ino = ino, .type = type };
+	snprintf(out->name, sizeof out->name, "%s", name);
+	return 1;
+}
+
+/* 1: a (2), f (10), link (11), b (3), z (12); 2: FILES files from 100 on; 3: empty */
+int meta_readdir(struct meta *m, uint64_t dir, uint64_t after, struct dirent_out *out, size_t max)
+{
+	static const struct {
+		uint64_t ino;
+		uint8_t type;
+		const char *name;
+	} root[] = { { 2, DT_DIR, "a" }, { 10, DT_REG, "f" }, { 11, DT_LNK, "link" }, { 3, DT_DIR, "b" },
+		{ 12, DT_REG, "z\xff" } };
+	size_t n = 0;
+	char name[32];
+
+	(void)m;
+	for (uint64_t i = after; dir == ROOT && i < COUNT(root) && n < max; i++)
+		n += put_entry(&out[n], i + 1, root[i].ino, root[i].type, root[i].name);
+	for (uint64_t i = after; dir == 2 && i < FILES && n < max; i++) {
+		snprintf(name, sizeof name, "g%d", (int)i);
+		n += put_entry(&out[n], i + 1, 100 + i, DT_REG, name);
+	}
+	return dir == 3 ? -ENOENT : (int)n;
+}
+
+int transfer_where(struct transfer *t, struct inode *inode, struct where *w)
+{
+	(void)t;
+	*w = (struct where){ .zone = zone_text, .size = inode->ino };
+	return 0;
+}
+void where_free(struct where *w)
+{
+	(void)w;
+}
+const char *where_state_name(enum where_state s)
+{
+	(void)s;
+	return "stored";
+}
+int transfer_status(struct transfer *t, struct transfer_status *s)
+{
+	(void)t;
+	*s = (struct transfer_status){ .files_waiting = 3 };
+	return 0;
+}
+void transfer_status_free(struct transfer_status *s)
+{
+	(void)s;
+}
+void transfer_wake(struct transfer *t)
+{
+	(void)t;
+	pthread_mutex_lock(&fake.lock);
+	pthread_cond_broadcast(&fake.changed);
+	pthread_mutex_unlock(&fake.lock);
+}
+int transfer_sync(struct transfer *t, uint64_t ino, int64_t deadline, const volatile bool *cancel, struct errmsg *msg)
+{
+	int rc;
+
+	(void)t;
+	pthread_mutex_lock(&fake.lock);
+	fake.syncs++;
+	fake.sync_ino = ino;
+	fake.sync_deadline = deadline;
+	pthread_cond_broadcast(&fake.changed);
+	while (fake.sync_rc == 1 && deadline && !__atomic_load_n(cancel, __ATOMIC_SEQ_CST))
+		pthread_cond_wait(&fake.changed, &fake.lock);
+	rc = fake.sync_rc == 1 ? deadline ? -ECANCELED : -ETIMEDOUT : fake.sync_rc;
+	fake.cancelled |= rc == -ECANCELED;
+	pthread_cond_broadcast(&fake.changed);
+	pthread_mutex_unlock(&fake.lock);
+	return rc < 0 ? errmsg_set(msg, rc, "2 files are missing") : 0;
+}
+int config_load(struct config **out, const char *file, struct config_messages *msgs)
+{
+	(void)msgs;
+	assert_string_equal(file, "/c.ini");
+	*out = &config;
+	return 0;
+}
+void config_messages_free(struct config_messages *m)
+{
+	(void)m;
+}
+int core_reload(struct core *c, struct config *new, struct errmsg *msg)
+{
+	(void)c;
+	assert_ptr_equal(new, &config);
+	fake.reloads++;
+	return fake.reload_rc < 0 ? errmsg_set(msg, fake.reload_rc, "looser than before") : 0;
+}
+
+/* ---- asking --------------------------------------------------------------------------------------------------- */
+
+static struct control *control;
+static struct json_t *lines;
+
+static void umount_asked(void *ctx)
+{
+	(void)ctx;
+	pthread_mutex_lock(&fake.lock);
+	fake.umounted = true;
+	pthread_cond_broadcast(&fake.changed);
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static int setup(void **state)
+{
+	struct control_options o = { .core = the_core, .umount = umount_asked };
+
+	(void)state;
+	snprintf(store, sizeof store, "/tmp/borderfs-control-XXXXXX");
+	assert_non_null(mkdtemp(store));
+	snprintf(config_file, sizeof config_file, "/c.ini");
+	cond_init_mono(&fake.changed);
+	assert_int_equal(control_start(&control, &o, NULL), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	control_stop(control, 0, NULL);
+	assert_int_equal(rmdir(store), 0);
+	pthread_cond_destroy(&fake.changed);
+	return 0;
+}
+
+static int keep_line(void *ctx, json_t *line)
+{
+	(void)ctx;
+	json_array_append(lines, line);
+	return 0;
+}
+
+/* the last line; the others are in lines */
+static json_t *ask(const char *op, json_t *args, int fd)
+{
+	const struct control_at at = { config_file, store };
+	struct errmsg msg = { 0 };
+	json_t *last;
+
+	json_decref(lines);
+	lines = json_array();
+	assert_int_equal(control_ask(&at, op, args, fd, keep_line, NULL, &last, &msg), 0);
+	assert_null(msg.text);
+	return last;
+}
+
+static int status_of(json_t *last)
+{
+	int status = (int)json_integer_value(json_object_get(last, "status"));
+
+	json_decref(last);
+	return status;
+}
+
+/* A descriptor on our root: proc's has the inode number 1 too, and its device becomes ours. */
+static int own_fd(void)
+{
+	int fd = open("/proc", O_PATH | O_CLOEXEC); /* the root of proc is inode 1 */
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_ino, ROOT);
+	fake.device = st.st_dev;
+	return fd;
+}
+
+static void test_status(void **state)
+{
+	json_t *last = ask("status", NULL, -1);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(last, "name")), "office");
+	assert_int_equal(json_integer_value(json_object_get(last, "pid")), getpid());
+	assert_true(json_is_null(json_object_get(last, "failed")));
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(last, "waiting"), "files")), 3);
+	assert_int_equal(status_of(last), 0);
+}
+
+static void test_cache_drop(void **state)
+{
+	json_t *last = ask("cache-drop", NULL, -1);
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(last, "bytes_dropped")), 4096);
+	assert_int_equal(json_integer_value(json_object_get(last, "bytes_dirty")), 7);
+	assert_int_equal(status_of(last), 0);
+}
+
+static void test_other_mount(void **state)
+{
+	int fd = own_fd();
+	json_t *last;
+
+	(void)state;
+	fake.device = 0;
+	last = ask("where", NULL, fd);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "the path does not lie in this mount");
+	assert_int_equal(status_of(last), 1);
+	assert_int_equal(json_array_size(lines), 0);
+	close(fd);
+}
+
+static void test_where(void **state)
+{
+	int fd = own_fd();
+
+	(void)state;
+	assert_int_equal(status_of(ask("where", NULL, fd)), 0);
+	assert_int_equal(json_array_size(lines), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(lines, 0), "path")), "");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "size")), ROOT);
+	close(fd);
+}
+
+static const char *path_at(size_t i)
+{
+	return json_string_value(json_object_get(json_array_get(lines, i), "path"));
+}
+
+static void test_where_below(void **state)
+{
+	int fd = own_fd();
+
+	(void)state;
+	assert_int_equal(status_of(ask("where", json_pack("{s:b}", "recursive", 1), fd)), 0);
+	assert_int_equal(json_array_size(lines), FILES + 2);
+	assert_string_equal(path_at(0), "a/g0");
+	assert_string_equal(path_at(FILES - 1), "a/g199");
+	assert_string_equal(path_at(FILES), "f");
+	assert_string_equal(path_at(FILES + 1), "z\\xff");
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(lines, FILES + 1), "path_base64")), "ev8=");
+	fake.where_missing = 150;
+	assert_int_equal(status_of(ask("where", json_pack("{s:b}", "recursive", 1), fd)), 0);
+	assert_int_equal(json_array_size(lines), FILES + 1);
+	fake.where_missing = 0;
+	close(fd);
+}
+
+static void test_explain(void **state)
+{
+	int fd = own_fd();
+
+	(void)state;
+	assert_int_equal(status_of(ask("explain", json_pack("{s:b}", "json", 1), fd)), 0);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(json_array_get(lines, 0), "explain"), "zone")),
+		"domestic");
+	assert_int_equal(status_of(ask("explain", NULL, fd)), 0);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(lines, 0), "text")), "zone domestic\n\\xff");
+	close(fd);
+}
+
+static void test_sync(void **state)
+{
+	int64_t before = clock_mono_ns();
+	int fd = own_fd();
+	json_t *last;
+
+	(void)state;
+	fake.sync_rc = 0;
+	assert_int_equal(status_of(ask("sync", NULL, -1)), 0);
+	assert_int_equal(fake.sync_ino, 0);
+	assert_true(fake.sync_deadline == INT64_MAX);
+	assert_int_equal(status_of(ask("sync-path", NULL, fd)), 0);
+	assert_int_equal(fake.sync_ino, 0); /* the root is everything */
+	fake.sync_rc = -ETIMEDOUT;
+	last = ask("sync", json_pack("{s:I}", "timeout_ns", (json_int_t)NS_PER_S), -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "2 files are missing");
+	assert_int_equal(status_of(last), 4);
+	assert_true(fake.sync_deadline >= before + NS_PER_S && fake.sync_deadline < before + 60 * NS_PER_S);
+	fake.sync_rc = -EIO;
+	assert_int_equal(status_of(ask("sync", NULL, -1)), 1);
+	fake.sync_rc = 0;
+	close(fd);
+}
+
+static int interrupt(void *ctx, json_t *line)
+{
+	(void)ctx;
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(line, "waiting"), "files")), 3);
+	return -EINTR;
+}
+
+/* the asker hangs up while it waits: after the first line of progress */
+static void test_sync_hangup(void **state)
+{
+	const struct control_at at = { config_file, store };
+	int64_t deadline = clock_mono_ns() + 20 * NS_PER_S;
+	json_t *last;
+
+	(void)state;
+	fake.cancelled = false;
+	fake.sync_rc = 1;
+	assert_int_equal(
+		control_ask(&at, "sync", json_pack("{s:b}", "progress", 1), -1, interrupt, NULL, &last, NULL), -EINTR);
+	assert_null(last);
+	pthread_mutex_lock(&fake.lock);
+	while (!fake.cancelled)
+		assert_int_equal(cond_wait_until(&fake.changed, &fake.lock, deadline), 0);
+	fake.sync_rc = 0;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static void test_reload(void **state)
+{
+	json_t *last;
+
+	(void)state;
+	assert_int_equal(status_of(ask("reload", NULL, -1)), 0);
+	fake.reload_rc = -ERR_HELD;
+	last = ask("reload", NULL, -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "looser than before");
+	assert_int_equal(status_of(last), 3);
+	assert_int_equal(fake.reloads, 2);
+	fake.reload_rc = 0;
+}
+
+struct umounter {
+	pthread_t thread;
+	json_t *last;
+};
+
+static void *ask_umount(void *arg)
+{
+	struct umounter *u = arg;
+	const struct control_at at = { config_file, store };
+
+	control_ask(&at, "umount", json_pack("{s:b}", "lazy", 1), -1, NULL, NULL, &u->last, NULL);
+	return NULL;
+}
+
+/* the control room ends as in the daemon */
+static void test_umount(void **state)
+{
+	int64_t deadline = clock_mono_ns() + 20 * NS_PER_S;
+	struct control_options o = { .core = the_core, .umount = umount_asked };
+	struct umounter u = { 0 };
+
+	(void)state;
+	assert_int_equal(pthread_create(&u.thread, NULL, ask_umount, &u), 0);
+	pthread_mutex_lock(&fake.lock);
+	while (!fake.umounted)
+		assert_int_equal(cond_wait_until(&fake.changed, &fake.lock, deadline), 0);
+	pthread_mutex_unlock(&fake.lock);
+	control_drain(control);
+	control_stop(control, -EIO, "the disk is gone");
+	pthread_join(u.thread, NULL);
+	assert_string_equal(json_string_value(json_object_get(u.last, "message")), "the disk is gone");
+	json_decref(u.last);
+	assert_int_equal(control_start(&control, &o, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_cache_drop),
+		cmocka_unit_test(test_other_mount),
+		cmocka_unit_test(test_where),
+		cmocka_unit_test(test_where_below),
+		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_sync),
+		cmocka_unit_test(test_sync_hangup),
+		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_umount),
+	};
+	int rc = cmocka_run_group_tests(tests, setup, teardown);
+
+	json_decref(lines);
+	return rc;
+}
