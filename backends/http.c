@@ -154,7 +154,8 @@ static int make_headers(struct http_slot *s, struct curl_slist **list)
 	struct buf lines = BUF_INIT;
 	int rc = 0;
 
-	s->expect = s->request->guarded && s->request->body->length && !http_slot_connected(s);
+	s->reuse = http_slot_connected(s);
+	s->expect = s->request->guarded && s->request->body->length && !s->reuse;
 	buf_printf(&lines, "Expect:%s%c", s->expect ? " 100-continue" : "", 0);
 	if (s->request->prepare)
 		rc = s->request->prepare(s->request, &lines);
@@ -362,6 +363,7 @@ int http_perform(struct http *h, struct call *c, struct http_request *q, struct 
 	s->call = NULL;
 	s->request = NULL;
 	s->response = NULL;
-	http_pool_give(s, state < 0 && state != -ERR_TIMEOUT);
+	/* a connection that was cut is of no use, and whoever redirects is asked anew before he gets a body */
+	http_pool_give(s, (state < 0 && state != -ERR_TIMEOUT) || rc == -ERR_REDIRECT);
 	return rc;
 }
