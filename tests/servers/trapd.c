@@ -21,7 +21,7 @@
  *   drop PREFIX        forget the objects whose path starts so
  *   stat               print "stat CONNECTIONS REQUESTS HEADER_BYTES BODY_BYTES RECEIVED_BYTES": the last is what the
  *                      kernel has acknowledged, read by this program or not
- *                      (an orderly end of the stream counts 1)
+ *                      (an orderly end of the stream that is not read yet counts 1)
  *   list               print a line "conn NUMBER STATE HEADER_BYTES BODY_BYTES RECEIVED_BYTES METHOD PATH" for each
  *   zero               count from 0 again
  *   kill               reset the connections there are */
@@ -434,6 +434,7 @@ static void conn_read(struct conn *c)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
+		c->received_base += n == 0; /* the kernel counts the end as a byte */
 		c->action = DO_CLOSE;
 		c->state = ENDED;
 	} else if (c->state == READ_HEAD) {
