@@ -26,6 +26,12 @@ struct core {
 	int64_t settle_ns; /* atomic; of the configuration in force */
 	char *store;
 
+	/* Protects the rooms that callbacks from below are passed on to: set when a room is open, cleared before it is
+	 * closed. Shared while a callback runs in it; taken with no other lock held. */
+	pthread_rwlock_t told_lock;
+	struct cache *told_cache;
+	struct transfer *told_transfer;
+
 	/* Held by whoever takes the data_lock of more than one directory; the first lock of all. */
 	pthread_mutex_t rename_lock;
 

@@ -122,14 +122,24 @@ int core_unlock(struct config *config, const struct unlock *unlock, struct keyri
 
 /* ---- callbacks of the rooms below -------------------------------------------------------------------------------- */
 
+static void tell(struct core *core, struct cache *cache, struct transfer *transfer)
+{
+	pthread_rwlock_wrlock(&core->told_lock);
+	core->told_cache = cache;
+	core->told_transfer = transfer;
+	pthread_rwlock_unlock(&core->told_lock);
+}
+
 static void on_durable(void *ctx, uint64_t batch)
 {
 	struct core *core = ctx;
 
-	if (core->cache)
-		cache_durable(core->cache, batch);
-	if (core->transfer)
-		transfer_durable(core->transfer, batch);
+	pthread_rwlock_rdlock(&core->told_lock);
+	if (core->told_cache)
+		cache_durable(core->told_cache, batch);
+	if (core->told_transfer)
+		transfer_durable(core->told_transfer, batch);
+	pthread_rwlock_unlock(&core->told_lock);
 }
 
 static void on_failed(void *ctx, int rc)
@@ -146,8 +156,10 @@ static void on_pressure(void *ctx)
 {
 	struct core *core = ctx;
 
-	if (core->transfer)
-		transfer_pressure(core->transfer);
+	pthread_rwlock_rdlock(&core->told_lock);
+	if (core->told_transfer)
+		transfer_pressure(core->told_transfer);
+	pthread_rwlock_unlock(&core->told_lock);
 }
 
 static int open_rooms(struct core *core, struct config *config, struct errmsg *msg)
@@ -159,10 +171,15 @@ static int open_rooms(struct core *core, struct config *config, struct errmsg *m
 	int rc;
 
 	if ((rc = meta_open(&core->meta, config->store, core->keyring, &meta_options, msg)) < 0 ||
-		(rc = cache_open(&core->cache, config->store, core->keyring, core->meta, &cache_options, msg)) < 0 ||
-		(rc = place_open(&core->place, core->meta, core->cache, core->keyring, config, msg)) < 0)
+		(rc = cache_open(&core->cache, config->store, core->keyring, core->meta, &cache_options, msg)) < 0)
 		return rc;
-	return transfer_open(&core->transfer, core->meta, core->cache, core->place, core->keyring, NULL, msg);
+	tell(core, core->cache, NULL);
+	if ((rc = place_open(&core->place, core->meta, core->cache, core->keyring, config, msg)) < 0 ||
+		(rc = transfer_open(&core->transfer, core->meta, core->cache, core->place, core->keyring, NULL, msg)) <
+			0)
+		return rc;
+	tell(core, core->cache, core->transfer);
+	return 0;
 }
 
 int core_open(struct core **out, struct config *config, struct keyring *keyring, struct errmsg *msg)
@@ -178,6 +195,7 @@ int core_open(struct core **out, struct config *config, struct keyring *keyring,
 	core->lock_fd = -1;
 	core->keyring = keyring;
 	core->settle_ns = config->settle_ns;
+	pthread_rwlock_init(&core->told_lock, NULL);
 	pthread_mutex_init(&core->rename_lock, NULL);
 	if (!(core->store = strdup(config->store)) || (rc = held_init(core)) < 0 || (rc = io_init(core)) < 0)
 		rc = -ENOMEM;
@@ -211,13 +229,13 @@ void core_close(struct core *core)
 
 	if (!core)
 		return;
+	tell(core, core->cache, NULL);
 	transfer_close(core->transfer);
-	core->transfer = NULL;
 	held_free(core);
 	place_close(core->place);
+	tell(core, NULL, NULL);
 	if (core->cache && (rc = cache_close(core->cache)) < 0)
 		log_error("store: the cache did not close cleanly: %s", err_text(rc));
-	core->cache = NULL;
 	if (core->meta && (rc = meta_close(core->meta)) < 0)
 		log_error("store: the metadata did not close cleanly: %s", err_text(rc));
 	keyring_close(core->keyring);
@@ -225,6 +243,7 @@ void core_close(struct core *core)
 	if (core->lock_fd >= 0)
 		close(core->lock_fd);
 	pthread_mutex_destroy(&core->rename_lock);
+	pthread_rwlock_destroy(&core->told_lock);
 	free(core->store);
 	free(core);
 }
