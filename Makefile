@@ -98,40 +98,41 @@ $(BUILD)/fuzzers/%: $(BUILD)/obj/tests/fuzz/%.o $(call libs,fs/cli)
 fuzzers: $(FUZZERS)
 
 # What people call. Each installs what it lacks, from the distribution's packages.
+JOBS = -j $(shell nproc)
 quickstart:
 	packaging/install-deps build
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	BUILD=$(BUILD) packaging/quickstart
 
 check:
 	packaging/install-deps test
-	$(MAKE) tests
+	$(MAKE) $(JOBS) tests
 	tests/run -j 2 -b $(BUILD)
 
 torture:
 	packaging/install-deps test
-	$(MAKE) tests
+	$(MAKE) $(JOBS) tests
 	TEST_SCALE=10 tests/run -b $(BUILD) -m torture
 
 asan:
 	packaging/install-deps test
-	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined tests
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/asan SANITIZE=address,undefined tests
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 tests/run -j 2 -b $(BUILD)/asan -m sanitize
 
 tsan:
 	packaging/install-deps test
-	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread tests
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/tsan SANITIZE=thread tests
 	TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 tests/run -j 2 -b $(BUILD)/tsan -m sanitize
 
 fuzz:
 	packaging/install-deps fuzz
-	$(MAKE) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzzers
 	cd $(BUILD)/fuzz && for f in fuzzers/*_fuzz; do mkdir -p corpus/$${f##*/} && \
 		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 corpus/$${f##*/} || exit; done
 
 lint:
 	packaging/install-deps lint
-	$(MAKE) BUILD=$(BUILD)/lint CC=gcc CI=1 tests
+	$(MAKE) $(JOBS) BUILD=$(BUILD)/lint CC=gcc CI=1 tests
 	BUILD=$(BUILD) tests/lint/run
 
 format:
