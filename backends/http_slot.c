@@ -78,9 +78,9 @@ bool http_slot_connected(const struct http_slot *s)
 	char byte;
 
 	list_for_each (it, &s->sockets) {
-		ssize_t n = recv(list_entry(it, struct http_socket, link)->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		int fd = list_entry(it, struct http_socket, link)->fd;
 
-		if (n > 0 || (n < 0 && errno == EAGAIN))
+		if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
 			return true;
 	}
 	return false;
@@ -437,6 +437,7 @@ static CURLcode arm_transport(struct http_slot *s)
 	SET(CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
 	SET(CURLOPT_PATH_AS_IS, 1L);
+	SET(CURLOPT_FRESH_CONNECT, s->reuse ? 0L : 1L);
 	if (connect_ns > 0)
 		SET(CURLOPT_CONNECTTIMEOUT_MS, (long)((connect_ns + NS_PER_MS - 1) / NS_PER_MS));
 #if LIBCURL_VERSION_NUM >= 0x075700

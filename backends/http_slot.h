@@ -24,6 +24,7 @@ struct http_slot {
 	int rc;		       /* the first error one of our callbacks found */
 	int refused;	       /* guard_peer's error for an address; decides only if no other address answered */
 	struct errmsg refused_msg;
+	bool reuse;	/* the connection in the slot serves this request too */
 	bool fresh;	/* a socket was opened for this request */
 	bool expect;	/* Expect: 100-continue was sent with it */
 	bool ask_first; /* the connection turned out to be new: to be done again with expect */
@@ -62,7 +63,8 @@ int http_slot_arm(struct http_slot *, struct curl_slist *headers);
 /* http_slot_attach: from now on a cut of the call resets the slot's sockets. The call's error if it is cut. */
 int http_slot_attach(struct http_slot *);
 void http_slot_detach(struct http_slot *);
-/* http_slot_connected: the slot has a connection that its server has not closed meanwhile. Never blocks. */
+/* http_slot_connected: the slot has a connection that its server has not closed meanwhile, and on which nothing lies
+ * that nobody asked for: curl would take it for the answer to the next request. Never blocks. */
 bool http_slot_connected(const struct http_slot *);
 
 #endif

@@ -8,6 +8,13 @@
 #define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define OK_FIVE	 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
+static void nap(int ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * NS_PER_MS };
+
+	nanosleep(&t, NULL);
+}
+
 struct web {
 	struct server server;
 	struct setting setting;
@@ -108,6 +115,8 @@ static void refuses_before_a_body_byte_is_sent(void **state)
 		setting_allow(&w.setting, rows[i].network);
 		ask(&a);
 		assert_int_equal(web_put(&w, &a, 300000), rows[i].rc);
+		if (!rows[i].connections)
+			nap(50); /* for the server to notice one all the same */
 		for (int n = 0; n < 2 && rows[i].says[n]; n++)
 			assert_says(&a.msg, rows[i].says[n]);
 		LOCKED(&w.server, {
@@ -120,6 +129,30 @@ static void refuses_before_a_body_byte_is_sent(void **state)
 		asked_end(&a);
 		web_stop(&w);
 	}
+}
+
+/* Also on a connection that has answered before, if what it answered was a redirect. */
+static void asks_first_again_after_a_redirect(void **state)
+{
+	static const char moved[] = "HTTP/1.1 307 Moved\r\nLocation: http://domestic.example/o\r\n"
+				    "Content-Length: 0\r\n\r\n";
+	static const struct step script[] = { { ANSWER, moved }, { ANSWER_EARLY, moved } };
+	struct asked a;
+	struct web w;
+	char back[5];
+
+	(void)state;
+	web_start(&w, script, 2);
+	assert_int_equal(web_get(&w, (ask(&a), &a), back, 5), -ERR_REDIRECT);
+	asked_end(&a);
+	assert_int_equal(web_put(&w, (ask(&a), &a), 300000), -ERR_REDIRECT);
+	assert_int_equal(a.call.body_sent, 0);
+	asked_end(&a);
+	LOCKED(&w.server, {
+		assert_int_equal(w.server.connections, 2);
+		assert_int_equal(w.server.body_bytes, 0);
+	});
+	web_stop(&w);
 }
 
 static void uses_no_proxy(void **state)
@@ -175,7 +208,6 @@ static void reuses_its_connection_and_asks_first_once(void **state)
 static void asks_first_again_after_a_dead_connection(void **state)
 {
 	static const struct step script[] = { { ANSWER_CLOSE, OK_EMPTY }, { ANSWER, OK_EMPTY } };
-	struct timespec soon = { 0, 50 * NS_PER_MS };
 	struct asked a;
 	struct web w;
 
@@ -184,12 +216,55 @@ static void asks_first_again_after_a_dead_connection(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(web_put(&w, (ask(&a), &a), 1000), 200);
 		asked_end(&a);
-		nanosleep(&soon, NULL);
+		nap(50);
 	}
 	LOCKED(&w.server, {
 		assert_int_equal(w.server.connections, 2);
 		assert_int_equal(w.server.expects, 2);
 		assert_int_equal(w.server.body_bytes, 2000);
+	});
+	web_stop(&w);
+}
+
+/* The same where that shows only when the request is on its way, and curl connects anew by itself. */
+static void asks_first_when_curl_connects_anew(void **state)
+{
+	static const struct step script[] = { { ANSWER, OK_EMPTY }, { CLOSE, NULL }, { ANSWER, OK_EMPTY } };
+	struct asked a;
+	struct web w;
+
+	(void)state;
+	web_start(&w, script, 3);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(web_put(&w, (ask(&a), &a), 1000), 200);
+		asked_end(&a);
+	}
+	LOCKED(&w.server, {
+		assert_int_equal(w.server.requests, 3);
+		assert_int_equal(w.server.expects, 2);
+		assert_int_equal(w.server.connections, 3); /* the second was given up when it turned out to be new */
+	});
+	web_stop(&w);
+}
+
+/* An answer that nobody asked for ("408 Request Timeout", or worse) is not that to the next request. */
+static void takes_no_unasked_answer(void **state)
+{
+	static const struct step script[] = { { ANSWER_TWICE, OK_EMPTY },
+		{ ANSWER, "HTTP/1.1 507 Full\r\nContent-Length: 0\r\n\r\n" } };
+	struct asked a;
+	struct web w;
+
+	(void)state;
+	web_start(&w, script, 2);
+	assert_int_equal(web_put(&w, (ask(&a), &a), 1000), 200);
+	asked_end(&a);
+	nap(100);
+	assert_int_equal(web_put(&w, (ask(&a), &a), 1000), 507);
+	asked_end(&a);
+	LOCKED(&w.server, {
+		assert_int_equal(w.server.connections, 2);
+		assert_int_equal(w.server.expects, 2);
 	});
 	web_stop(&w);
 }
@@ -390,13 +465,6 @@ static void *put_job(void *arg)
 	return NULL;
 }
 
-static void nap(int ms)
-{
-	struct timespec t = { ms / 1000, ms % 1000 * NS_PER_MS };
-
-	nanosleep(&t, NULL);
-}
-
 static void *get_job(void *arg)
 {
 	struct job *j = arg;
@@ -582,9 +650,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_before_a_body_byte_is_sent),
+		cmocka_unit_test(asks_first_again_after_a_redirect),
 		cmocka_unit_test(uses_no_proxy),
 		cmocka_unit_test(reuses_its_connection_and_asks_first_once),
 		cmocka_unit_test(asks_first_again_after_a_dead_connection),
+		cmocka_unit_test(asks_first_when_curl_connects_anew),
+		cmocka_unit_test(takes_no_unasked_answer),
 		cmocka_unit_test(asks_the_guard_before_each_request),
 		cmocka_unit_test(judges_reused_connections),
 		cmocka_unit_test(names_what_went_wrong),

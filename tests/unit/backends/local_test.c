@@ -12,6 +12,15 @@
 static int fail_at; /* the number of the call that fails; 0: none */
 static int fail_errno;
 static int calls_seen;
+static char order[64]; /* of what makes a put durable: w(rite), s(ync), r(ename) */
+
+static void note(char what)
+{
+	size_t len = strlen(order);
+
+	if (len + 1 < sizeof order && (!len || order[len - 1] != what))
+		order[len] = what;
+}
 
 static bool fails(void)
 {
@@ -23,6 +32,7 @@ static bool fails(void)
 
 int fsync(int fd)
 {
+	note('s');
 	return fails() ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
@@ -44,6 +54,7 @@ int mkdirat(int dir, const char *path, mode_t mode)
 
 int renameat2(int from, const char *a, int to, const char *b, unsigned flags)
 {
+	note('r');
 	return fails() ? -1 : (int)syscall(SYS_renameat2, from, a, to, b, flags);
 }
 
@@ -54,6 +65,7 @@ int linkat(int from, const char *a, int to, const char *b, int flags)
 
 ssize_t pwrite(int fd, const void *data, size_t len, off_t off)
 {
+	note('w');
 	return fails() ? -1 : syscall(SYS_pwrite64, fd, data, len, off);
 }
 
@@ -378,6 +390,23 @@ static void survives_every_failure_of_a_put(void **state)
 	assert_true(failed >= 3 * 9);
 }
 
+/* Body before name, name before answer. */
+static void syncs_in_order(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(put(p->backend, "first", "x"), 0);
+	memset(order, 0, sizeof order);
+	assert_int_equal(put(p->backend, "second", "x"), 0);
+	assert_string_equal(order, "wsrs");
+	memset(order, 0, sizeof order);
+	assert_int_equal(put(p->backend, "3f/third", "x"), 0); /* the new directory's name too */
+	assert_string_equal(order, "wsrs");
+	memset(order, 0, sizeof order);
+	assert_int_equal(del(p->backend, "second"), 0);
+	assert_string_equal(order, "s");
+}
+
 /* A filesystem without RENAME_NOREPLACE: links do it. */
 static void names_by_link_where_it_must(void **state)
 {
@@ -493,6 +522,32 @@ static void writes_nothing_after_a_cut(void **state)
 	asked_end(&w.asked);
 }
 
+/* cuts its call while a chunk is being made, after it was permitted */
+struct cutting_source {
+	struct source source;
+	struct call *call;
+};
+
+static int cutting_read(struct source *s, uint64_t off, void *buf, size_t len)
+{
+	struct cutting_source *c = container_of(s, struct cutting_source, source);
+
+	if (off >= 1 << 20)
+		call_cut(c->call, -ERR_REVOKED);
+	return zeros(s, off, buf, len);
+}
+
+static void does_not_write_the_chunk_in_hand(void **state)
+{
+	struct place *p = *state;
+	struct asked a;
+	struct cutting_source source = { { .length = 4 << 20, .read = cutting_read }, ask(&a) };
+
+	assert_int_equal(guard_put(p->backend, &a.call, "k", &source.source), -ERR_REVOKED);
+	assert_int_equal(a.call.body_sent, 1 << 20);
+	asked_end(&a);
+}
+
 static void checks_its_configuration(void **state)
 {
 	static const char *const paths[] = { NULL, "relative/path", "" };
@@ -521,9 +576,11 @@ int main(void)
 		TEST(follows_no_links),
 		TEST(removes_orphans_of_the_dead),
 		TEST(survives_every_failure_of_a_put),
+		TEST(syncs_in_order),
 		TEST(names_by_link_where_it_must),
 		TEST(reports_failed_reads_and_deletions),
 		TEST(writes_nothing_after_a_cut),
+		TEST(does_not_write_the_chunk_in_hand),
 		cmocka_unit_test(checks_its_configuration),
 	};
 

@@ -15,6 +15,7 @@ enum what {
 	ANSWER,	      /* when the whole request is there */
 	ANSWER_EARLY, /* when its head is there */
 	ANSWER_CLOSE, /* and close the connection */
+	ANSWER_TWICE, /* the second time unasked, a little later, and close */
 	CLOSE,	      /* without an answer */
 	RESET,	      /* the same, rudely */
 	HANG,	      /* read the request and say nothing */
@@ -163,6 +164,10 @@ static UNUSED bool server_request(struct server *s, int fd)
 		server_reset(fd);
 	if (step->answer)
 		server_send(fd, step->answer);
+	if (step->what == ANSWER_TWICE) {
+		poll(NULL, 0, 50);
+		server_send(fd, step->answer);
+	}
 	return step->what == ANSWER;
 }
 
