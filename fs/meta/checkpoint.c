@@ -7,11 +7,16 @@
  * only for a log that readers kept from being reused for very long. */
 #define PASSIVE_FRAMES	((8U << 20) / VFS_PAGE)
 #define TRUNCATE_FRAMES ((256U << 20) / VFS_PAGE)
+/* What is committed during one pass is left to the next, which is the shorter: the log starts anew only when all of it
+ * was copied. */
+#define PASSES_MAX 8
 
 static int checkpoint_run(struct conn *c, int mode)
 {
-	int rc = sqlite3_wal_checkpoint_v2(c->db, "main", mode, NULL, NULL);
+	int frames = 1, copied = 0, rc = SQLITE_OK;
 
+	for (int i = 0; i < PASSES_MAX && rc == SQLITE_OK && copied < frames; i++)
+		rc = sqlite3_wal_checkpoint_v2(c->db, "main", mode, &frames, &copied);
 	return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? 0 : conn_error(c, rc);
 }
 
@@ -45,6 +50,7 @@ static void *checkpoint_main(void *arg)
 			break;
 		frames = m->wal_frames;
 		m->checkpoint_frames = frames + PASSIVE_FRAMES;
+		m->checkpoint_busy = true;
 		pthread_mutex_unlock(&m->lock);
 		rc = checkpoint_run(
 			c, frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE);
@@ -54,6 +60,7 @@ static void *checkpoint_main(void *arg)
 			rc = 0;
 		}
 		pthread_mutex_lock(&m->lock);
+		m->checkpoint_busy = false;
 	}
 	if (rc < 0)
 		meta_poison(m, rc);

@@ -275,7 +275,7 @@ struct meta {
 	struct meta_totals totals;
 	int64_t journal_durable; /* deletions up to here have a durable cause */
 	uint64_t wal_frames, checkpoint_frames;
-	bool checkpoint_stopping;
+	bool checkpoint_busy, checkpoint_stopping;
 
 	atomic_uint_least64_t committed, durable;
 

@@ -12,6 +12,7 @@ static void set_full(struct meta *m, bool full)
 {
 	pthread_mutex_lock(&m->lock);
 	m->full = full;
+	m->reserve_try_ns = clock_mono_ns() + m->options.commit_interval_ns;
 	pthread_mutex_unlock(&m->lock);
 }
 

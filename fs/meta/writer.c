@@ -268,7 +268,6 @@ static void reserve_step(struct meta *m)
 	pthread_mutex_unlock(&m->lock);
 	reserve_make(m);
 	pthread_mutex_lock(&m->lock);
-	m->reserve_try_ns = clock_mono_ns() + m->options.commit_interval_ns;
 }
 
 static int64_t commit_due_ns(const struct meta *m)

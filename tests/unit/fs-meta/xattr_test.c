@@ -75,6 +75,9 @@ static void life(void **state)
 	ip = loaded(&f, ino);
 	has(&f, ip, "user.bytes", NULL, 0);
 	has(&f, ip, "user.a", "two", 3);
+	assert_int_equal(set(&f, ip, "user.a", "three", 5), 0);
+	assert_int_equal(meta_commit(f.m), 0);
+	assert_false(ip->xattrs->changed); /* they are not written again with every later change */
 	meta_inode_put(f.m, ip);
 	fix_unlink(&f, META_ROOT_INO, "f");
 	fix_audit(&f);
