@@ -27,6 +27,8 @@ struct store {
 	struct cache *cache;
 	struct place *place;
 	uint64_t cache_bytes;
+	pthread_mutex_t hooks; /* protects what the callbacks of other threads look at */
+	struct cache *durable_cache;
 	void (*durable)(void *ctx, uint64_t batch);
 	void (*room)(void *ctx);
 	void (*pressure)(void *ctx);
@@ -65,10 +67,12 @@ static inline void store_durable(void *ctx, uint64_t batch)
 {
 	struct store *s = ctx;
 
-	if (s->cache)
-		cache_durable(s->cache, batch);
+	pthread_mutex_lock(&s->hooks);
+	if (s->durable_cache)
+		cache_durable(s->durable_cache, batch);
 	if (s->durable)
 		s->durable(s->ctx, batch);
+	pthread_mutex_unlock(&s->hooks);
 }
 
 static inline void store_room(void *ctx)
@@ -104,12 +108,18 @@ static inline void store_open(struct store *s)
 		(rc = place_open(&s->place, s->meta, s->cache, s->keyring, s->config, &msg)) < 0)
 		fail_msg("%s", errmsg_text(&msg, rc));
 	close(dir);
+	pthread_mutex_lock(&s->hooks);
+	s->durable_cache = s->cache;
+	pthread_mutex_unlock(&s->hooks);
 }
 
 static inline void store_close(struct store *s)
 {
 	struct cache *cache = s->cache;
 
+	pthread_mutex_lock(&s->hooks);
+	s->durable_cache = NULL;
+	pthread_mutex_unlock(&s->hooks);
 	place_close(s->place);
 	s->place = NULL;
 	assert_int_equal(cache_close(cache), 0);
@@ -128,6 +138,7 @@ static inline void store_make(struct store *s, const char *config)
 	struct errmsg msg = { 0 };
 	int dir, rc;
 
+	pthread_mutex_init(&s->hooks, NULL);
 	log_init(getenv("VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, 0);
 	assert_int_equal(crypt_init(), 0);
 	snprintf(s->dir, sizeof s->dir, "%s/borderfs-unit-XXXXXX", base ? base : "/tmp");

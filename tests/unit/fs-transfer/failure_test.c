@@ -93,7 +93,9 @@ static void test_dead_zone(void **state)
 		if (rc < 0)
 			fail_msg("%s", errmsg_text(&msg, rc));
 	}
+	pthread_mutex_lock(&far->lock);
 	assert_true(far->running_max[OP_PUT] < c.t->options.upload_workers);
+	pthread_mutex_unlock(&far->lock);
 	assert_int_equal(cloud_objects(&c, "near"), 32);
 	cloud_expect_where(&c, ino[1], WHERE_UPLOADING, "abroad");
 	cloud_destroy(&c);

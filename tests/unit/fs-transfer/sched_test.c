@@ -116,7 +116,9 @@ static void test_orphans(void **state)
 	cloud_touch(&c, ino);
 	fault_sleep(1000);
 	assert_int_equal(cloud_objects(&c, "near"), 0);
+	pthread_mutex_lock(&c.t->lock);
 	assert_int_equal(c.t->entries.count, 0);
+	pthread_mutex_unlock(&c.t->lock);
 	store_put(&c.s, inode);
 	cloud_destroy(&c);
 }
@@ -359,7 +361,9 @@ static void test_many(void **state)
 		(double)(clock_mono_ns() - written) / 1e9);
 	assert_int_equal(cloud_objects(&c, "near"), 1500);
 	assert_int_equal(cloud_objects(&c, "far"), 1500);
+	pthread_mutex_lock(&c.t->lock);
 	assert_int_equal(c.t->entries.count, 0);
+	pthread_mutex_unlock(&c.t->lock);
 	cloud_destroy(&c);
 }
 
