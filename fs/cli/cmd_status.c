@@ -31,7 +31,9 @@ static char *size_at(const json_t *o, const char *key, char *out, size_t len)
 
 static char *seconds_at(const json_t *o, const char *key, char *out, size_t len)
 {
-	return text_duration((int64_t)(json_real_value(json_object_get(o, key)) * NS_PER_S), out, len);
+	double s = json_real_value(json_object_get(o, key));
+
+	return text_duration(s > 0 && s < 1e9 ? (int64_t)(s * NS_PER_S) : 0, out, len);
 }
 
 static void backend_state(struct table *t, const json_t *b)

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BAR_COLUMNS 30
-#define LINE_EVERY  (5 * NS_PER_S)
+#define BAR_COLUMNS   30
+#define LINE_EVERY    (5 * NS_PER_S)
+#define SECONDS_SHOWN (7 * 86400.0) /* an estimate beyond it is of a transfer that stands still */
 
 static int64_t number(const json_t *status, const char *key)
 {
@@ -24,9 +25,12 @@ void progress_init(struct progress *p)
 /* by bytes; by files where only empty ones, or deletions, are left */
 static int percent(const struct progress *p, int64_t files, int64_t bytes)
 {
-	if (p->total_bytes)
-		return (int)((double)(p->total_bytes - bytes) * 100 / (double)p->total_bytes);
-	return p->total_files ? (int)((p->total_files - files) * 100 / p->total_files) : 0;
+	int64_t total = p->total_bytes ? p->total_bytes : p->total_files;
+	int64_t left = p->total_bytes ? bytes : files;
+
+	if (total <= 0 || left >= total)
+		return 0;
+	return left <= 0 ? 100 : (int)(100 - (double)left * 100 / (double)total);
 }
 
 static void put_bar(char *out, size_t len, int width, int done)
@@ -48,7 +52,7 @@ void progress_text(const struct progress *p, const json_t *status, int width, ch
 
 	if (width > 0)
 		put_bar(bar, sizeof bar, width < BAR_COLUMNS ? width : BAR_COLUMNS, percent(p, files, bytes));
-	if (json_is_real(left))
+	if (json_is_real(left) && json_real_value(left) < SECONDS_SHOWN)
 		text_duration((int64_t)(json_real_value(left) * NS_PER_S), time, sizeof time);
 	snprintf(out, len, "%s%lld file%s, %s left, %s/s%s%s", bar, (long long)files, files == 1 ? "" : "s",
 		text_size((uint64_t)bytes, size, sizeof size),

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/cli/mount_options.h"
+
+#include "tests/unit/base/unit.h"
+
+#include <string.h>
+
+static void test_parse(void **state)
+{
+	static const struct {
+		const char *text, *extra, *log, *passphrase_file;
+		bool allow_other, read_only, foreground, debug;
+	} rows[] = {
+		{ NULL, "", "-", "-", false, false, false, false },
+		{ "", "", "-", "-", false, false, false, false },
+		{ ",,", "", "-", "-", false, false, false, false },
+		{ "rw,noauto,user,nofail,_netdev,x-systemd.automount,comment=a", "", "-", "-", false, false, false,
+			false },
+		{ "allow_other,ro,noexec", "noexec", "-", "-", true, true, false, false },
+		{ "noexec,max_read=4096,nosuid", "noexec,max_read=4096,nosuid", "-", "-", false, false, false, false },
+		{ "log=/var/log/b.log,debug,foreground", "", "/var/log/b.log", "-", false, false, true, true },
+		{ "log=/a,log=/b", "", "/b", "-", false, false, false, false },
+		{ "passphrase-file=/run/p\\,q,noatime", "noatime", "-", "/run/p,q", false, false, false, false },
+		{ "roo,logs=1,user=root,xattr", "roo,logs=1,xattr", "-", "-", false, false, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct mount_options m = { 0 };
+
+		assert_int_equal(mount_options_parse(&m, rows[i].text), 0);
+		assert_string_equal(m.extra, rows[i].extra);
+		assert_string_equal(m.log ? m.log : "-", rows[i].log);
+		assert_string_equal(m.passphrase_file ? m.passphrase_file : "-", rows[i].passphrase_file);
+		assert_int_equal(m.allow_other, rows[i].allow_other);
+		assert_int_equal(m.read_only, rows[i].read_only);
+		assert_int_equal(m.foreground, rows[i].foreground);
+		assert_int_equal(m.debug, rows[i].debug);
+		mount_options_free(&m);
+		assert_null(m.extra);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
