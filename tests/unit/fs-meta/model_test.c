@@ -32,6 +32,8 @@ struct run {
 	struct inode *orphan[INODES];
 };
 
+static struct run the_run;
+
 static void object_id(uint32_t object, uint8_t id[OBJECT_ID_BYTES])
 {
 	memset(id, 0xab, OBJECT_ID_BYTES);
@@ -474,7 +476,7 @@ static void reopen(struct run *r)
 
 static void against_the_model(void **state)
 {
-	struct run *r = malloc(sizeof *r);
+	struct run *r = &the_run;
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= 6; seed++) {
@@ -507,7 +509,6 @@ static void against_the_model(void **state)
 		fix_audit(&r->f);
 		fix_end(&r->f);
 	}
-	free(r);
 }
 
 /* ---- kill -9: whatever is there is the model after one of its steps, and not one before the last commit ---- */
@@ -546,7 +547,7 @@ static void is_a_step(struct fix *f, struct model *m, uint32_t committed)
 
 static void kill_anywhere(void **state)
 {
-	struct run *r = malloc(sizeof *r);
+	struct run *r = &the_run;
 
 	(void)state;
 	for (int round = 0; round < 12; round++) {
@@ -573,7 +574,6 @@ static void kill_anywhere(void **state)
 		fix_audit(&r->f);
 		fix_end(&r->f);
 	}
-	free(r);
 }
 
 /* ---- every write fails once ---- */
@@ -615,7 +615,7 @@ out:
 
 static void every_write_fails_once(void **state)
 {
-	struct run *r = malloc(sizeof *r);
+	struct run *r = &the_run;
 	bool met = true;
 	long at = 0;
 
@@ -640,7 +640,6 @@ static void every_write_fails_once(void **state)
 		assert_true(at < 100000);
 	}
 	assert_true(at > 30);
-	free(r);
 }
 
 int main(void)
