@@ -44,6 +44,7 @@ static int load_slots(struct cblock *b, struct blob *row)
 			slotfile_unref_map(b->file, &b->map);
 			goto out;
 		}
+		slotfile_set_counted(b->file, true);
 		room_account(b->c, b->file);
 	}
 	b->synced = blob_ref(row);
@@ -217,6 +218,8 @@ void cblock_unload(struct cblock *b)
 	if (!b->loaded)
 		return;
 	if (b->file) {
+		/* others may hold the file, and trim it when they let go */
+		slotfile_set_counted(b->file, false);
 		slotfile_unref_map(b->file, &b->map);
 		if (b->synced && map_from_blob(c, b->synced, &synced) == 0) {
 			slotfile_unref_map(b->file, &synced);
@@ -303,8 +306,10 @@ int cblock_attach_file(struct cblock *b)
 	if (b->block->dirty)
 		state = ENTRY_DIRTY;
 	meta_unlock(b->c->meta);
-	if ((rc = files_new(b->c, b->ino, b->index, state, &b->file)) == 0)
+	if ((rc = files_new(b->c, b->ino, b->index, state, &b->file)) == 0) {
+		slotfile_set_counted(b->file, true);
 		b->map.file = b->file->number;
+	}
 	return rc;
 }
 
@@ -412,26 +417,31 @@ static bool refetchable(struct cblock *b)
 	return clean;
 }
 
-bool cblock_damaged(struct cblock *b, struct cnode *n, uint32_t unit, struct map_unit was, int rc)
+static void damage_log(struct cblock *b, bool clean, int rc)
 {
-	struct map_unit now = map_get(&b->map, unit), absent = { .slot = MAP_ABSENT };
-	bool all = rc == -ENOENT, clean;
-
-	if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
-		return false;
-	clean = refetchable(b);
 	if (!b->warned)
 		log_line(clean ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
 			"cache: block %" PRIu32 " of inode %" PRIu64 " is damaged on the local disk (%s)%s", b->index,
 			b->ino, err_text(rc), clean ? ": it is fetched again" : "");
 	b->warned = true;
+}
+
+int cblock_damaged(struct cblock *b, struct cnode *n, uint32_t unit, struct map_unit was, int rc)
+{
+	struct map_unit now = map_get(&b->map, unit), absent = { .slot = MAP_ABSENT };
+	bool all = rc == -ENOENT, clean;
+
+	if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
+		return rc;
+	clean = refetchable(b);
+	damage_log(b, clean, rc);
 	if (!clean)
-		return false;
+		return all ? -ERR_CORRUPT : rc;
 	if (now.slot != was.slot || now.seq != was.seq)
-		return true;
+		return 0;
 	cblock_changed(b, n, CHANGE_FILLED);
 	for (uint32_t u = all ? 0 : unit; u < (all ? b->map.len : unit + 1); u++)
 		if (map_has_slot(map_get(&b->map, u).slot))
 			cblock_unit_set(b, u, absent);
-	return true;
+	return 0;
 }

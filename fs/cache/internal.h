@@ -178,8 +178,9 @@ bool cblock_empty(struct cblock *, uint64_t batch);
 bool cblock_extent(struct cblock *, struct extent *);
 /* cblock_allocated: units that count for st_blocks. */
 uint32_t cblock_allocated(const struct cblock *, const struct extent *);
-/* cblock_damaged: a read of slots failed with rc. True: the block is clean, what was bad is dropped: look again. */
-bool cblock_damaged(struct cblock *, struct cnode *, uint32_t unit, struct map_unit was, int rc);
+/* cblock_damaged: a read of slots failed with rc. 0: the block is clean, what was bad is dropped: look again. Else what
+ * to answer. */
+int cblock_damaged(struct cblock *, struct cnode *, uint32_t unit, struct map_unit was, int rc);
 
 /* ---- seal.c: between units and slots ---- */
 

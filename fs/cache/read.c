@@ -167,8 +167,8 @@ static int read_range(struct cblock *b, struct cnode *n, uint32_t off, uint8_t *
 	rc = plan_read(&p, off, buf, len, &bad);
 	pthread_mutex_lock(&b->lock);
 	plan_drop(&p);
-	if (rc < 0 && cblock_damaged(b, n, p.first + bad, p.unit[bad], rc))
-		return -EAGAIN;
+	if (rc < 0 && (rc = cblock_damaged(b, n, p.first + bad, p.unit[bad], rc)) == 0)
+		rc = -EAGAIN;
 	return rc;
 }
 

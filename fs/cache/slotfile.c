@@ -486,10 +486,17 @@ void slotfile_trim(struct slotfile *f)
 	if (fd < 0)
 		return;
 	pthread_mutex_lock(&f->lock);
-	if ((f->end - f->used) * UINT64_C(2) > f->end)
+	if (f->counted && (f->end - f->used) * UINT64_C(2) > f->end)
 		cut_end(f, fd);
-	if ((f->end - f->used - f->punched) * UINT64_C(4) > f->end)
+	if (f->counted && (f->end - f->used - f->punched) * UINT64_C(4) > f->end)
 		punch_runs(f, fd);
 	pthread_mutex_unlock(&f->lock);
 	fd_put(f);
+}
+
+void slotfile_set_counted(struct slotfile *f, bool counted)
+{
+	pthread_mutex_lock(&f->lock);
+	f->counted = counted;
+	pthread_mutex_unlock(&f->lock);
 }

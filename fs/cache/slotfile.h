@@ -51,6 +51,7 @@ struct slotfile {
 	uint32_t cap, end;    /* end: slots the file has, allocated or free */
 	uint32_t used, punched;
 	bool named;   /* its directory was synced since it was made */
+	bool counted; /* the references speak for every slot that the block's row names: its maps are in memory */
 	int sync_err; /* a failed fdatasync may have lost pages: nothing of the file is published any more */
 };
 
@@ -80,5 +81,8 @@ int slotfile_read(struct slotfile *, uint32_t start, uint32_t n, uint8_t *out);
 int slotfile_write(struct slotfile *, uint32_t start, uint32_t n, const uint8_t *data);
 int slotfile_sync(struct slotfile *);
 void slotfile_trim(struct slotfile *);
+/* slotfile_set_counted: whether a slot without a reference is free. Not so while the block's maps are out of memory but
+ * the file is held by others (a snapshot, a map that waits for its batch): then nothing is trimmed. */
+void slotfile_set_counted(struct slotfile *, bool counted);
 
 #endif

@@ -165,7 +165,7 @@ static int heal(struct cache *c, struct cache_snapshot *s, uint32_t unit, int rc
 		return rc;
 	pthread_rwlock_rdlock(&inode->data_lock);
 	if (cnode_get(c, s->ino, &n) == 0 && cblock_enter(c, inode, s->index, &b) == 0) {
-		if (b->live == LIVE_SLOTS && cblock_damaged(b, n, unit, p->map.v[unit], rc))
+		if (b->live == LIVE_SLOTS && (rc = cblock_damaged(b, n, unit, p->map.v[unit], rc)) == 0)
 			rc = -ERR_STALE;
 		cblock_leave(b);
 	}

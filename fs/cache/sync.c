@@ -168,14 +168,16 @@ static size_t files_count(const struct job *jobs, size_t count)
 
 static void jobs_sync(struct cache *c, struct job *jobs, size_t count)
 {
-	int rc;
+	int rc = 0;
 
-	/* where it fails the files say themselves which of them it was */
-	if (files_count(jobs, count) < SYNCFS_MIN || syncfs(c->dirfd) < 0)
+	/* one syncfs makes files and directories durable; where it fails the files say themselves which of them it was
+	 */
+	if (files_count(jobs, count) < SYNCFS_MIN || syncfs(c->dirfd) < 0) {
 		for (size_t i = 0; i < count; i++)
 			if (jobs[i].rc == 0)
 				sync_files(&jobs[i]);
-	rc = sync_dirs(c, jobs, count);
+		rc = sync_dirs(c, jobs, count);
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (jobs[i].rc == 0)
 			jobs[i].rc = rc;
@@ -242,10 +244,8 @@ static int capture_undo(struct cache *c, struct job *job, struct capture *cap)
 		slotfile_unref_map(cap->file, &map);
 		map_free(&map);
 	}
-	if (!cap->failed || !cblock_damaged(b, job->n, 0, map_get(&b->map, 0), -ENOENT)) {
+	if (!cap->failed || (rc = cblock_damaged(b, job->n, 0, map_get(&b->map, 0), -ENOENT)) < 0)
 		cblock_changed(b, job->n, cap->how);
-		rc = cap->failed;
-	}
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }

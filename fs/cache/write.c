@@ -78,7 +78,7 @@ static int page_fill(struct write *w, struct cblock *b, uint32_t unit, uint8_t *
 	}
 	if ((rc = unit_read(b, unit, from, page)) < 0) {
 		cblock_pages_drop(b, unit, 1);
-		if (!cblock_damaged(b, w->n, unit, from, rc))
+		if ((rc = cblock_damaged(b, w->n, unit, from, rc)) < 0)
 			return rc;
 		if (!cblock_extent(b, &e) || unit * UNIT >= e.len)
 			return -ERR_CORRUPT;
