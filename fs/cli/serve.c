@@ -20,7 +20,8 @@ struct daemon {
 	int signal_fd;
 	int stop_fd; /* a command asks to stop */
 	int end_fd;  /* the mount has ended: the signal thread may too */
-	pthread_t signals;
+	pthread_t signals, prober;
+	bool probing; /* the prober is to be joined */
 };
 
 static void raise_event(int fd)
@@ -107,6 +108,22 @@ static int signals_block(struct daemon *d)
 	return d->signal_fd < 0 || d->stop_fd < 0 || d->end_fd < 0 ? -errno : 0;
 }
 
+/* ---- the first look at the backends --------------------------------------------------------------------------- */
+
+/* The mount does not wait for the network, but its log and `status` say soon what is wrong with it. Ends with
+ * core_stop at the latest, which cuts what it asks. */
+static void *probe_run(void *arg)
+{
+	struct daemon *d = arg;
+	struct errmsg msg = { 0 };
+	int rc = transfer_probe(core_transfer(d->core), &msg);
+
+	if (rc < 0 && rc != -ERR_STOPPED)
+		log_warn("%s", errmsg_text(&msg, rc));
+	errmsg_free(&msg);
+	return NULL;
+}
+
 /* ---- life ----------------------------------------------------------------------------------------------------- */
 
 /* Block files, sockets and what programs hold open: the soft limit is for programs that use select. */
@@ -148,6 +165,8 @@ static int close_all(struct daemon *d, int rc, struct errmsg *msg)
 	if (served)
 		control_drain(d->control);
 	stopped = d->core ? core_stop(d->core) : 0;
+	if (d->probing)
+		pthread_join(d->prober, NULL);
 	if (stopped < 0)
 		errmsg_set(msg, stopped, "not everything could be made durable in the store: %s", err_text(stopped));
 	if (rc == 0)
@@ -165,6 +184,7 @@ static int run(struct daemon *d, const struct serve_options *o)
 	int rc;
 
 	log_info("mounted, process %ld", (long)getpid());
+	d->probing = pthread_create(&d->prober, NULL, probe_run, d) == 0;
 	o->ready(o->ctx);
 	rc = front_run(d->front);
 	raise_event(d->end_fd);
