@@ -120,9 +120,13 @@ struct entry {
 	int64_t due_ns, touched_ns, first_ns; /* monotonic; first: since when something waits */
 	uint64_t born, stored;		      /* tickets: when it became due; up to which everything of it is stored */
 	enum entry_state state;
-	bool idle;	   /* only an age condition may make it due */
-	bool early;	   /* to be judged before its quiet period ends */
-	bool urgent;	   /* somebody waits: not put off because it is open */
+	bool idle;   /* only an age condition may make it due */
+	bool early;  /* to be judged before its quiet period ends */
+	bool urgent; /* somebody waits: not put off because it is open */
+	struct {
+		int64_t touched_ns, first_ns;
+		bool urgent;
+	} seen;		   /* the same as of the start of the judgement under way: the scheduler's, without the lock */
 	bool touched;	   /* again, while it was not in the heap */
 	bool quiet_needed; /* judged foreign: pressure does not help it */
 	uint8_t failures;

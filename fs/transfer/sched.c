@@ -105,14 +105,14 @@ static bool pressed(struct transfer *t)
 static int64_t due_ns(const struct entry *e, const struct facts *f, const struct placement *at, bool pressure,
 	int64_t settle_ns, int64_t max_delay_ns)
 {
-	int64_t quiet = e->touched_ns + settle_ns, latest = e->first_ns + max_delay_ns;
+	int64_t quiet = e->seen.touched_ns + settle_ns, latest = e->seen.first_ns + max_delay_ns;
 
 	if (at->kind == ZONE_FOREIGN) {
-		if (f->writing && !e->urgent && !pressure && latest > quiet)
+		if (f->writing && !e->seen.urgent && !pressure && latest > quiet)
 			return latest;
 		return quiet;
 	}
-	if (e->urgent || pressure || (f->zone_id && f->zone_id != at->zone_id))
+	if (e->seen.urgent || pressure || (f->zone_id && f->zone_id != at->zone_id))
 		return 0;
 	if (f->writing)
 		return latest;
@@ -357,6 +357,9 @@ static void prepare(struct transfer *t, struct entry *e)
 
 	entry_take(t, e);
 	e->state = ENTRY_PREPARING;
+	e->seen.touched_ns = e->touched_ns;
+	e->seen.first_ns = e->first_ns;
+	e->seen.urgent = e->urgent;
 	e->early = e->touched = false;
 	if (e->idle) {
 		e->idle = false;
