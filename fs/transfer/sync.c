@@ -182,6 +182,19 @@ static int sync_local(struct transfer *t, uint64_t ino)
 	return rc;
 }
 
+/* Somebody waits: what was put off after failures is tried now, once. Breakers stay as they are. */
+static void try_again(struct transfer *t)
+{
+	for (size_t i = 0; i < t->endpoints.count; i++) {
+		t->endpoints.v[i]->avoid_until_ns = 0;
+		t->endpoints.v[i]->deleter.wait_until_ns = 0;
+	}
+	delete_wake(t);
+	list_for_each (it, &t->zones)
+		list_entry(it, struct zone_queue, link)->blocked_until_ns = 0;
+	pthread_cond_broadcast(&t->upload);
+}
+
 int transfer_sync(
 	struct transfer *t, uint64_t ino, int64_t deadline_ns, const volatile bool *cancel, struct errmsg *msg)
 {
@@ -191,6 +204,7 @@ int transfer_sync(
 	if (rc < 0)
 		return errmsg_set(msg, rc, "what was written cannot be synced to the local disk: %s", err_text(rc));
 	pthread_mutex_lock(&t->lock);
+	try_again(t);
 	rc = ino ? wait_one(&w, ino) : wait_all(&w);
 	if (rc == 0)
 		rc = wait_deletions(&w);
