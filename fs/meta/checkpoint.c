@@ -4,7 +4,7 @@
 #include <errno.h>
 
 /* In frames of one page. PASSIVE copies what no reader needs and never makes a commit wait; TRUNCATE, which does, is
- * only for a log that readers kept from being reused for very long. */
+ * only for a log that readers kept from being reused for very long, and for a disk that got full. */
 #define PASSIVE_FRAMES	((8U << 20) / VFS_PAGE)
 #define TRUNCATE_FRAMES ((256U << 20) / VFS_PAGE)
 /* What is committed during one pass is left to the next, which is the shorter: the log starts anew only when all of it
@@ -20,9 +20,14 @@ static int checkpoint_run(struct conn *c, int mode)
 	return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? 0 : conn_error(c, rc);
 }
 
+void checkpoint_now(struct meta *m)
+{
+	checkpoint_run(m->writer, SQLITE_CHECKPOINT_PASSIVE);
+}
+
 static bool checkpoint_due(const struct meta *m)
 {
-	return m->wal_frames >= m->checkpoint_frames;
+	return m->wal_frames >= m->checkpoint_frames || m->truncate_wanted;
 }
 
 /* The frames count from 1 again when the log starts anew. */
@@ -34,6 +39,30 @@ void checkpoint_hint(struct meta *m)
 		pthread_cond_signal(&m->checkpoint);
 }
 
+/* The lock is held, but while it copies. */
+static int checkpoint_step(struct meta *m, struct conn *c)
+{
+	bool truncate = m->truncate_wanted || m->wal_frames > TRUNCATE_FRAMES, gone;
+	int rc;
+
+	m->truncate_wanted = false;
+	m->checkpoint_frames = m->wal_frames + PASSIVE_FRAMES;
+	m->checkpoint_busy = true;
+	pthread_mutex_unlock(&m->lock);
+	rc = checkpoint_run(c, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE);
+	/* the log keeps everything; tried again when it has grown */
+	if (rc == -ENOSPC || rc == -ENOMEM) {
+		log_warn("metadata: checkpoint: %s", err_text(rc));
+		rc = 0;
+	}
+	gone = vfs_wal_bytes(m->vfs) == 0;
+	pthread_mutex_lock(&m->lock);
+	if (gone)
+		m->wal_frames = 0;
+	m->checkpoint_busy = false;
+	return rc;
+}
+
 static void *checkpoint_main(void *arg)
 {
 	struct meta *m = arg;
@@ -41,26 +70,11 @@ static void *checkpoint_main(void *arg)
 	int rc = conn_open(&c, m->vfs, m->path, false, NULL);
 
 	pthread_mutex_lock(&m->lock);
-	while (rc == 0) {
-		uint64_t frames;
-
-		while (!m->checkpoint_stopping && !checkpoint_due(m))
+	while (rc == 0 && !m->checkpoint_stopping) {
+		if (checkpoint_due(m))
+			rc = checkpoint_step(m, c);
+		else
 			pthread_cond_wait(&m->checkpoint, &m->lock);
-		if (m->checkpoint_stopping)
-			break;
-		frames = m->wal_frames;
-		m->checkpoint_frames = frames + PASSIVE_FRAMES;
-		m->checkpoint_busy = true;
-		pthread_mutex_unlock(&m->lock);
-		rc = checkpoint_run(
-			c, frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE);
-		if (rc == -ENOSPC || rc == -ENOMEM) {
-			/* the log keeps everything; tried again when it has grown */
-			log_warn("metadata: checkpoint: %s", err_text(rc));
-			rc = 0;
-		}
-		pthread_mutex_lock(&m->lock);
-		m->checkpoint_busy = false;
 	}
 	if (rc < 0)
 		meta_poison(m, rc);

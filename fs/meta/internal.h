@@ -201,9 +201,12 @@ int checkpoint_start(struct meta *);
 void checkpoint_stop(struct meta *);
 void checkpoint_hint(struct meta *); /* after a commit; under the meta lock */
 
-/* The reserve: disk space that is given up so that deletions commit on a full disk. space.c */
-int reserve_make(struct meta *); /* 0, or -ENOSPC and the like: there is none, m->full is set */
+/* space.c; the writer's thread. The reserve is disk space that is given up so that deletions commit on a full disk.
+ * space_look: makes it if there is none, and says in m->full whether there is room for what may be queued. */
+void space_look(struct meta *);
 void reserve_release(struct meta *);
+/* checkpoint_now: so that the log can be written from its start again; what fails is for the next commit to say. */
+void checkpoint_now(struct meta *);
 
 /* ---- records of this room: object.c, extent.c ---- */
 
@@ -240,7 +243,7 @@ struct lease {
 
 struct meta {
 	struct vfs *vfs;
-	char *path, *reserve_path;
+	char *store, *path, *reserve_path;
 	struct meta_options options;
 	uint64_t block_bytes, open_count, lease_step;
 	void (*inode_core_free)(void *core);
@@ -264,24 +267,25 @@ struct meta {
 	uint64_t batch;		   /* the present one */
 	int64_t first_change_ns;   /* when it got its first change; 0: it has none */
 	int64_t unsynced_since_ns; /* the first change of what is cut and not durable */
-	int64_t retry_ns, reserve_try_ns;
+	int64_t retry_ns, space_try_ns;
 	uint64_t commit_wanted, sync_wanted;
 	uint64_t failures, failures_at_stop; /* attempts to commit */
 	int error;			     /* of the last attempt, or for good */
 	bool for_good, told, stopping;
-	bool full; /* the reserve is given up */
+	bool full; /* only what frees space may go on */
 	uint64_t version_floor;
 	struct lease lease[LEASE_KINDS];
 	struct meta_totals totals;
 	int64_t journal_durable; /* deletions up to here have a durable cause */
 	uint64_t wal_frames, checkpoint_frames;
-	bool checkpoint_busy, checkpoint_stopping;
+	bool checkpoint_busy, checkpoint_stopping, truncate_wanted;
 
 	atomic_uint_least64_t committed, durable;
 
 	/* the writer thread's */
 	struct conn *writer;
 	struct batch *flight; /* cut, not yet committed */
+	bool reserved;
 	int64_t journal_committed;
 	pthread_t writer_thread, checkpoint_thread;
 	bool writer_running, checkpoint_running;

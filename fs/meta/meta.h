@@ -299,11 +299,10 @@ uint64_t meta_durable(const struct meta *);
 int meta_commit(struct meta *);
 int meta_sync(struct meta *);
 /* meta_throttle: waits while too much is changed and not committed. At the start of an operation, without locks.
- * 0 or the store's error (-EIO, -ENOSPC, -EROFS). -ENOSPC from the moment the reserve had to be given up, until there
- * is room for it again. */
+ * 0 or the store's error (-EIO, -ENOSPC, -EROFS). -ENOSPC already while the disk has just room for what is queued. */
 int meta_throttle(struct meta *);
 /* meta_throttle_freeing: the same at the start of an operation that frees space (unlink, rmdir, truncate): it may use
- * the reserve, so that deletions commit on a full disk. */
+ * the last of the disk and the reserve, so that deletions commit on a full disk. */
 int meta_throttle_freeing(struct meta *);
 
 /* ---- records: changes that are not a node's state, applied in the order they were queued ---------------------- */

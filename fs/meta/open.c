@@ -156,7 +156,7 @@ static struct meta *meta_alloc(const char *store, const struct meta_options *opt
 	locks_init(m);
 	options_init(m, options);
 	m->batch = 1;
-	if (tables_init(m) == 0 && asprintf(&m->path, "%s/meta.db", store) >= 0 &&
+	if (tables_init(m) == 0 && (m->store = strdup(store)) && asprintf(&m->path, "%s/meta.db", store) >= 0 &&
 		asprintf(&m->reserve_path, "%s/reserve", store) >= 0)
 		return m;
 	meta_close(m);
@@ -255,6 +255,7 @@ static int recover(struct meta *m, struct errmsg *msg)
 
 	if (rc == -ENOSPC) {
 		reserve_release(m);
+		checkpoint_now(m);
 		rc = recover_once(m);
 	}
 	if (rc == 0)
@@ -284,8 +285,7 @@ int meta_open(struct meta **out, const char *store, struct keyring *keyring, con
 		(rc = conn_script(m->writer, WRITER_CACHE)) < 0 || (rc = schema_migrate(m->writer, msg)) < 0 ||
 		(rc = settings_check(m, keyring, msg)) < 0)
 		goto fail;
-	if (reserve_make(m) < 0)
-		log_warn("metadata: no room for the reserve: only what frees space can be done");
+	space_look(m);
 	if ((rc = recover(m, msg)) < 0 || (rc = checkpoint_start(m)) < 0 || (rc = writer_start(m)) < 0)
 		goto fail;
 	*out = m;
@@ -356,6 +356,7 @@ int meta_close(struct meta *m)
 	locks_free(m);
 	free(m->reserve_path);
 	free(m->path);
+	free(m->store);
 	free(m);
 	return rc;
 }

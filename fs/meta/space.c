@@ -7,21 +7,16 @@
 #include <unistd.h>
 
 #define RESERVE_BYTES (16LL << 20)
+/* What is queued when the disk is found to be full must still be committed, and what is in the log copied to the
+ * database: the one is bounded by what meta_throttle lets through, the other is as long as the log. */
+#define HEADROOM_BYTES (32LL << 20)
+#define FRAME_BYTES    (VFS_PAGE + VFS_FRAME_HEADER + VFS_RESERVED)
 
-static void set_full(struct meta *m, bool full)
-{
-	pthread_mutex_lock(&m->lock);
-	m->full = full;
-	m->reserve_try_ns = clock_mono_ns() + m->options.commit_interval_ns;
-	pthread_mutex_unlock(&m->lock);
-}
-
-/* Taking the last blocks for the reserve would only make the next commit give it up again. */
-static bool room_enough(const char *store)
+static int64_t room(const char *store)
 {
 	struct statvfs st;
 
-	return statvfs(store, &st) == 0 && (uint64_t)st.f_bavail * st.f_frsize >= 2 * RESERVE_BYTES;
+	return statvfs(store, &st) == 0 ? (int64_t)st.f_bavail * (int64_t)st.f_frsize : 0;
 }
 
 static bool reserve_is_whole(int fd)
@@ -31,25 +26,56 @@ static bool reserve_is_whole(int fd)
 	return fstat(fd, &st) == 0 && st.st_size == RESERVE_BYTES && st.st_blocks * 512 >= RESERVE_BYTES;
 }
 
-int reserve_make(struct meta *m)
+/* Taking the last blocks for the reserve would only make the next commit give it up again. */
+static bool reserve_make(struct meta *m)
 {
 	int fd = open(m->reserve_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int rc = fd < 0 ? -errno : 0;
+	bool made;
 
-	if (rc == 0 && !reserve_is_whole(fd)) {
-		rc = room_enough(m->reserve_path) ? -posix_fallocate(fd, 0, RESERVE_BYTES) : -ENOSPC;
-		if (rc < 0)
-			unlink(m->reserve_path);
+	if (fd < 0)
+		return false;
+	made = reserve_is_whole(fd);
+	if (!made && room(m->store) >= 2 * RESERVE_BYTES)
+		made = posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
+	if (!made)
+		unlink(m->reserve_path);
+	close(fd);
+	return made;
+}
+
+static void set_full(struct meta *m, bool full)
+{
+	pthread_mutex_lock(&m->lock);
+	if (full != m->full)
+		log_warn(full ? "metadata: the disk is full: only what frees space can be done"
+			      : "metadata: the disk has room again");
+	/* what the log's file holds and does not need is given back */
+	if (full && !m->full) {
+		m->truncate_wanted = true;
+		pthread_cond_signal(&m->checkpoint);
 	}
-	if (fd >= 0)
-		close(fd);
-	set_full(m, rc < 0);
-	return rc;
+	m->full = full;
+	m->space_try_ns = clock_mono_ns() + m->options.commit_interval_ns;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void space_look(struct meta *m)
+{
+	int64_t log_bytes;
+
+	pthread_mutex_lock(&m->lock);
+	log_bytes = (int64_t)m->wal_frames * FRAME_BYTES;
+	pthread_mutex_unlock(&m->lock);
+	if (!m->reserved)
+		m->reserved = reserve_make(m);
+	set_full(m, !m->reserved || room(m->store) < HEADROOM_BYTES + log_bytes);
 }
 
 void reserve_release(struct meta *m)
 {
-	log_warn("metadata: the disk is full: the reserve is given up so that deletions can be committed");
+	if (m->reserved)
+		log_warn("metadata: the reserve is given up so that deletions can be committed");
 	unlink(m->reserve_path);
+	m->reserved = false;
 	set_full(m, true);
 }

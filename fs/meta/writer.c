@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
-/* What one changed node may weigh in the two bounds, since some carry blobs of many kilobytes. */
-#define WEIGHT_EARLY 512
-#define WEIGHT_MAX   1024
+/* Nodes are bounded by number and by weight, since some carry blobs of many kilobytes: by default 6 and 12 MB, which
+ * the reserve can take. */
+#define WEIGHT_EARLY 128
+#define WEIGHT_MAX   256
 
 /* ---- what is changed and not committed ---- */
 
@@ -203,13 +204,15 @@ static void attempt_succeeded(struct meta *m)
 	}
 }
 
-/* The flight's state is the writer's own, so it survives a failed attempt without the lock. */
+/* On a full disk the log cannot grow; copied to the database it can be written from its start again, and the copying
+ * takes no more than the reserve. */
 static int flight_apply(struct meta *m)
 {
 	int rc = batch_apply(m, m->writer, m->flight);
 
-	if (rc == -ENOSPC && !m->full) {
+	if (rc == -ENOSPC) {
 		reserve_release(m);
+		checkpoint_now(m);
 		rc = batch_apply(m, m->writer, m->flight);
 	}
 	return rc;
@@ -227,6 +230,8 @@ static void commit_step(struct meta *m)
 		m->journal_committed = m->flight->journal_seq;
 		batch_finish(m, m->flight);
 		m->flight = NULL;
+		if (!m->full)
+			space_look(m);
 	}
 	pthread_mutex_lock(&m->lock);
 	if (rc < 0)
@@ -263,10 +268,10 @@ static void sync_step(struct meta *m)
 	pthread_mutex_lock(&m->lock);
 }
 
-static void reserve_step(struct meta *m)
+static void space_step(struct meta *m)
 {
 	pthread_mutex_unlock(&m->lock);
-	reserve_make(m);
+	space_look(m);
 	pthread_mutex_lock(&m->lock);
 }
 
@@ -292,9 +297,9 @@ static int64_t sync_due_ns(const struct meta *m)
 	return m->unsynced_since_ns + m->options.commit_interval_ns;
 }
 
-static int64_t reserve_due_ns(const struct meta *m)
+static int64_t space_due_ns(const struct meta *m)
 {
-	return m->full && !m->for_good && !m->stopping ? m->reserve_try_ns : INT64_MAX;
+	return m->full && !m->for_good && !m->stopping ? m->space_try_ns : INT64_MAX;
 }
 
 static int64_t earliest(int64_t a, int64_t b)
@@ -332,15 +337,15 @@ static void *writer_main(void *arg)
 	pthread_mutex_lock(&m->lock);
 	while (!writer_done(m)) {
 		int64_t now = clock_mono_ns();
-		int64_t due = earliest(earliest(commit_due_ns(m), sync_due_ns(m)), reserve_due_ns(m));
+		int64_t due = earliest(earliest(commit_due_ns(m), sync_due_ns(m)), space_due_ns(m));
 
 		if (commit_due_ns(m) <= now)
 			commit_step(m);
 		/* after the commit, so that one sync serves all that wait */
 		if (sync_due_ns(m) <= now)
 			sync_step(m);
-		if (reserve_due_ns(m) <= now)
-			reserve_step(m);
+		if (space_due_ns(m) <= now)
+			space_step(m);
 		tell_failed(m);
 		if (due > now && !writer_done(m))
 			cond_wait_until(&m->work, &m->lock, due);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 
 static struct {
@@ -14,12 +15,23 @@ static struct {
 	atomic_int sync_errno, sync_count;
 	atomic_bool hold; /* writes wait */
 	atomic_bool hold_reads, reading;
+	atomic_uint free_mb;
 	char reserve[FIX_PATH + 16];
 } disk;
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t off);
 ssize_t pread64(int fd, void *data, size_t len, off64_t off);
 int fdatasync(int fd);
+int statvfs64(const char *path, struct statvfs64 *st);
+
+int statvfs64(const char *path, struct statvfs64 *st)
+{
+	(void)path;
+	memset(st, 0, sizeof *st);
+	st->f_frsize = 1 << 20;
+	st->f_bavail = atomic_load(&disk.free_mb);
+	return 0;
+}
 
 ssize_t pread64(int fd, void *data, size_t len, off64_t off)
 {
@@ -76,6 +88,7 @@ static void start(struct fix *f, int64_t interval_ns)
 {
 	memset(&disk, 0, sizeof disk);
 	memset(&told, 0, sizeof told);
+	atomic_store(&disk.free_mb, 1000);
 	fix_new(f);
 	if (interval_ns)
 		f->options.commit_interval_ns = interval_ns;
@@ -306,10 +319,45 @@ static void reserve_lets_deletions_through(void **state)
 	assert_int_equal(meta_throttle_freeing(f.m), 0);
 	atomic_store(&disk.write_errno, 0);
 	meta_lock(f.m);
-	f.m->reserve_try_ns = 0;
+	f.m->space_try_ns = 0;
 	pthread_cond_signal(&f.m->work);
 	meta_unlock(f.m);
 	EVENTUALLY(meta_throttle(f.m) == 0);
+	quiet(false);
+	fix_end(&f);
+}
+
+/* What needs space is refused before the disk is full: what is queued must still find room. */
+static void refused_while_there_is_room(void **state)
+{
+	static const struct {
+		unsigned free_mb;
+		int rc;
+	} rows[] = { { 1000, 0 }, { 31, -ENOSPC }, { 0, -ENOSPC }, { 33, 0 }, { 20, -ENOSPC }, { 1000, 0 } };
+	struct fix f;
+	char name[16];
+
+	(void)state;
+	start(&f, 20 * NS_PER_MS);
+	quiet(true);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		atomic_store(&disk.free_mb, rows[i].free_mb);
+		snprintf(name, sizeof name, "%zu", i);
+		fix_make(&f, META_ROOT_INO, name, S_IFREG);
+		assert_int_equal(meta_sync(f.m), 0);
+		EVENTUALLY(meta_throttle(f.m) == rows[i].rc);
+		assert_int_equal(meta_throttle_freeing(f.m), 0);
+		assert_int_equal(access(disk.reserve, F_OK), 0);
+	}
+	/* a long log needs as much room again in the database */
+	meta_lock(f.m);
+	f.m->wal_frames = 100000;
+	meta_unlock(f.m);
+	space_look(f.m);
+	assert_int_equal(meta_throttle(f.m), 0);
+	atomic_store(&disk.free_mb, 400);
+	space_look(f.m);
+	assert_int_equal(meta_throttle(f.m), -ENOSPC);
 	quiet(false);
 	fix_end(&f);
 }
@@ -731,6 +779,7 @@ int main(void)
 		cmocka_unit_test(operations_are_whole),
 		cmocka_unit_test(full_disk),
 		cmocka_unit_test(reserve_lets_deletions_through),
+		cmocka_unit_test(refused_while_there_is_room),
 		cmocka_unit_test(full_disk_at_close),
 		cmocka_unit_test(fails_for_good),
 		cmocka_unit_test(records_in_order),
