@@ -9,6 +9,43 @@
 
 #define LOADED_MAX 512 /* maps in memory, at most 16 KiB each */
 
+/* ---- extents ---- */
+
+bool cblock_extent(struct cblock *b, struct extent *e)
+{
+	static const uint8_t none[OBJECT_ID_BYTES];
+
+	meta_lock(b->c->meta);
+	*e = b->block->extent;
+	meta_unlock(b->c->meta);
+	if (!memcmp(e->object, none, sizeof none))
+		e->len = 0;
+	return e->len != 0;
+}
+
+/* Whether the extent has all that the block holds, so that local copies may be dropped. */
+static bool refetchable(struct cblock *b)
+{
+	struct extent e;
+	bool clean;
+
+	if (b->changed == CHANGE_WRITTEN || !cblock_extent(b, &e))
+		return false;
+	meta_lock(b->c->meta);
+	clean = !b->block->dirty;
+	meta_unlock(b->c->meta);
+	return clean;
+}
+
+static void damage_log(struct cblock *b, bool clean, int rc)
+{
+	if (!b->warned)
+		log_line(clean ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+			"cache: block %" PRIu32 " of inode %" PRIu64 " is damaged on the local disk (%s)%s", b->index,
+			b->ino, err_text(rc), clean ? ": it is fetched again" : "");
+	b->warned = true;
+}
+
 /* ---- maps and rows ---- */
 
 struct blob *map_to_blob(const struct map *m)
@@ -28,34 +65,43 @@ int map_from_blob(struct cache *c, const struct blob *blob, struct map *m)
 	return map_decode(m, blob->data, blob->len, c->units);
 }
 
-/* The live map and the synced one each hold the slots. */
+/* The synced map and the live one each hold the slots. */
+static int load_file(struct cblock *b)
+{
+	bool lost;
+	int rc;
+
+	if ((rc = files_get(b->c, b->ino, b->index, b->map.file, map_slots_end(&b->map), &b->file, &lost)) < 0)
+		return rc;
+	if ((rc = slotfile_ref_map(b->file, &b->map)) < 0)
+		return rc;
+	/* a clean block is as if it had no copy, before a write makes what is left of it the only one */
+	if (lost && refetchable(b)) {
+		damage_log(b, true, -ENOENT);
+		map_cut(&b->map, 0);
+	} else if ((rc = slotfile_ref_map(b->file, &b->map)) < 0) {
+		slotfile_unref_map(b->file, &b->map);
+		return rc;
+	}
+	room_account(b->c, b->file);
+	return 0;
+}
+
 static int load_slots(struct cblock *b, struct blob *row)
 {
 	int rc;
 
 	if ((rc = map_from_blob(b->c, row, &b->map)) < 0)
 		return rc;
-	if (b->map.file) {
-		if ((rc = files_get(b->c, b->ino, b->index, b->map.file, &b->file)) < 0)
-			goto out;
-		if ((rc = slotfile_ref_map(b->file, &b->map)) < 0)
-			goto out;
-		if ((rc = slotfile_ref_map(b->file, &b->map)) < 0) {
-			slotfile_unref_map(b->file, &b->map);
-			goto out;
-		}
-		slotfile_set_counted(b->file, true);
-		room_account(b->c, b->file);
-	}
-	b->synced = blob_ref(row);
-out:
-	if (rc < 0) {
+	if (b->map.file && (rc = load_file(b)) < 0) {
 		if (b->file)
 			files_put(b->c, b->file);
 		b->file = NULL;
 		map_free(&b->map);
+		return rc;
 	}
-	return rc;
+	b->synced = blob_ref(row);
+	return 0;
 }
 
 static int load(struct cblock *b)
@@ -374,19 +420,7 @@ bool cblock_empty(struct cblock *b, uint64_t batch)
 	return cblock_settled(b);
 }
 
-/* ---- extents ---- */
-
-bool cblock_extent(struct cblock *b, struct extent *e)
-{
-	static const uint8_t none[OBJECT_ID_BYTES];
-
-	meta_lock(b->c->meta);
-	*e = b->block->extent;
-	meta_unlock(b->c->meta);
-	if (!memcmp(e->object, none, sizeof none))
-		e->len = 0;
-	return e->len != 0;
-}
+/* ---- what it holds ---- */
 
 uint32_t cblock_allocated(const struct cblock *b, const struct extent *e)
 {
@@ -402,29 +436,6 @@ uint32_t cblock_allocated(const struct cblock *b, const struct extent *e)
 }
 
 /* ---- damage ---- */
-
-/* Whether the extent has all that the block holds, so that local copies may be dropped. */
-static bool refetchable(struct cblock *b)
-{
-	struct extent e;
-	bool clean;
-
-	if (b->changed == CHANGE_WRITTEN || !cblock_extent(b, &e))
-		return false;
-	meta_lock(b->c->meta);
-	clean = !b->block->dirty;
-	meta_unlock(b->c->meta);
-	return clean;
-}
-
-static void damage_log(struct cblock *b, bool clean, int rc)
-{
-	if (!b->warned)
-		log_line(clean ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-			"cache: block %" PRIu32 " of inode %" PRIu64 " is damaged on the local disk (%s)%s", b->index,
-			b->ino, err_text(rc), clean ? ": it is fetched again" : "");
-	b->warned = true;
-}
 
 int cblock_damaged(struct cblock *b, struct cnode *n, uint32_t unit, struct map_unit was, int rc)
 {

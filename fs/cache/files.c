@@ -22,13 +22,15 @@ static int file_open_locked(struct cache *c, struct entry *e, struct slotfile **
 	return 0;
 }
 
-int files_get(struct cache *c, uint64_t ino, uint32_t index, uint64_t number, struct slotfile **out)
+int files_get(struct cache *c, uint64_t ino, uint32_t index, uint64_t number, uint32_t slots, struct slotfile **out,
+	bool *lost)
 {
 	struct entry *e;
 	bool fresh;
 	int rc;
 
 	*out = NULL;
+	*lost = false;
 	pthread_mutex_lock(&c->lock);
 	if (!(e = index_find(&c->index, ino, index)))
 		e = index_add(&c->index, ino, index, number, ENTRY_DIRTY);
@@ -40,8 +42,10 @@ int files_get(struct cache *c, uint64_t ino, uint32_t index, uint64_t number, st
 	rc = e ? file_open_locked(c, e, out) : -ENOMEM;
 	pthread_mutex_unlock(&c->lock);
 	/* only one thread loads a block, under its mutex: nobody else uses a fresh file yet */
-	if (rc == 0 && fresh && (rc = slotfile_measure(*out)) == 0)
+	if (rc == 0 && fresh && (rc = slotfile_measure(*out)) == 0) {
+		*lost = (*out)->end < slots;
 		room_account(c, *out);
+	}
 	if (rc < 0 && *out) {
 		files_put(c, *out);
 		*out = NULL;

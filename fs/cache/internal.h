@@ -204,7 +204,9 @@ void room_inline(struct cache *, int64_t delta);
 
 /* ---- files.c: entries, files, what waits for a batch ---- */
 
-int files_get(struct cache *, uint64_t ino, uint32_t index, uint64_t number, struct slotfile **);
+/* files_get: *lost is set where the file on the disk has fewer slots than `slots`. */
+int files_get(
+	struct cache *, uint64_t ino, uint32_t index, uint64_t number, uint32_t slots, struct slotfile **, bool *lost);
 int files_new(struct cache *, uint64_t ino, uint32_t index, enum entry_state, struct slotfile **);
 void files_put(struct cache *, struct slotfile *); /* accepts NULL */
 void files_put_locked(struct cache *, struct slotfile *);
@@ -238,6 +240,8 @@ void inline_recount(struct cache *);
 int write_tail_fix(struct cache *, struct cnode *, struct inode *, uint64_t size);
 /* write_page: a page of the unit, filled with what the unit holds. -ERR_NEED_FETCH: it was damaged, and is dropped. */
 int write_page(struct cblock *, struct cnode *, struct inode *, uint32_t unit, struct cache_need *, uint8_t **page);
+/* write_load: pages of the units that [off, end) covers in part, before anything is marked as changed. */
+int write_load(struct cblock *, struct cnode *, struct inode *, uint32_t off, uint32_t end, struct cache_need *);
 void need_unit(struct cache_need *, uint32_t index, uint32_t unit, const struct extent *);
 
 /* read.c */

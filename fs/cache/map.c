@@ -94,6 +94,16 @@ uint32_t map_slots(const struct map *m)
 	return n;
 }
 
+uint32_t map_slots_end(const struct map *m)
+{
+	uint32_t end = 0;
+
+	for (uint32_t u = 0; u < m->len; u++)
+		if (map_has_slot(m->v[u].slot) && m->v[u].slot >= end)
+			end = m->v[u].slot + 1;
+	return end;
+}
+
 uint32_t map_run(const struct map *m, uint32_t unit, uint32_t max)
 {
 	struct map_unit first = map_get(m, unit);

@@ -56,6 +56,7 @@ void map_cut(struct map *, uint32_t from);
 int map_copy(struct map *to, const struct map *from); /* to is overwritten, not freed before. -ENOMEM */
 bool map_empty(const struct map *);		      /* every unit is absent */
 uint32_t map_slots(const struct map *);		      /* units that are in slots */
+uint32_t map_slots_end(const struct map *);	      /* one more than the highest of them */
 /* map_run: how many units from `unit` on (at most max, at least 1) are in consecutive slots, or all zeros, or all
  * absent. */
 uint32_t map_run(const struct map *, uint32_t unit, uint32_t max);

@@ -145,6 +145,8 @@ static int punch_slots(struct punch *p, struct cblock *b, uint32_t off, uint32_t
 		return rc;
 	if ((rc = map_reserve(&b->map, (e.len + UNIT - 1) / UNIT)) < 0)
 		return rc;
+	if ((rc = write_load(b, p->n, p->inode, off, end, p->need)) < 0)
+		return rc;
 	before = cblock_allocated(b, &e);
 	changed(p, b, 0);
 	cblock_changed(b, p->n, CHANGE_WRITTEN);

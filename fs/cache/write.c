@@ -106,6 +106,37 @@ int write_page(
 	return page_get(&w, b, unit, false, page);
 }
 
+/* A unit written in part is read before anything is marked as changed: of a clean block it can still be fetched if its
+ * slot is damaged. */
+static int edge_load(struct write *w, struct cblock *b, uint32_t unit)
+{
+	uint8_t *page;
+
+	if (pages_find(&b->pages, unit) || !map_has_slot(map_get(&b->map, unit).slot))
+		return 0;
+	cblock_changed(b, w->n, CHANGE_FILLED);
+	return page_get(w, b, unit, false, &page);
+}
+
+static int edges_load(struct write *w, struct cblock *b, uint32_t off, uint32_t end)
+{
+	int rc = 0;
+
+	if (off % UNIT)
+		rc = edge_load(w, b, off / UNIT);
+	if (rc == 0 && end % UNIT)
+		rc = edge_load(w, b, end / UNIT);
+	return rc;
+}
+
+int write_load(
+	struct cblock *b, struct cnode *n, struct inode *inode, uint32_t off, uint32_t end, struct cache_need *need)
+{
+	struct write w = { .c = b->c, .n = n, .inode = inode, .need = need };
+
+	return edges_load(&w, b, off, end);
+}
+
 /* *done counts what was taken over. */
 static int write_pages(
 	struct write *w, struct cblock *b, uint32_t off, const uint8_t *data, uint32_t len, uint32_t *done)
@@ -250,6 +281,8 @@ static int write_slots(struct write *w, struct cblock *b, uint32_t off, const ui
 
 	cblock_extent(b, &e);
 	if ((rc = check_fetch(w, b, &e, off, len)) < 0 || (rc = map_reserve(&b->map, last + 1)) < 0)
+		return rc;
+	if ((rc = edges_load(w, b, off, off + len)) < 0)
 		return rc;
 	if (b->live == LIVE_INLINE && (rc = inline_to_slots(b)) < 0)
 		return rc;
