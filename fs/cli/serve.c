@@ -5,6 +5,7 @@
 #include "fs/control/control.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#define LARGE_BYTES (256 << 10)
 
 struct daemon {
 	struct core *core;
@@ -138,6 +141,14 @@ static void raise_file_limit(void)
 		log_warn("the limit on open files stays as it is: %s", err_text(-errno));
 }
 
+/* Blocks and bodies go back to the system when they are freed. Left to itself malloc takes a few of their size as a
+ * reason to keep all of them in its heaps, of which every thread has one. */
+static void bound_memory(void)
+{
+	if (!mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
+		log_warn("the memory allocator takes no bounds");
+}
+
 static int open_all(struct daemon *d, const struct serve_options *o, struct errmsg *msg)
 {
 	struct control_options control = { .umount = ask_stop, .ctx = d };
@@ -198,6 +209,7 @@ int serve(const struct serve_options *o, struct errmsg *msg)
 	int rc, fds[3];
 
 	raise_file_limit();
+	bound_memory();
 	if ((rc = signals_block(&d)) == 0 && (rc = open_all(&d, o, msg)) == 0)
 		rc = run(&d, o);
 	rc = close_all(&d, rc, msg);
