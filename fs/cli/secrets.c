@@ -141,6 +141,20 @@ void secrets_free(struct secrets *s)
 	*s = (struct secrets){ 0 };
 }
 
+static int opens_not(const struct secrets *s, const struct config *config, struct errmsg *msg)
+{
+	static const char *const names[] = {
+		[UNLOCK_PASSPHRASE] = "passphrase", [UNLOCK_KEY_FILE] = "key file", [UNLOCK_WORDS] = "recovery words"
+	};
+	const char *name = s->count == 1 ? names[s->v[0].kind] : "passphrase, or key file,";
+
+	errmsg_free(msg);
+	return errmsg_set(msg, -ERR_KEY,
+		"the %s given does not open this store, %s: give the one it was made with, or its recovery words "
+		"(--words-file)",
+		name, config->store);
+}
+
 int secrets_unlock(const struct secrets *s, struct config *config, struct keyring **out, struct errmsg *msg)
 {
 	int rc = -ERR_KEY;
@@ -149,5 +163,5 @@ int secrets_unlock(const struct secrets *s, struct config *config, struct keyrin
 		errmsg_free(msg);
 		rc = core_unlock(config, &s->v[i], out, msg);
 	}
-	return rc;
+	return rc == -ERR_KEY ? opens_not(s, config, msg) : rc;
 }
