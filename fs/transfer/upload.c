@@ -100,14 +100,43 @@ static void audit_object(struct upload *u, const char *kind, uint32_t from)
 	audit_file(u->w->t->place, kind, u->pass->inode->ino, facts);
 }
 
+/* An object of which no byte of the body left: no backend has it, and none is asked to delete it. */
+struct unsent_record {
+	struct meta_record record;
+	uint8_t id[OBJECT_ID_BYTES];
+};
+
+static void unsent_apply(struct meta_txn *txn, struct meta_record *r)
+{
+	const struct unsent_record *u = container_of(r, struct unsent_record, record);
+
+	meta_txn_exec(txn,
+		"DELETE FROM replica WHERE object = (SELECT num FROM object WHERE id = ?1 AND refs = 0 AND state = 0)",
+		"b", u->id, sizeof u->id);
+	meta_txn_exec(txn, "DELETE FROM object WHERE id = ?1 AND refs = 0 AND state = 0", "b", u->id, sizeof u->id);
+}
+
+static void unsent_free(struct meta_record *r)
+{
+	free(container_of(r, struct unsent_record, record));
+}
+
 static void discard(struct upload *u, int rc)
 {
 	struct transfer *t = u->w->t;
+	struct unsent_record *unsent = u->body_sent ? NULL : calloc(1, sizeof *unsent);
 
+	if (unsent) {
+		unsent->record = (struct meta_record){ .apply = unsent_apply, .free = unsent_free };
+		memcpy(unsent->id, u->ref.id, sizeof unsent->id);
+	}
 	meta_lock(t->meta);
 	if (u->body_sent && rc == -ERR_REVOKED && u->pass->foreign)
 		audit_object(u, "revoked", 0);
-	meta_object_discard(t->meta, u->ref.id);
+	if (unsent)
+		meta_queue(t->meta, &unsent->record);
+	else
+		meta_object_discard(t->meta, u->ref.id);
 	meta_unlock(t->meta);
 }
 
@@ -267,6 +296,9 @@ static int upload_block(struct upload *u)
 static int64_t retry_at(struct upload *u, int rc, unsigned failures)
 {
 	if (rc == -ERR_REVOKED)
+		return clock_mono_ns();
+	/* the file was deleted meanwhile: the next look finds that out */
+	if (rc == -ENOENT)
 		return clock_mono_ns();
 	if (rc == -ERR_STALE)
 		return clock_mono_ns() + NS_PER_S;

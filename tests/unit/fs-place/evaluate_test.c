@@ -305,6 +305,13 @@ static void test_generations(void **state)
 	assert_string_equal(inode->rule, "out");
 	gen = at.gen;
 	epoch = at.epoch;
+	/* an evaluation that a tag overtook is not applied */
+	store_tags(&s, ino, "personal");
+	assert_int_equal(place_apply(s.place, inode, &at), -ERR_STALE);
+	store_tags(&s, ino, "");
+	placement_free(&at);
+	assert_int_equal(place_evaluate(s.place, inode, &at), 0);
+	gen = at.gen;
 	store_name(&s, dir, "a", 0);
 	assert_int_equal(place_still(s.place, inode, at.zone_id, &gen, &epoch), -ERR_REVOKED);
 	placement_free(&at);

@@ -21,6 +21,10 @@ struct fault {
 	struct call *putting; /* the last put under way */
 	uint64_t got_bytes;
 	int64_t delay_ns;
+	/* called once, without locks, before a put is passed on, or after it was done */
+	void (*before_put)(void *ctx), (*after_put)(void *ctx);
+	void *ctx;
+	int put_rc; /* of the last put passed on */
 };
 
 static inline bool fault_hits(struct fault *f, int rc)
@@ -29,6 +33,18 @@ static inline bool fault_hits(struct fault *f, int rc)
 		return false;
 	f->seed = f->seed * 1103515245 + 12345;
 	return !f->one_in || f->seed / 65536 % f->one_in == 0;
+}
+
+static inline void fault_hook(struct fault *f, void (**hook)(void *))
+{
+	void (*fn)(void *);
+
+	pthread_mutex_lock(&f->lock);
+	fn = *hook;
+	*hook = NULL;
+	pthread_mutex_unlock(&f->lock);
+	if (fn)
+		fn(f->ctx);
 }
 
 static inline int fault_around(struct wrap *w, struct call *c, struct op *op)
@@ -53,12 +69,18 @@ static inline int fault_around(struct wrap *w, struct call *c, struct op *op)
 	pthread_mutex_unlock(&f->lock);
 	if (delay)
 		nanosleep(&(struct timespec){ delay / NS_PER_S, delay % NS_PER_S }, NULL);
+	if (op->kind == OP_PUT)
+		fault_hook(f, &f->before_put);
 	if (!before) {
 		int real = op_forward(w->inner, c, op);
 
 		rc = real < 0 || !after ? real : rc;
 	}
+	if (op->kind == OP_PUT)
+		fault_hook(f, &f->after_put);
 	pthread_mutex_lock(&f->lock);
+	if (op->kind == OP_PUT)
+		f->put_rc = rc;
 	f->running[op->kind]--;
 	if (f->putting == c)
 		f->putting = NULL;

@@ -182,6 +182,131 @@ static void test_stop(void **state)
 	cloud_destroy(&b.c);
 }
 
+/* ---- a change at one exact moment ----------------------------------------------------------------------------------
+ */
+
+struct moment {
+	struct cloud c;
+	struct fault *far;
+	uint64_t public, ino;
+	bool directory;
+};
+
+/* only the change: what it calls afterwards has not come yet */
+static void tag_now(void *ctx)
+{
+	struct moment *m = ctx;
+
+	store_tags(&m->c.s, m->directory ? m->public : m->ino, "personal");
+}
+
+/* emptied, and made as long again: zeros now */
+static void empty_now(void *ctx)
+{
+	struct moment *m = ctx;
+	struct inode *inode = store_inode(&m->c.s, m->ino);
+	struct cache_need need;
+
+	pthread_rwlock_wrlock(&inode->data_lock);
+	assert_int_equal(cache_truncate(m->c.s.cache, inode, 0, &need), 0);
+	assert_int_equal(cache_truncate(m->c.s.cache, inode, BYTES, &need), 0);
+	pthread_rwlock_unlock(&inode->data_lock);
+	store_put(&m->c.s, inode);
+}
+
+static void moment_begin(struct moment *m, void (*before)(void *), void (*after)(void *), bool directory)
+{
+	uint8_t *data = cloud_noise(BYTES, 4);
+
+	memset(m, 0, sizeof *m);
+	m->directory = directory;
+	store_make(&m->c.s, CLOUD_CONFIG("settle = 50ms\n", "", CLOUD_RULES));
+	store_cloud(&m->c.s, "near");
+	store_cloud(&m->c.s, "far");
+	cloud_open(&m->c, false);
+	m->far = fault_wrap(&m->c, "far");
+	m->far->before_put = before;
+	m->far->after_put = after;
+	m->far->ctx = m;
+	assert_int_equal(transfer_start(m->c.t), 0);
+	m->public = store_mkdir(&m->c.s, META_ROOT_INO, "public");
+	m->ino = store_file(&m->c.s, m->public, "file");
+	cloud_pwrite(&m->c, m->ino, data, BYTES, 0);
+	free(data);
+	for (int i = 0; fault_count(m->far, OP_PUT) == 0 && i < 1000; i++)
+		fault_sleep(5);
+	fault_sleep(300);
+}
+
+static int count_row(void *ctx, struct meta_row *row)
+{
+	*(int64_t *)ctx = meta_row_i64(row, 0);
+	return 0;
+}
+
+static int64_t moved_blocks(struct moment *m)
+{
+	int64_t n = -1;
+
+	assert_int_equal(meta_select(m->c.s.meta, "SELECT count(*) FROM audit WHERE kind = 3", count_row, &n, ""), 0);
+	return n;
+}
+
+/* between the entry in the list and the request with the body: it is not sent */
+static void test_before_body(void **state)
+{
+	struct moment m;
+
+	(void)state;
+	for (int directory = 0; directory < 2; directory++) {
+		moment_begin(&m, tag_now, NULL, directory);
+		pthread_mutex_lock(&m.far->lock);
+		assert_int_equal(m.far->put_rc, -ERR_REVOKED);
+		pthread_mutex_unlock(&m.far->lock);
+		transfer_revalidate(m.c.t, directory ? 0 : m.ino);
+		transfer_touch(m.c.t, m.ino);
+		cloud_sync(&m.c, m.ino);
+		cloud_expect_where(&m.c, m.ino, WHERE_STORED, "home");
+		assert_int_equal(moved_blocks(&m), 0);
+		assert_int_equal(fault_count(m.far, OP_DEL), 0);
+		cloud_destroy(&m.c);
+	}
+}
+
+/* between the last byte and the switch: what was sent is deleted, and was never the file's */
+static void test_before_switch(void **state)
+{
+	struct moment m;
+
+	(void)state;
+	for (int directory = 0; directory < 2; directory++) {
+		moment_begin(&m, NULL, tag_now, directory);
+		transfer_revalidate(m.c.t, directory ? 0 : m.ino);
+		transfer_touch(m.c.t, m.ino);
+		cloud_sync(&m.c, m.ino);
+		cloud_expect_where(&m.c, m.ino, WHERE_STORED, "home");
+		assert_int_equal(cloud_objects(&m.c, "far"), 0);
+		assert_int_equal(moved_blocks(&m), 0);
+		cloud_destroy(&m.c);
+	}
+}
+
+/* content that changed while it was sent does not come back */
+static void test_changed_while_sent(void **state)
+{
+	uint8_t *zeros = calloc(1, BYTES);
+	struct moment m;
+
+	(void)state;
+	moment_begin(&m, NULL, empty_now, false);
+	transfer_touch(m.c.t, m.ino);
+	cloud_sync(&m.c, m.ino);
+	cloud_expect(&m.c, m.ino, zeros, BYTES);
+	assert_int_equal(cloud_objects(&m.c, "far"), 0);
+	free(zeros);
+	cloud_destroy(&m.c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +318,9 @@ int main(void)
 		cmocka_unit_test(test_loose_tag),
 		cmocka_unit_test(test_unlinked),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_before_body),
+		cmocka_unit_test(test_before_switch),
+		cmocka_unit_test(test_changed_while_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
