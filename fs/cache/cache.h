@@ -104,6 +104,10 @@ uint64_t cache_evict(struct cache *, uint64_t bytes);
 /* cache_durable: tells that batches up to this one are durable: frees slots that waited. Must not block; any thread. */
 void cache_durable(struct cache *, uint64_t batch);
 
+/* cache_disk_full: the disk is full, whoever filled it: what is clean goes, in the background. Must not block; any
+ * thread. */
+void cache_disk_full(struct cache *);
+
 struct cache_status {
 	uint64_t bytes_max, bytes, bytes_dirty; /* on disk; of which on no backend */
 	uint64_t hits, misses, evicted;

@@ -88,16 +88,6 @@ uint64_t evict_one(struct cache *c, uint64_t ino, uint32_t index, bool inline_to
 	return freed;
 }
 
-static bool full(struct cache *c, uint64_t bytes)
-{
-	bool is;
-
-	pthread_mutex_lock(&c->lock);
-	is = bytes > c->bytes_max || room_used(c) > c->bytes_max - bytes;
-	pthread_mutex_unlock(&c->lock);
-	return is;
-}
-
 /* The clean entry used least recently; it goes to the end of the list, so that one in use does not stand in the way. */
 static bool oldest(struct cache *c, struct entry_key *key)
 {
@@ -122,7 +112,7 @@ static uint64_t evict_files(struct cache *c, uint64_t bytes)
 	pthread_mutex_lock(&c->lock);
 	tries = c->index.count[ENTRY_CLEAN];
 	pthread_mutex_unlock(&c->lock);
-	for (; tries && full(c, bytes) && oldest(c, &key); tries--) {
+	for (; tries && room_lacks(c, bytes) && oldest(c, &key); tries--) {
 		uint64_t got = evict_one(c, key.ino, key.index, false);
 
 		freed += got;
@@ -139,9 +129,9 @@ uint64_t cache_evict(struct cache *c, uint64_t bytes)
 
 	files_reap(c);
 	freed = evict_files(c, bytes);
-	if (full(c, bytes) && evict_look_again(c))
+	if (room_lacks(c, bytes) && evict_look_again(c))
 		freed += evict_files(c, bytes);
-	if (full(c, bytes))
+	if (room_lacks(c, bytes))
 		freed += inline_evict(c, bytes);
 	pthread_mutex_lock(&c->lock);
 	c->evicted += freed;

@@ -57,7 +57,8 @@ struct cache {
 	int64_t inline_counted_ns, pressure_ns, recount_ns;
 	uint64_t hits, misses, evicted;
 	bool gone; /* inodes were deleted since the last count of inline bytes */
-	bool full; /* somebody got -ERR_CACHE_FULL and waits for room() */
+	bool full;   /* somebody got -ERR_CACHE_FULL and waits for room() */
+	bool shrink; /* for the thread: the disk is full */
 	bool stop, closed;
 	bool durable, hurry;	  /* for the thread: a batch became durable; sync everything now */
 	int sync_error;		  /* last one logged by the thread */
@@ -195,8 +196,11 @@ int unit_read(struct cblock *, uint32_t unit, struct map_unit, uint8_t *out);
 
 /* ---- room.c ---- */
 
-/* room_reserve: units that are about to take slots or pages. -ERR_CACHE_FULL; may evict. room_release. */
+/* The bound is the configured one, or less where the disk has less. room_reserve: units that are about to take slots or
+ * pages; may evict. -ERR_CACHE_FULL: uploads may make room; -ENOSPC (not for a fill): nothing of the cache's would. */
 int room_reserve(struct cache *, uint32_t units, bool fill);
+uint64_t room_max(struct cache *);		    /* the bound now, bytes */
+bool room_lacks(struct cache *, uint64_t bytes); /* so many more do not fit under it */
 void room_release(struct cache *, uint32_t units);
 uint64_t room_used(struct cache *);		      /* bytes, under cache.lock */
 void room_account(struct cache *, struct slotfile *); /* the file's size on disk may have changed */

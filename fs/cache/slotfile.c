@@ -426,13 +426,20 @@ int slotfile_write(struct slotfile *f, uint32_t start, uint32_t n, const uint8_t
 	return rc;
 }
 
-int slotfile_sync(struct slotfile *f)
+int slotfile_failed(struct slotfile *f)
 {
-	int fd, rc;
+	int rc;
 
 	pthread_mutex_lock(&f->lock);
 	rc = f->sync_err;
 	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+int slotfile_sync(struct slotfile *f)
+{
+	int fd, rc = slotfile_failed(f);
+
 	if (rc < 0)
 		return rc;
 	if ((fd = fd_get(f, false)) < 0)

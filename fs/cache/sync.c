@@ -166,6 +166,19 @@ static size_t files_count(const struct job *jobs, size_t count)
 	return n;
 }
 
+/* What one fdatasync reported no later sync reports again. */
+static void check_files(struct job *job)
+{
+	list_for_each (it, &job->captures) {
+		struct capture *cap = list_entry(it, struct capture, link);
+
+		if (cap->slots && !cap->failed)
+			cap->failed = slotfile_failed(cap->file);
+		if (cap->failed && cap->how == CHANGE_WRITTEN && job->rc == 0)
+			job->rc = cap->failed;
+	}
+}
+
 static void jobs_sync(struct cache *c, struct job *jobs, size_t count)
 {
 	int rc = 0;
@@ -179,6 +192,7 @@ static void jobs_sync(struct cache *c, struct job *jobs, size_t count)
 		rc = sync_dirs(c, jobs, count);
 	}
 	for (size_t i = 0; i < count; i++) {
+		check_files(&jobs[i]);
 		if (jobs[i].rc == 0)
 			jobs[i].rc = rc;
 		if (rc == 0)
@@ -287,6 +301,16 @@ static void job_publish(struct cache *c, struct job *job)
 
 /* ---- a job ---- */
 
+/* The thread tries again, but not at once. Under cache.lock. */
+static void postpone(struct cache *c, struct cnode *n)
+{
+	if (list_empty(&n->link))
+		return;
+	n->since_ns = clock_mono_ns();
+	list_remove(&n->link);
+	list_append(&c->active, &n->link);
+}
+
 /* false: nothing to do. Waits for a sync under way, which may have begun before the last write. */
 static bool job_begin(struct cache *c, struct job *job)
 {
@@ -314,12 +338,8 @@ static void job_end(struct cache *c, struct job *job)
 	}
 	pthread_mutex_lock(&c->lock);
 	n->syncing = false;
-	/* the thread tries again, but not at once */
-	if (job->rc < 0 && !list_empty(&n->link)) {
-		n->since_ns = clock_mono_ns();
-		list_remove(&n->link);
-		list_append(&c->active, &n->link);
-	}
+	if (job->rc < 0)
+		postpone(c, n);
 	pthread_cond_broadcast(&c->synced);
 	pthread_mutex_unlock(&c->lock);
 	if (job->rc < 0)
@@ -390,7 +410,11 @@ static size_t jobs_begin(struct cache *c, struct job *jobs, size_t count)
 		struct job job = jobs[i];
 
 		if (meta_inode_get(c->meta, job.n->ino, &job.inode) < 0) {
-			cnode_put(c, job.n);
+			/* deleted: cache_inode_gone is about to come */
+			pthread_mutex_lock(&c->lock);
+			postpone(c, job.n);
+			cnode_put_locked(c, job.n);
+			pthread_mutex_unlock(&c->lock);
 			continue;
 		}
 		jobs[n] = job;

@@ -7,7 +7,7 @@
 #define RECOUNT_NS    (60 * NS_PER_S)
 
 struct work {
-	bool stop, durable, hurry, full, recount;
+	bool stop, durable, hurry, full, shrink, recount;
 };
 
 static int64_t deadline(struct cache *c)
@@ -24,8 +24,10 @@ static struct work wait_for_work(struct cache *c)
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop && !c->durable && !c->hurry && clock_mono_ns() < deadline(c))
 		cond_wait_until(&c->wake, &c->lock, deadline(c));
-	w = (struct work){ .stop = c->stop, .durable = c->durable, .hurry = c->hurry, .full = c->full };
-	c->durable = c->hurry = false;
+	w = (struct work){
+		.stop = c->stop, .durable = c->durable, .hurry = c->hurry, .full = c->full, .shrink = c->shrink
+	};
+	c->durable = c->hurry = c->shrink = false;
 	w.recount = c->gone && clock_mono_ns() - c->recount_ns > RECOUNT_NS;
 	if (w.recount) {
 		c->gone = false;
@@ -50,12 +52,12 @@ static void sync_some(struct cache *c, bool all)
 /* Somebody waits for room: is there any now? */
 static void make_room(struct cache *c, bool progress)
 {
-	uint64_t headroom = c->bytes_max / 16;
+	uint64_t headroom = room_max(c) / 16;
 	bool call;
 
-	progress |= cache_evict(c, headroom) > 0;
+	progress |= cache_evict(c, headroom) > 0 || !room_lacks(c, headroom);
 	pthread_mutex_lock(&c->lock);
-	call = c->full && (progress || room_used(c) + headroom <= c->bytes_max);
+	call = c->full && progress;
 	if (call)
 		c->full = false;
 	pthread_mutex_unlock(&c->lock);
@@ -74,6 +76,8 @@ static void *run(void *arg)
 		progress = files_reap(c);
 		if (w.durable || w.hurry)
 			progress |= evict_look_again(c);
+		if (w.shrink)
+			progress |= cache_evict(c, 0) > 0;
 		if (w.full)
 			make_room(c, progress);
 		if (w.recount)

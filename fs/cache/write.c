@@ -22,7 +22,7 @@ static bool needs_fetch(struct cblock *b, const struct extent *e, uint32_t unit,
 
 	if (start >= e->len || pages_find(&b->pages, unit) || map_get(&b->map, unit).slot != MAP_ABSENT)
 		return false;
-	return off > 0 || start + end < e->len;
+	return off > 0 || (end < UNIT && start + end < e->len);
 }
 
 void need_unit(struct cache_need *need, uint32_t index, uint32_t unit, const struct extent *e)
