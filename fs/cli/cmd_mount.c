@@ -87,6 +87,8 @@ static int mount_config(
 	int rc = absolute ? open_log(m->log, &l) : OUTCOME_FAILED;
 
 	o.front.mountpoint = absolute;
+	if (rc == 0 && mounts_detach_dead(absolute) < 0)
+		complain("%s holds a dead mount that cannot be detached: unmount it with `fusermount3 -uz`", absolute);
 	if (rc == 0)
 		rc = l.background ? background_fork(&l.child) : -1;
 	if (rc < 0)

@@ -7,52 +7,25 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
-/* ---- the mount ------------------------------------------------------------------------------------------------ */
-
-static int run_fusermount(const char *directory, bool lazy)
-{
-	const char *argv[] = { "fusermount3", lazy ? "-uzq" : "-uq", "--", directory, NULL };
-	int status, rc;
-	pid_t pid;
-
-	if ((rc = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ)) != 0)
-		return -rc;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
-}
-
-static int unmount(const char *directory, bool lazy)
-{
-	if (umount2(directory, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
-		return 0;
-	return errno == EPERM ? run_fusermount(directory, lazy) : -errno;
-}
+#define LAZY_MS 1000 /* how long a daemon that nobody holds up may take to end */
 
 /* ---- the daemon ----------------------------------------------------------------------------------------------- */
 
 struct ending {
 	const char *directory;
-	bool lazy;
 	struct errmsg *msg;
 };
 
-/* The daemon has noted that somebody waits for its end: now the mount may go. Lazily, the daemon does that itself. */
+/* The daemon has noted that somebody waits for its end: now the mount may go. */
 static int on_noted(void *ctx, json_t *line)
 {
 	struct ending *e = ctx;
-	int rc = e->lazy ? 0 : unmount(e->directory, false);
+	int rc = mounts_unmount(e->directory, false);
 
 	(void)line;
 	if (rc == -EBUSY)
@@ -63,42 +36,51 @@ static int on_noted(void *ctx, json_t *line)
 	return rc < 0 ? errmsg_set(e->msg, rc, "%s cannot be unmounted: %s", e->directory, err_text(rc)) : 0;
 }
 
-static void wait_for_process(int pidfd)
+static bool wait_for_process(int pidfd, int timeout_ms)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	int n;
 
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+	while ((n = poll(&p, 1, timeout_ms)) < 0 && errno == EINTR)
 		;
+	return n > 0;
 }
 
 /* Returns when the process is gone: the store can be mounted again, and its disk taken away. */
-static int end_daemon(const struct cli_daemon *d, pid_t pid, const char *directory, bool lazy)
+static int end_daemon(const struct cli_daemon *d, const char *directory, int pidfd)
 {
 	const struct control_at at = { d->config_file, d->store };
 	struct errmsg msg = { 0 };
-	struct ending e = { directory, lazy, &msg };
-	int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	struct ending e = { directory, &msg };
 	json_t *last = NULL;
-	int rc = control_ask(&at, "umount", json_pack("{s:b}", "lazy", lazy), -1, on_noted, &e, &last, &msg);
+	int rc = control_ask(&at, "umount", NULL, -1, on_noted, &e, &last, &msg);
 
 	rc = cli_verdict(rc, last, &msg);
 	json_decref(last);
 	if (pidfd >= 0 && rc == 0)
-		wait_for_process(pidfd);
-	if (pidfd >= 0)
-		close(pidfd);
+		wait_for_process(pidfd, -1);
 	return rc;
 }
 
-/* Nobody answers: what is mounted is dead, or its configuration is gone. */
-static int end_dead(const char *directory, bool lazy)
+static int detach(const char *directory, bool lazy)
 {
-	int rc = unmount(directory, lazy);
+	int rc = mounts_unmount(directory, lazy);
 
 	if (rc == 0)
 		return 0;
 	complain("%s cannot be unmounted: %s", directory, err_text(rc));
 	return OUTCOME_FAILED;
+}
+
+/* Who has it open goes on, and the daemon with them. */
+static int end_lazily(const char *directory, pid_t pid, int pidfd)
+{
+	int rc = detach(directory, true);
+
+	if (rc == 0 && pidfd >= 0 && !wait_for_process(pidfd, LAZY_MS))
+		complain("%s is detached; its daemon, process %ld, ends when the last file is closed", directory,
+			(long)pid);
+	return rc;
 }
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
@@ -126,22 +108,34 @@ static int find_config(const struct cli_args *args, struct mount_at *at)
 	return rc < 0 ? OUTCOME_FAILED : 0;
 }
 
+static int end_served(const struct cli_args *args, const struct cli_daemon *d, const char *directory, pid_t pid)
+{
+	int pidfd, rc = 0;
+
+	if (args_flag(args, "wait") && (rc = sync_wait(d, NULL, -1, args_value(args, "timeout"))))
+		return rc;
+	pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	if (args_flag(args, "lazy"))
+		rc = end_lazily(directory, pid, pidfd);
+	else
+		rc = end_daemon(d, directory, pidfd);
+	if (pidfd >= 0)
+		close(pidfd);
+	return rc;
+}
+
 static int end(const struct cli_args *args, const struct cli_daemon *d, const char *directory)
 {
-	bool lazy = args_flag(args, "lazy");
 	pid_t pid = control_pid(d->store);
-	int rc = 0;
+	int rc;
 
-	if (!pid) {
-		if (args_flag(args, "wait"))
-			complain("%s: its daemon is gone: what is not on its backends yet goes there after the next "
-				 "mount",
-				directory);
-		return end_dead(directory, true);
-	}
+	if (pid)
+		return end_served(args, d, directory, pid);
 	if (args_flag(args, "wait"))
-		rc = sync_wait(d, NULL, -1, args_value(args, "timeout"));
-	return rc ? rc : end_daemon(d, pid, directory, lazy);
+		complain("%s: its daemon is gone: what is not on its backends yet goes there after the next mount",
+			directory);
+	rc = detach(directory, true);
+	return rc ? rc : mounts_detach_dead(directory) < 0 ? OUTCOME_FAILED : 0;
 }
 
 static int run(const struct cli_args *args)
@@ -153,7 +147,7 @@ static int run(const struct cli_args *args)
 	if (rc == 0 && cli_daemon_file(at.config_file, &daemon) == 0)
 		rc = end(args, &daemon, at.directory);
 	else if (rc == 0)
-		rc = end_dead(at.directory, args_flag(args, "lazy"));
+		rc = detach(at.directory, args_flag(args, "lazy")); /* its configuration is gone */
 	cli_daemon_free(&daemon);
 	mount_at_free(&at);
 	return rc;
@@ -163,7 +157,7 @@ static const struct cli_option options[] = {
 	CLI_OPTION_CONFIG,
 	{ 'w', "wait", NULL, "first wait until everything is on its backends", false },
 	{ 't', "timeout", "SECONDS", "with --wait: stay mounted, exit status 4, if it takes longer", false },
-	{ 'l', "lazy", NULL, "though it is in use: open files end with errors", false },
+	{ 'l', "lazy", NULL, "detach it though it is in use; its daemon ends when the last file is closed", false },
 	CLI_OPTION_HELP,
 	CLI_OPTION_END,
 };

@@ -51,18 +51,22 @@ int cli_config(const struct cli_args *args, bool warnings, struct config **out)
 
 char *cli_config_name(const struct cli_args *args)
 {
+	bool given = args_flag(args, "config");
 	struct errmsg msg = { 0 };
 	struct mount_at at;
+	int mounted = given ? -ENOENT : mounts_only(&at);
 	char *file;
 
-	if (!args_flag(args, "config") && mounts_only(&at) == 0) {
+	if (mounted == 0) {
 		file = at.config_file;
 		at.config_file = NULL;
 		mount_at_free(&at);
 		return file;
 	}
 	file = config_find(args_value(args, "config"), &msg);
-	if (!file)
+	if (!file && mounted == -EEXIST)
+		complain("more than one store is mounted: name its configuration with -c FILE");
+	else if (!file)
 		complain_rc(-ENOENT, &msg);
 	errmsg_free(&msg);
 	return file;

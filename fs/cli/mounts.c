@@ -7,13 +7,20 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <mntent.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define TYPE "fuse.borderfs"
+
+extern char **environ;
 
 void mount_at_free(struct mount_at *m)
 {
@@ -54,7 +61,7 @@ static int fill(struct mount_at *m, const struct mntent *e)
 	return 0;
 }
 
-/* what is looked for: whichever is set */
+/* what is looked for: whichever is set; else any whose configuration can be read: others are somebody else's */
 struct wanted {
 	const char *directory, *config_file;
 	dev_t device;
@@ -66,7 +73,9 @@ static bool fits(const struct wanted *w, const struct mount_at *m)
 		return !strcmp(w->directory, m->directory);
 	if (w->config_file)
 		return !strcmp(w->config_file, m->config_file);
-	return !w->device || w->device == m->device;
+	if (w->device)
+		return w->device == m->device;
+	return access(m->config_file, R_OK) == 0;
 }
 
 /* The last one that fits (it covers the others) into out; the count of all that fit. */
@@ -126,6 +135,52 @@ int mounts_only(struct mount_at *out)
 	mount_at_free(out);
 	return -EEXIST;
 }
+
+/* ---- unmounting ----------------------------------------------------------------------------------------------- */
+
+static int run_fusermount(const char *directory, bool lazy)
+{
+	const char *argv[] = { "fusermount3", lazy ? "-uzq" : "-uq", "--", directory, NULL };
+	int status, rc;
+	pid_t pid;
+
+	if ((rc = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ)) != 0)
+		return -rc;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+}
+
+int mounts_unmount(const char *directory, bool lazy)
+{
+	if (umount2(directory, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0)
+		return 0;
+	return errno == EPERM ? run_fusermount(directory, lazy) : -errno;
+}
+
+/* Only what the kernel has to ask for tells a dead mount: attributes it may still know. A daemon that lives answers
+ * this at once, without a backend. */
+static bool is_dead(const char *directory)
+{
+	struct statfs st;
+
+	return statfs(directory, &st) < 0 && errno == ENOTCONN;
+}
+
+int mounts_detach_dead(const char *directory)
+{
+	struct mount_at at;
+	int rc = 0;
+
+	while (rc == 0 && is_dead(directory) && mounts_by_directory(directory, &at) == 0) {
+		mount_at_free(&at);
+		rc = mounts_unmount(directory, true);
+	}
+	return rc;
+}
+
+/* ---- paths ---------------------------------------------------------------------------------------------------- */
 
 /* the directory resolved, the last component as it is */
 static char *resolve_parent(const char *path)

@@ -21,8 +21,7 @@ struct daemon {
 	struct front *front;
 	struct control *control;
 	int signal_fd;
-	int stop_fd; /* a command asks to stop */
-	int end_fd;  /* the mount has ended: the signal thread may too */
+	int end_fd; /* the mount has ended: the signal thread may too */
 	pthread_t signals, prober;
 	bool probing; /* the prober is to be joined */
 };
@@ -34,13 +33,6 @@ static void raise_event(int fd)
 	/* one that was raised already is raised */
 	if (write(fd, &one, sizeof one) < 0)
 		return;
-}
-
-static void ask_stop(void *ctx)
-{
-	struct daemon *d = ctx;
-
-	raise_event(d->stop_fd);
 }
 
 /* ---- signals -------------------------------------------------------------------------------------------------- */
@@ -80,16 +72,15 @@ static bool take_signal(struct daemon *d)
 static void *signals_run(void *arg)
 {
 	struct daemon *d = arg;
-	struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN }, { .fd = d->stop_fd, .events = POLLIN },
-		{ .fd = d->end_fd, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN }, { .fd = d->end_fd, .events = POLLIN } };
 	bool stop = false;
 
 	while (!stop) {
-		if (poll(p, 3, -1) < 0)
+		if (poll(p, 2, -1) < 0)
 			continue;
-		if (p[2].revents)
+		if (p[1].revents)
 			return NULL;
-		stop = p[1].revents || (p[0].revents && take_signal(d));
+		stop = take_signal(d);
 	}
 	front_stop(d->front);
 	return NULL;
@@ -106,9 +97,8 @@ static int signals_block(struct daemon *d)
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-	d->stop_fd = eventfd(0, EFD_CLOEXEC);
 	d->end_fd = eventfd(0, EFD_CLOEXEC);
-	return d->signal_fd < 0 || d->stop_fd < 0 || d->end_fd < 0 ? -errno : 0;
+	return d->signal_fd < 0 || d->end_fd < 0 ? -errno : 0;
 }
 
 /* ---- the first look at the backends --------------------------------------------------------------------------- */
@@ -151,7 +141,7 @@ static void bound_memory(void)
 
 static int open_all(struct daemon *d, const struct serve_options *o, struct errmsg *msg)
 {
-	struct control_options control = { .umount = ask_stop, .ctx = d };
+	struct control_options control = { 0 };
 	struct keyring *keyring = NULL;
 	int rc;
 
@@ -205,17 +195,17 @@ static int run(struct daemon *d, const struct serve_options *o)
 
 int serve(const struct serve_options *o, struct errmsg *msg)
 {
-	struct daemon d = { .signal_fd = -1, .stop_fd = -1, .end_fd = -1 };
-	int rc, fds[3];
+	struct daemon d = { .signal_fd = -1, .end_fd = -1 };
+	int rc;
 
 	raise_file_limit();
 	bound_memory();
 	if ((rc = signals_block(&d)) == 0 && (rc = open_all(&d, o, msg)) == 0)
 		rc = run(&d, o);
 	rc = close_all(&d, rc, msg);
-	fds[0] = d.signal_fd, fds[1] = d.stop_fd, fds[2] = d.end_fd;
-	for (size_t i = 0; i < 3; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	if (d.signal_fd >= 0)
+		close(d.signal_fd);
+	if (d.end_fd >= 0)
+		close(d.end_fd);
 	return rc;
 }

@@ -19,8 +19,6 @@ struct control;
 struct control_options {
 	struct core *core;
 	struct front *front;
-	void (*umount)(void *ctx); /* asks the daemon to stop; must not block */
-	void *ctx;
 };
 int control_start(struct control **, const struct control_options *, struct errmsg *);
 void control_drain(struct control *); /* ends what runs, refuses what comes; who waits for the end goes on waiting */

@@ -247,16 +247,11 @@ int op_cache_drop(struct request *r)
 
 /* ---- umount --------------------------------------------------------------------------------------------------- */
 
-/* Answers when the daemon has ended its work. The asker unmounts by itself, as any umount does, so that a busy mount is
- * left alone; with "lazy" the daemon ends though it is in use. */
+/* Answers when the daemon has ended its work. The asker unmounts by itself when it has the first line, as any umount
+ * does, so that a busy mount is left alone. */
 int op_umount(struct request *r)
 {
-	struct control *c = r->ctx;
 	int rc = request_send(r, json_pack("{s:i}", "pid", (int)getpid()));
 
-	if (rc < 0)
-		return rc;
-	if (json_is_true(json_object_get(r->body, "lazy")))
-		c->options.umount(c->options.ctx);
-	return request_park(r);
+	return rc < 0 ? rc : request_park(r);
 }

@@ -35,7 +35,7 @@ static struct {
 	int syncs, sync_rc; /* transfer_sync: how often called, with what it ends; 1: only by being cancelled */
 	uint64_t sync_ino;
 	int64_t sync_deadline;
-	bool cancelled, umounted;
+	bool cancelled, umounting;
 	int reloads, reload_rc;
 	uint64_t where_missing; /* an inode that went away meanwhile */
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -225,18 +225,9 @@ int core_reload(struct core *c, struct config *new, struct errmsg *msg)
 static struct control *control;
 static struct json_t *lines;
 
-static void umount_asked(void *ctx)
-{
-	(void)ctx;
-	pthread_mutex_lock(&fake.lock);
-	fake.umounted = true;
-	pthread_cond_broadcast(&fake.changed);
-	pthread_mutex_unlock(&fake.lock);
-}
-
 static int setup(void **state)
 {
-	struct control_options o = { .core = the_core, .umount = umount_asked };
+	struct control_options o = { .core = the_core };
 
 	(void)state;
 	snprintf(store, sizeof store, "/tmp/borderfs-control-XXXXXX");
@@ -455,12 +446,23 @@ struct umounter {
 	json_t *last;
 };
 
+static int note_umount(void *ctx, json_t *line)
+{
+	(void)ctx;
+	assert_int_equal(json_integer_value(json_object_get(line, "pid")), getpid());
+	pthread_mutex_lock(&fake.lock);
+	fake.umounting = true;
+	pthread_cond_broadcast(&fake.changed);
+	pthread_mutex_unlock(&fake.lock);
+	return 0;
+}
+
 static void *ask_umount(void *arg)
 {
 	struct umounter *u = arg;
 	const struct control_at at = { config_file, store };
 
-	control_ask(&at, "umount", json_pack("{s:b}", "lazy", 1), -1, NULL, NULL, &u->last, NULL);
+	control_ask(&at, "umount", NULL, -1, note_umount, NULL, &u->last, NULL);
 	return NULL;
 }
 
@@ -468,13 +470,13 @@ static void *ask_umount(void *arg)
 static void test_umount(void **state)
 {
 	int64_t deadline = clock_mono_ns() + 20 * NS_PER_S;
-	struct control_options o = { .core = the_core, .umount = umount_asked };
+	struct control_options o = { .core = the_core };
 	struct umounter u = { 0 };
 
 	(void)state;
 	assert_int_equal(pthread_create(&u.thread, NULL, ask_umount, &u), 0);
 	pthread_mutex_lock(&fake.lock);
-	while (!fake.umounted)
+	while (!fake.umounting)
 		assert_int_equal(cond_wait_until(&fake.changed, &fake.lock, deadline), 0);
 	pthread_mutex_unlock(&fake.lock);
 	control_drain(control);

@@ -1,0 +1,377 @@
+#!/bin/bash
+# test: timeout=240
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The commands over two directories: what each prints, what it says when something is wrong, and its exit status.
+. "${0%/*}/lib.sh"
+
+home=$TEST_TMP/home
+abroad=$TEST_TMP/abroad
+words=$TEST_TMP/recovery-words
+mkdir "$home" "$abroad" "$mnt"
+(umask 077 && echo 'correct horse battery staple' >"$passphrase")
+
+# directories_config [KEY=VALUE...]: the configuration; what stands in the environment changes it.
+directories_config() {
+	{
+		ini_filesystem
+		cat <<-INI
+			[zone domestic]
+			kind = domestic
+			backends = home
+			export = ${export:-deny}
+			[zone foreign]
+			kind = foreign
+			backends = abroad
+			[backend home]
+			type = local
+			path = $home
+			[backend abroad]
+			type = local
+			path = ${abroad_path:-$abroad}
+			[rule personal-data-stays]
+			tag = personal
+			zone = domestic
+			[rule public-goes-out]
+			path = /public/**
+			zone = foreign
+		INI
+	} >"$ini"
+}
+
+# typed LINE... -- COMMAND...: on a terminal of its own.
+typed() {
+	"$BUILD/tests/e2e/typed" "$@"
+}
+
+bfs_background() {
+	bfs mount "$@" -l "$daemon_log" "$mnt"
+	daemon_pid=$(bfs status --json | jq .pid)
+}
+
+ls_fails() {
+	! ls "$mnt"
+}
+
+not_mounted() {
+	! is_mounted
+}
+
+daemon_ended() { # what nobody waits for stays as a zombie
+	! kill -0 "$daemon_pid" 2>/dev/null || grep -q "State:.Z" "/proc/$daemon_pid/status"
+}
+
+is_held() { # a process of this user sits in the mount
+	fuser -sm "$mnt"
+}
+
+step "usage"
+expect_status 2 "$BORDERFS"
+expect_status 2 "$BORDERFS" nonsense
+expect_says 'there is no command "nonsense"' 'borderfs help'
+expect_status 2 "$BORDERFS" where
+expect_says "where: it needs PATH...: see \`borderfs where --help\`"
+expect_status 2 "$BORDERFS" sync --timeout
+expect_status 2 "$BORDERFS" status --nonsense
+expect_says "unknown option --nonsense"
+expect_status 0 "$BORDERFS" --version
+expect_status 0 "$BORDERFS" help
+expect_status 0 "$BORDERFS" tag --help
+expect_says "borderfs tag add [OPTIONS] PATH TAG..."
+"$BORDERFS" help --json | while read -r line; do
+	name=$(jq -r .name <<<"$line")
+	# shellcheck disable=SC2086 # two words are a command
+	expect_status 0 "$BORDERFS" $name --help
+	expect_says "usage: borderfs $name"
+done
+HOME=$TEST_TMP expect_status 1 "$BORDERFS" mount "$mnt"
+expect_says "there is no configuration" "name it with -c FILE"
+expect_status 1 "$BORDERFS" status -c "$TEST_TMP/missing.ini"
+expect_says "missing.ini"
+
+step "rules check, rules list"
+directories_config
+expect_status 0 bfs rules check
+expect_says "2 zones, 2 backends, 2 rules, 0 warnings, no errors" "docs/SECURITY.md"
+expect_equal "$(bfs rules list --json | jq -r '[.name, .zone, .conditions] | join(" ")')" \
+	"personal-data-stays domestic tag=personal
+public-goes-out foreign path=/public/**" "the rules"
+echo 'nonsense = 1' >>"$ini"
+line=$(wc -l <"$ini")
+expect_status 1 bfs rules check
+expect_says "$ini:$line: error: "
+expect_status 1 bfs rules check --json
+expect_equal "$(jq -r '.ok, .messages[0].line' <<<"$said")" "false
+$line" "the finding"
+expect_status 1 bfs init --words-file "$words"
+expect_says "$ini:$line: error: "
+directories_config
+
+step "init that cannot be"
+expect_status 2 bfs init --kdf minimum
+expect_says "--words-file"
+expect_status 2 bfs init --kdf nonsense --words-file "$words"
+touch "$TEST_TMP/taken"
+expect_status 1 bfs init --kdf minimum --words-file "$TEST_TMP/taken"
+expect_says "$TEST_TMP/taken: File exists"
+chmod 644 "$passphrase"
+expect_status 1 bfs init --kdf minimum --words-file "$words"
+expect_says "$passphrase" "0600"
+chmod 600 "$passphrase"
+good_store=$store
+store=$TEST_TMP/taken/store directories_config
+expect_status 1 bfs init --kdf minimum --words-file "$words"
+expect_says "$TEST_TMP/taken/store cannot be made: Not a directory"
+store=$good_store
+directories_config
+[ ! -e "$words" ] || fail "words of a store that was not made"
+[ ! -e "$store" ] || fail "a store was made"
+expect_status 1 bfs mount "$mnt"
+expect_says "there is no store at $store: make it with \`borderfs init\`"
+
+step "init, warning of a backend that is not there"
+abroad_path=$TEST_TMP/missing directories_config
+expect_status 0 bfs init --kdf minimum --words-file "$words"
+expect_says "warning: " "$TEST_TMP/missing is not a directory"
+expect_equal "$(stat -c %a "$words" "$store")" "600
+700" "the modes"
+expect_equal "$(wc -w <"$words")" 9 "recovery words"
+expect_status 1 bfs init --kdf minimum --words-file "$TEST_TMP/more-words"
+expect_says "it was initialised before"
+rm -r "$store" "$words"
+directories_config
+bfs init --kdf minimum --words-file "$words"
+
+step "mounts that cannot be"
+expect_status 1 bfs mount "$TEST_TMP/missing"
+expect_says "$TEST_TMP/missing: No such file or directory; make the directory first"
+expect_status 1 bfs mount "$passphrase"
+expect_says "is not a directory"
+(umask 077 && echo wrong >"$TEST_TMP/wrong")
+expect_status 1 bfs mount -p "$TEST_TMP/wrong" "$mnt"
+expect_says "the passphrase given does not open this store"
+expect_status 1 bfs mount -o nonsense=1 "$mnt"
+expect_says "nonsense=1"
+abroad_path=$TEST_TMP/elsewhere directories_config
+expect_status 3 bfs mount "$mnt"
+expect_says "backend abroad is" "$abroad foreign" "$TEST_TMP/elsewhere foreign"
+export=allow directories_config
+expect_status 3 bfs mount "$mnt"
+expect_says "export = allow is looser than deny"
+directories_config
+! is_mounted || fail "something was mounted"
+
+step "mount, and what is asked of a mount that is not there"
+expect_status 1 bfs status
+expect_says "$store is not mounted: mount it with"
+expect_status 1 bfs umount "$mnt"
+expect_says "no borderfs is mounted there"
+bfs_background
+is_mounted || fail "not mounted"
+expect_equal "$(stat -c %a "$store/control.sock" "$daemon_log")" "600
+600" "the modes"
+mkdir "$TEST_TMP/second"
+expect_status 1 bfs mount "$TEST_TMP/second"
+expect_says "$store is in use by process $daemon_pid"
+
+step "where, explain, status"
+mkdir -p "$mnt/public/deep/er" "$mnt/private"
+for n in 1 2 3; do
+	head -c $((n * 100000)) /dev/urandom >"$mnt/public/deep/er/$n"
+	echo "$n" >"$mnt/private/$n"
+done
+odd=$'caf\xe9\nx'
+echo odd >"$mnt/private/$odd"
+bfs sync --timeout 60
+expect_equal "$(where_is "$mnt/public/deep/er/3" "state, .zone, .rule, .size, .objects, .backends[0], .held")" "stored
+foreign
+public-goes-out
+300000
+1
+abroad
+false" "the file abroad"
+expect_equal "$(where_is "$mnt/private/1" "zone, .rule, .backends[0]")" "domestic
+null
+home" "the file at home"
+name=$(where_is "$mnt/public/deep/er/3" object_names)
+[ -f "$abroad/$name" ] || fail "there is no object $name in $abroad"
+expect_equal "$(cd "$mnt" && "$BORDERFS" where -r --json . | jq -r 'select(.path_base64 == null) | .path' | sort)" \
+	"./private/1
+./private/2
+./private/3
+./public/deep/er/1
+./public/deep/er/2
+./public/deep/er/3" "all files"
+expect_equal "$("$BORDERFS" where --json "$mnt/private/$odd" | jq -r .path_base64 | base64 -d)" "$mnt/private/$odd" \
+	"a name that is not UTF-8"
+expect_status 0 "$BORDERFS" where "$mnt/private/$odd"
+expect_says "$mnt/private/caf"$'\xe9'"\\x0ax"
+expect_equal "$("$BORDERFS" where -r --json "$mnt" | jq -r '.object_zones[0] + " " + .object_names[0]' | sed -n 's/^foreign //p' | sort)" \
+	"$(cd "$abroad" && find . -type f -name '[0-9a-f]*' | sed 's|^\./||' | sort)" "the objects abroad"
+expect_status 1 bfs where "$mnt/missing" "$mnt/private/1"
+expect_says "$mnt/missing: No such file or directory" "$mnt/private/1"
+expect_status 1 "$BORDERFS" where /etc/passwd
+expect_says "/etc/passwd: not in a borderfs mount"
+expect_status 1 bfs where /etc/passwd
+expect_says "does not lie in this mount"
+expect_status 0 "$BORDERFS" explain "$mnt/public/deep/er/1"
+expect_says "zone foreign by rule public-goes-out" "tag=personal does not hold"
+expect_equal "$("$BORDERFS" explain --json "$mnt/public/deep/er/1" | jq -r '.zone, .names[0].rules[0].failed')" "foreign
+tag=personal" "the explanation"
+expect_status 0 bfs status
+expect_says "mounted at $mnt (process $daemon_pid)" "waiting: nothing"
+expect_equal "$(bfs status --json | jq -r '.waiting.files, .failed, (.zones[].backends[] | .name, .up)')" "0
+null
+home
+true
+abroad
+true" "the status"
+{ timeout 4 "$BORDERFS" status -c "$ini" --watch --json || [ $? = 124 ]; } >"$TEST_TMP/watched"
+[ "$(jq -r .name "$TEST_TMP/watched" | wc -l)" -ge 3 ] || fail "status --watch did not go on"
+
+step "tags"
+file=$mnt/public/deep/er/1
+bfs tag add "$file" personal 'two words'
+"$BORDERFS" tag add "$file" personal
+expect_equal "$(getfattr --absolute-names --only-values -n user.xdg.tags "$file")" "personal,two words" "the attribute"
+expect_equal "$("$BORDERFS" tag ls --json "$file" | jq -c .tags)" '["personal","two words"]' "the tags"
+expect_status 2 bfs tag add "$file" a,b
+expect_says "a comma separates tags"
+expect_status 2 bfs tag add "$file" $'a\nb'
+bfs sync "$file" --timeout 60
+is_stored "$file" domestic || fail "not at home: $(bfs where "$file")"
+bfs tag rm "$file" 'two words' never-set
+expect_equal "$(bfs tag ls "$file")" "personal" "the tags"
+bfs tag rm "$file" personal
+expect_equal "$(bfs tag ls "$file")" "" "the tags"
+expect_status 1 getfattr -n user.xdg.tags "$file"
+expect_status 1 bfs tag add /proc/self personal
+expect_status 1 bfs tag ls "$mnt/missing"
+expect_says "$mnt/missing: No such file or directory"
+
+step "sync that does not come to an end"
+mv "$abroad" "$abroad.away"
+echo late >"$mnt/public/late"
+expect_status 4 bfs sync --timeout 1
+expect_says "backend 'abroad'" "is not a directory"
+expect_status 4 bfs sync "$mnt/public/late" --timeout 1
+expect_status 4 bfs sync "$mnt/public" --timeout 1
+expect_status 2 bfs sync --timeout never
+expect_status 0 bfs status
+expect_says "failing" "is not a directory"
+expect_status 4 bfs umount --wait --timeout 1 "$mnt"
+is_mounted || fail "unmounted though it was not complete"
+status=0
+timeout -s INT 1 "$BORDERFS" sync -c "$ini" || status=$?
+expect_equal "$status" 124 "an interrupted sync"
+mv "$abroad.away" "$abroad"
+bfs sync --timeout 90
+is_stored "$mnt/public/late" foreign || fail "not stored: $(bfs where "$mnt/public/late")"
+
+step "reload"
+expect_status 0 bfs reload
+sed -i 's|^path = /public/|path = /private/|' "$ini"
+bfs reload
+expect_equal "$("$BORDERFS" explain --json "$mnt/private/1" | jq -r .rule)" public-goes-out "the rule"
+directories_config
+bfs reload
+echo 'nonsense = 1' >>"$ini"
+expect_status 1 bfs reload
+expect_says "$ini:$line: error: " "what was in force stays in force"
+expect_status 0 "$BORDERFS" where "$mnt/private/1" # asks though the file has errors
+export=allow directories_config
+expect_status 3 bfs reload
+expect_says "export = allow is looser than deny"
+directories_config
+kill -HUP "$daemon_pid"
+within 10 grep -q "the configuration is in force" "$daemon_log"
+
+step "cache drop"
+expect_status 0 bfs cache drop
+expect_says "dropped"
+expect_equal "$(bfs cache drop --json | jq .bytes_left)" 0 "what is left"
+
+step "umount: busy, and not"
+(cd "$mnt" && exec sleep 60) &
+sleeper=$!
+within 10 is_held
+expect_status 1 bfs umount "$mnt"
+expect_says "$mnt is in use" "fuser -vm $mnt" "borderfs umount --lazy $mnt"
+expect_status 0 bfs status
+kill "$sleeper"
+wait "$sleeper" || true
+bfs umount --wait "$mnt"
+! is_mounted || fail "still mounted"
+daemon_ended || fail "the daemon goes on"
+[ ! -e "$store/control.sock" ] || fail "the socket stayed"
+expect_status 0 bfs cache drop
+
+step "mount by recovery words, lazy umount under an open file"
+bfs_background -w "$words"
+exec 7>"$mnt/private/open"
+expect_status 0 bfs umount --lazy "$mnt"
+expect_says "$mnt is detached; its daemon, process $daemon_pid, ends when the last file is closed"
+! is_mounted || fail "still mounted"
+echo written >&7
+expect_status 1 bfs mount "$mnt"
+expect_says "$store is in use by process $daemon_pid"
+exec 7>&-
+within 10 daemon_ended
+bfs_background
+expect_equal "$(cat "$mnt/private/open")" written "what was written before"
+
+step "a killed daemon: a dead mount is replaced, or taken away"
+kill -KILL "$daemon_pid"
+within 10 ls_fails
+expect_status 1 bfs status
+bfs_background
+expect_equal "$(cat "$mnt/private/open")" written "what was written before"
+kill -KILL "$daemon_pid"
+within 10 ls_fails
+bfs umount "$mnt"
+! is_mounted || fail "still mounted"
+
+step "SIGTERM"
+bfs_background
+kill -TERM "$daemon_pid"
+within 10 not_mounted
+within 10 grep -q "unmounted: everything is durable" "$daemon_log"
+
+step "as mount(8) calls it"
+ln -s "$BORDERFS" "$TEST_TMP/mount.fuse.borderfs"
+"$TEST_TMP/mount.fuse.borderfs" "$ini" "$mnt" -o "ro,noexec,_netdev,x-systemd.automount,log=$daemon_log"
+expect_status 1 touch "$mnt/new"
+grep -F " $mnt fuse" /proc/self/mounts | grep -q 'ro,.*noexec' || fail "the options are not those given"
+bfs umount
+"$BORDERFS" "$ini" "$mnt" -o "rw,log=$daemon_log"
+touch "$mnt/new"
+bfs umount "$mnt"
+
+step "on a terminal"
+good_store=$store
+store=$TEST_TMP/typed-store directories_config
+sed -i '/^\[keys\]/,/^passphrase-file/d' "$ini"
+expect_status 1 setsid -w "$BORDERFS" init -c "$ini" --kdf minimum --words-file "$TEST_TMP/w"
+expect_says "there is no terminal to ask for the passphrase on" "--passphrase-file"
+expect_status 1 typed first second -- "$BORDERFS" init -c "$ini" --kdf minimum --offline
+expect_says "the two passphrases differ"
+expect_status 130 typed "^C" -- "$BORDERFS" init -c "$ini" --kdf minimum --offline
+expect_status 0 typed "my secret" "my secret" -- "$BORDERFS" init -c "$ini" --kdf minimum --offline
+expect_says "New passphrase: " "The recovery words open the store"
+[[ $said != *"my secret"* ]] || fail "the passphrase was shown"
+store=$good_store
+expect_status 1 typed "my secre" -- "$BORDERFS" mount -c "$ini" "$mnt"
+expect_says "does not open this store"
+expect_status 0 typed "my secret" -- "$BORDERFS" mount -c "$ini" -l "$daemon_log" "$mnt"
+is_mounted || fail "not mounted"
+bfs umount "$mnt"
+
+step "a store of another user"
+if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
+	directories_config
+	bfs_background
+	chmod 755 "$TEST_TMP"
+	chmod 644 "$ini"
+	expect_status 1 setpriv --reuid=nobody --clear-groups "$BORDERFS" status -c "$ini"
+	expect_says "belongs to another user"
+	bfs umount "$mnt"
+fi
