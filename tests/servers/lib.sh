@@ -49,14 +49,21 @@ port_taken() {
 		END { exit !taken }' /proc/net/tcp /proc/net/tcp6
 }
 
+# claims_lock: hold the lock on the folder of claims as descriptor 9; whoever ends the last claim may have removed the
+# folder meanwhile.
+claims_lock() {
+	until [ "$port_claims" -ef /proc/self/fd/9 ]; do
+		mkdir -m 700 "$port_claims" 2>/dev/null
+		[ ! -e "$port_claims" ] || [ -O "$port_claims" ] || die "$port_claims belongs to somebody else"
+		{ exec 9<"$port_claims" && flock 9; } 2>/dev/null
+	done
+}
+
 # ports_claim: take a free block for $dir and print its first port. A claim is a symbolic link BASE -> DIR/claim.BASE,
-# dead once the directory is gone; the lock on the folder of claims covers looking and taking.
+# dead once the directory is gone; the lock covers looking and taking.
 ports_claim() {
 	local base claim
-	mkdir -m 700 "$port_claims" 2>/dev/null
-	[ -O "$port_claims" ] || die "$port_claims belongs to somebody else"
-	exec 9<"$port_claims"
-	flock 9
+	claims_lock
 	find "$port_claims" -xtype l -delete
 	for base in $(port_blocks); do
 		claim=$port_claims/$base
