@@ -54,8 +54,9 @@ port_taken() {
 claims_lock() {
 	until [ "$port_claims" -ef /proc/self/fd/9 ]; do
 		mkdir -m 700 "$port_claims" 2>/dev/null
-		[ ! -e "$port_claims" ] || [ -O "$port_claims" ] || die "$port_claims belongs to somebody else"
-		{ exec 9<"$port_claims" && flock 9; } 2>/dev/null
+		{ exec 9<"$port_claims"; } 2>/dev/null || continue
+		[ -O /proc/self/fd/9 ] || die "$port_claims belongs to somebody else"
+		flock 9
 	done
 }
 
@@ -77,14 +78,14 @@ ports_claim() {
 	die "no free block of $port_block ports"
 }
 
-ports_release() {
-	local claim
+ports_release() (
+	claims_lock
 	for claim in "$dir"/claim.*; do
 		[ -e "$claim" ] || continue
 		rm -f "$port_claims/${claim##*.}" "$claim"
 	done
 	rmdir "$port_claims" 2>/dev/null || true
-}
+)
 
 # The start time of a process tells it from a later one of the same number.
 process_birth() {
