@@ -101,7 +101,9 @@ int cache_snapshot(
 		return -ENOMEM;
 	pthread_rwlock_rdlock(&inode->data_lock);
 	if ((rc = cblock_enter(c, inode, index, &b)) == 0) {
-		if ((rc = take(b, inode, s, need)) == 0)
+		rc = take(b, inode, s, need);
+		/* an upload puts together what is here and what it fetches, where a full cache cannot keep that */
+		if (rc == 0 || rc == -ERR_NEED_FETCH)
 			entry_uploading(b);
 		cblock_leave(b);
 	}
