@@ -46,6 +46,7 @@ struct core {
 	pthread_cond_t io_wake;
 	struct list io_fetching, io_room;
 	uint64_t room_count; /* raised whenever the cache says that there is room */
+	int64_t starved_ns;  /* since when operations find no room, and none was made; 0: they find some */
 	bool io_stop, io_cancels;
 	pthread_t io_thread;
 	bool io_thread_runs;

@@ -332,12 +332,41 @@ static int wait_for_room(struct core *core, struct core_io *io, uint64_t seen)
 	int rc = 0;
 
 	pthread_mutex_lock(&core->io_lock);
+	if (!core->starved_ns)
+		core->starved_ns = clock_mono_ns();
 	if (core->room_count == seen && (rc = park(core, io, &core->io_room, IO_ROOM)) == 0) {
 		pthread_cond_signal(&core->io_wake); /* a deadline that may be the nearest */
 		rc = 1;
 	}
 	pthread_mutex_unlock(&core->io_lock);
 	return rc;
+}
+
+/* Under io_lock. Whoever comes when nothing has emptied the cache for so long does not wait as long once more. */
+static int64_t give_up_ns(const struct core *core, const struct core_io *io)
+{
+	int64_t starved = core->starved_ns ? core->starved_ns + ROOM_WAIT_NS : INT64_MAX;
+
+	return starved < io->deadline_ns ? starved : io->deadline_ns;
+}
+
+static bool gives_up(struct core *core, const struct core_io *io, ssize_t rc)
+{
+	int64_t when = io->deadline_ns;
+
+	if (rc == -ERR_CACHE_FULL) {
+		pthread_mutex_lock(&core->io_lock);
+		when = give_up_ns(core, io);
+		pthread_mutex_unlock(&core->io_lock);
+	}
+	return clock_mono_ns() >= when;
+}
+
+static void found_room(struct core *core)
+{
+	pthread_mutex_lock(&core->io_lock);
+	core->starved_ns = 0;
+	pthread_mutex_unlock(&core->io_lock);
 }
 
 static uint64_t room_seen(struct core *core)
@@ -363,7 +392,7 @@ static void io_run(struct core *core, struct core_io *io)
 		rc = attempt(core, io, &need, &from);
 		if (rc != -ERR_NEED_FETCH && rc != -ERR_CACHE_FULL)
 			break;
-		if (clock_mono_ns() >= io->deadline_ns) {
+		if (gives_up(core, io, rc)) {
 			rc = rc == -ERR_NEED_FETCH ? -ERR_TIMEOUT : rc;
 			break;
 		}
@@ -385,8 +414,10 @@ static void io_run(struct core *core, struct core_io *io)
 	/* an error after a part was copied is told by the next call */
 	if (rc < 0 && io->kind == CORE_COPY && io->progress > 0)
 		rc = (ssize_t)io->progress;
-	if (rc >= 0 && io->kind != CORE_READ)
+	if (rc >= 0 && io->kind != CORE_READ) {
+		found_room(core);
 		transfer_touch(core->transfer, io->kind == CORE_COPY ? io->target->ino : io->inode->ino);
+	}
 	io_finish(core, io, rc);
 }
 
@@ -429,6 +460,7 @@ void io_room(void *ctx)
 
 	pthread_mutex_lock(&core->io_lock);
 	core->room_count++;
+	core->starved_ns = 0;
 	pthread_cond_signal(&core->io_wake);
 	pthread_mutex_unlock(&core->io_lock);
 }
@@ -441,13 +473,14 @@ static int64_t take_ready(struct core *core, struct list *out, bool all)
 
 	list_for_each_safe (it, &core->io_room) {
 		struct core_io *io = list_entry(it, struct core_io, link);
+		int64_t until = give_up_ns(core, io);
 
-		if (all || io->cancelled || core->io_stop || io->deadline_ns <= now) {
+		if (all || io->cancelled || core->io_stop || until <= now) {
 			list_remove(it);
 			list_append(out, it);
 			io->state = IO_RUNNING;
-		} else if (io->deadline_ns < nearest) {
-			nearest = io->deadline_ns;
+		} else if (until < nearest) {
+			nearest = until;
 		}
 	}
 	return nearest;

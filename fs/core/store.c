@@ -152,6 +152,16 @@ static void on_failed(void *ctx, int rc)
 	__atomic_store_n(&core->failed, rc, __ATOMIC_RELEASE);
 }
 
+static void on_full(void *ctx)
+{
+	struct core *core = ctx;
+
+	pthread_rwlock_rdlock(&core->told_lock);
+	if (core->told_cache)
+		cache_disk_full(core->told_cache);
+	pthread_rwlock_unlock(&core->told_lock);
+}
+
 static void on_pressure(void *ctx)
 {
 	struct core *core = ctx;
@@ -164,7 +174,7 @@ static void on_pressure(void *ctx)
 
 static int open_rooms(struct core *core, struct config *config, struct errmsg *msg)
 {
-	struct meta_options meta_options = { .durable = on_durable, .failed = on_failed, .ctx = core };
+	struct meta_options meta_options = { .durable = on_durable, .failed = on_failed, .full = on_full, .ctx = core };
 	struct cache_options cache_options = {
 		.bytes_max = config->cache_bytes, .room = io_room, .pressure = on_pressure, .ctx = core
 	};

@@ -51,6 +51,9 @@ struct meta_options {
 	 * from then on and every later wait returns rc. A full disk is not for good: waits return -ENOSPC, the commit
 	 * is tried again every interval, and nothing in memory is lost. */
 	void (*failed)(void *ctx, int rc);
+	/* called on the writer thread, without locks, whenever it looks and the disk is full; may be NULL. Must not
+	 * block. */
+	void (*full)(void *ctx);
 	void *ctx;
 };
 

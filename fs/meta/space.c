@@ -57,6 +57,8 @@ static void set_full(struct meta *m, bool full)
 	m->full = full;
 	m->space_try_ns = clock_mono_ns() + m->options.commit_interval_ns;
 	pthread_mutex_unlock(&m->lock);
+	if (full && m->options.full)
+		m->options.full(m->options.ctx);
 }
 
 void space_look(struct meta *m)
