@@ -90,9 +90,11 @@ int core_create(struct config *config, const struct unlock *unlock, size_t unloc
 	if ((rc = lock_store(config->store, &lock, msg)) < 0 || (rc = dir = open_store_dir(config->store, msg)) < 0)
 		goto out;
 	rc = keyring_create(&keyring, dir, unlock, unlock_count, cost, words, msg);
-	if (rc == -EEXIST)
+	if (rc == -EEXIST) {
+		errmsg_free(msg);
 		errmsg_set(msg, rc, "%s holds a store already: mount it, or choose another `store` in [filesystem]",
 			config->store);
+	}
 	if (rc < 0 || (rc = number_zones(config, keyring, msg)) < 0)
 		goto out;
 	rc = meta_create(config->store, keyring, config->block_bytes, uid, gid, msg);
