@@ -83,6 +83,7 @@ static int load_file(struct cblock *b)
 		slotfile_unref_map(b->file, &b->map);
 		return rc;
 	}
+	slotfile_set_counted(b->file, true);
 	room_account(b->c, b->file);
 	return 0;
 }

@@ -41,7 +41,7 @@ struct fix {
 	char dir[64];
 	struct keyring *keyring;
 	struct meta *m;
-	struct cache *c;
+	struct cache *c, *told;
 	struct cache_options options;
 	uint64_t block_bytes;
 	struct backend *backend;
@@ -91,12 +91,24 @@ static void fix_remove(const char *dir)
 	fix_run((const char *const[]){ "rm", "-rf", dir, NULL }, 0);
 }
 
+/* Protects every fixture's `told`: the writer of metadata calls while the cache is opened and closed. */
+static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void tell(struct fix *f, struct cache *c)
+{
+	pthread_mutex_lock(&told_lock);
+	f->told = c;
+	pthread_mutex_unlock(&told_lock);
+}
+
 static void on_durable(void *ctx, uint64_t batch)
 {
 	struct fix *f = ctx;
 
-	if (f->c)
-		cache_durable(f->c, batch);
+	pthread_mutex_lock(&told_lock);
+	if (f->told)
+		cache_durable(f->told, batch);
+	pthread_mutex_unlock(&told_lock);
 }
 
 static void on_room(void *ctx)
@@ -125,17 +137,19 @@ static void fix_open(struct fix *f)
 		print_error("open: %s\n", errmsg_text(&msg, rc));
 	assert_int_equal(rc, 0);
 	errmsg_free(&msg);
+	tell(f, f->c);
 }
 
-static void fix_close(struct fix *f)
+static inline void fix_close(struct fix *f)
 {
+	tell(f, NULL);
 	assert_int_equal(cache_close(f->c), 0);
 	f->c = NULL;
 	assert_int_equal(meta_close(f->m), 0);
 	f->m = NULL;
 }
 
-static void fix_start(struct fix *f, uint64_t block_bytes, uint64_t bytes_max)
+static inline void fix_start(struct fix *f, uint64_t block_bytes, uint64_t bytes_max)
 {
 	memset(f, 0, sizeof *f);
 	log_init(LOG_LEVEL_ERROR, 0);
@@ -151,7 +165,7 @@ static void fix_start(struct fix *f, uint64_t block_bytes, uint64_t bytes_max)
 	fix_open(f);
 }
 
-static void fix_end(struct fix *f)
+static inline void fix_end(struct fix *f)
 {
 	if (f->m)
 		fix_close(f);

@@ -214,6 +214,7 @@ static void trimming(void **state)
 	struct fix *f = *state;
 	blkcnt_t blocks;
 
+	slotfile_set_counted(f->file, true);
 	alloc(f->file, 1000, 1000);
 	put(f->file, 0, 1000, 3);
 	assert_int_equal(slotfile_sync(f->file), 0);
@@ -221,6 +222,13 @@ static void trimming(void **state)
 	slotfile_trim(f->file);
 	/* a tenth is not worth it */
 	assert_int_equal(slotfile_disk_slots(f->file), 1000);
+	/* nor may it be, while the maps that name slots are out of memory */
+	slotfile_set_counted(f->file, false);
+	slotfile_unref(f->file, 100, 800);
+	slotfile_trim(f->file);
+	assert_int_equal(slotfile_disk_slots(f->file), 1000);
+	assert_int_equal(slotfile_ref(f->file, 100, 800), 0);
+	slotfile_set_counted(f->file, true);
 	blocks = file_stat(f).st_blocks;
 	slotfile_unref(f->file, 100, 300);
 	slotfile_trim(f->file);

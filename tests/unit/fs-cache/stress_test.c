@@ -85,9 +85,14 @@ static void *evicter(void *arg)
 
 static void stress_start(struct stress *s, uint32_t blocks)
 {
+	pthread_rwlockattr_t fair;
+
 	memset(s, 0, sizeof *s);
 	fix_start(&s->f, BLOCK, 1 << 30);
-	pthread_rwlock_init(&s->gate, NULL);
+	pthread_rwlockattr_init(&fair);
+	pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&s->gate, &fair);
+	pthread_rwlockattr_destroy(&fair);
 	s->blocks = blocks;
 	s->ip = fix_file(&s->f);
 }
