@@ -53,8 +53,7 @@ static void test_what_left_memory_is_not_trimmed(void **state)
 		assert_memory_equal(got, want, BYTES);
 		meta_inode_put(f.m, inodes[i]);
 	}
-	fix_close(&f);
-	fix_remove(f.dir);
+	fix_end(&f);
 }
 
 int main(void)
