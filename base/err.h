@@ -31,7 +31,7 @@
 	X(DENIED, EACCES, "the backend refused the credentials")                                                       \
 	X(QUOTA, EDQUOT, "the backend's quota is used up")                                                             \
 	X(ABSENT, ENOENT, "no such object on the backend")                                                             \
-	X(NO_BUCKET, ENOENT, "the bucket or directory does not exist")                                                 \
+	X(NO_BUCKET, EHOSTUNREACH, "the bucket or directory does not exist")                                           \
 	X(EXISTS, EEXIST, "an object of that name is already on the backend")                                          \
 	X(UNREACHABLE, EHOSTUNREACH, "the backend cannot be reached")                                                  \
 	X(TIMEOUT, ETIMEDOUT, "the backend did not answer in time")                                                    \
