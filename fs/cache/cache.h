@@ -103,6 +103,9 @@ void cache_snapshot_release(struct cache *, struct cache_snapshot *);
 uint64_t cache_evict(struct cache *, uint64_t bytes);
 /* cache_durable: tells that batches up to this one are durable: frees slots that waited. Must not block; any thread. */
 void cache_durable(struct cache *, uint64_t batch);
+/* cache_stored: a block was uploaded and its extent set: whoever waits for room need not wait until something else asks
+ * for that to be durable. Must not block; any thread. */
+void cache_stored(struct cache *);
 
 /* cache_disk_full: the disk is full, whoever filled it: what is clean goes, in the background. Must not block; any
  * thread. */
@@ -110,6 +113,7 @@ void cache_disk_full(struct cache *);
 
 struct cache_status {
 	uint64_t bytes_max, bytes, bytes_dirty; /* on disk; of which on no backend */
+	uint64_t bytes_bound;			/* what the disk has for it, if that is less than bytes_max */
 	uint64_t hits, misses, evicted;
 };
 void cache_status(struct cache *, struct cache_status *);

@@ -100,6 +100,16 @@ void thread_stop(struct cache *c)
 	pthread_join(c->thread, NULL);
 }
 
+void cache_stored(struct cache *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->full) {
+		c->hurry = true;
+		pthread_cond_signal(&c->wake);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 void cache_durable(struct cache *c, uint64_t batch)
 {
 	(void)batch; /* meta_durable says how far */

@@ -190,6 +190,8 @@ static int switch_over(struct upload *u)
 			adopt(u);
 		meta_unlock(t->meta);
 	}
+	if (rc == 0 && done)
+		cache_stored(t->cache);
 	return rc == 0 && !done ? -ERR_REVOKED : rc;
 }
 

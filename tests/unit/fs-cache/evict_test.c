@@ -101,6 +101,17 @@ static void wait_for(int *counter, int least)
 	assert_in_range(__atomic_load_n(counter, __ATOMIC_SEQ_CST), least, INT32_MAX);
 }
 
+/* The maintenance thread may have hold of a file for a moment. */
+static uint64_t evict_all(struct test *t)
+{
+	int64_t end = clock_mono_ns() + 20 * NS_PER_S;
+	uint64_t freed = 0;
+
+	while (!(freed = cache_evict(t->f.c, UINT64_MAX)) && clock_mono_ns() < end)
+		usleep(1000);
+	return freed;
+}
+
 static void upload_all(struct test *t, uint32_t blocks)
 {
 	fix_sync(&t->f, t->ip);
@@ -133,7 +144,7 @@ static void what_is_evicted(void **state)
 	cache_snapshot_release(t->f.c, &s);
 	assert_int_equal(files_on_disk(t), 1);
 	assert_int_equal(used(t), BLOCK / UNIT * SLOT_BYTES);
-	assert_int_equal(cache_evict(t->f.c, UINT64_MAX), BLOCK / UNIT * SLOT_BYTES);
+	assert_int_equal(evict_all(t), BLOCK / UNIT * SLOT_BYTES);
 	wait_for_files(t, 0);
 	assert_int_equal(used(t), 0);
 	assert_int_equal(kind(t, 0), BLOCK_NONE);
@@ -147,7 +158,7 @@ static void what_is_evicted(void **state)
 	/* that the row has nothing must be durable as well */
 	assert_int_equal(cache_evict(t->f.c, UINT64_MAX), 0);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_int_equal(cache_evict(t->f.c, UINT64_MAX), BLOCK / UNIT * SLOT_BYTES);
+	assert_int_equal(evict_all(t), BLOCK / UNIT * SLOT_BYTES);
 	fix_check(&t->f, t->ip, t->bytes, BLOCK);
 	/* written again: not */
 	assert_int_equal(fix_write(&t->f, t->ip, 7, t->bytes, 1), 0);
@@ -156,7 +167,7 @@ static void what_is_evicted(void **state)
 	assert_int_equal(cache_evict(t->f.c, UINT64_MAX), 0);
 	assert_int_equal(fix_upload(&t->f, t->ip, 0), 0);
 	reopen(t);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	wait_for_files(t, 0);
 }
 
@@ -171,7 +182,7 @@ static void eviction_and_crash(void **state)
 	upload_all(t, 2);
 	assert_int_equal(meta_sync(t->f.m), 0);
 	fix_crash_meta(&t->f, &crash);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	fix_crash_files(&t->f, &crash);
 	fix_open(&crash);
 	ip = fix_inode(&crash, t->ip->ino);
@@ -214,7 +225,7 @@ static void inline_rows_are_evicted(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(fix_upload(&t->f, ip[i], 0), 0);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_int_equal(cache_evict(t->f.c, UINT64_MAX), 4000);
+	assert_int_equal(evict_all(t), 4000);
 	assert_int_equal(used(t), 1000);
 	/* what comes back is inline again */
 	fix_check(&t->f, ip[0], t->bytes, 1000);
@@ -279,6 +290,24 @@ static void full_of_dirty_data(void **state)
 	assert_int_equal(write_until_full(t, &off), -ERR_CACHE_FULL);
 	assert_true(off > before + BOUND / 2);
 	assert_true(used(t) <= BOUND);
+}
+
+/* The uploads are the last that happens: nobody else asks for a batch to be durable. */
+static void full_until_stored(void **state)
+{
+	struct test *t = *state;
+	uint64_t off = 0;
+
+	assert_int_equal(write_until_full(t, &off), -ERR_CACHE_FULL);
+	fix_sync(&t->f, t->ip);
+	assert_int_equal(write_until_full(t, &off), -ERR_CACHE_FULL);
+	fix_sync(&t->f, t->ip);
+	t->f.rooms = 0;
+	for (uint32_t i = 0; i < off / BLOCK; i++)
+		assert_int_equal(fix_upload(&t->f, t->ip, i), 0);
+	cache_stored(t->f.c);
+	wait_for(&t->f.rooms, 1);
+	assert_int_equal(fix_write(&t->f, t->ip, off, t->bytes, BLOCK / 2), 0);
 }
 
 /* Overwriting what fills the cache: the old slots are free once the new ones are durable. */
@@ -362,7 +391,7 @@ static void fills(void **state)
 	assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, len), 0);
 	upload_all(t, 1);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	e = extent_of(t, 0);
 	assert_int_equal(e.len, len);
 	/* not whole units, or not inside the extent */
@@ -435,7 +464,7 @@ static void writes_that_need_a_fetch(void **state)
 		assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, size), 0);
 		upload_all(t, 1);
 		assert_int_equal(meta_sync(t->f.m), 0);
-		assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+		assert_true(evict_all(t) > 0);
 		version = t->ip->version;
 		assert_int_equal(
 			cache_write(t->f.c, t->ip, rows[i].off, t->bytes + BLOCK, rows[i].len, &need), rows[i].rc);
@@ -460,7 +489,7 @@ static void punches_that_need_a_fetch(void **state)
 	assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, 20 * UNIT), 0);
 	upload_all(t, 1);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	assert_int_equal(cache_punch(t->f.c, t->ip, UNIT, 3 * UNIT, &need), 0);
 	assert_int_equal(cache_punch(t->f.c, t->ip, 5 * UNIT - 1, UNIT + 1, &need), -ERR_NEED_FETCH);
 	assert_int_equal(need.off, 4 * UNIT);
@@ -475,7 +504,7 @@ static void punches_that_need_a_fetch(void **state)
 	fix_check(&t->f, t->ip, t->bytes, 20 * UNIT);
 	assert_int_equal(fix_upload(&t->f, t->ip, 0), 0);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	fix_check(&t->f, t->ip, t->bytes, 20 * UNIT);
 }
 
@@ -488,7 +517,7 @@ static void truncation_of_what_is_remote(void **state)
 	assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, BLOCK), 0);
 	upload_all(t, 1);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	assert_int_equal(cache_truncate(t->f.c, t->ip, 5000, &need), 0);
 	assert_int_equal(cache_truncate(t->f.c, t->ip, 9000, &need), 0);
 	memset(t->bytes + 5000, 0, 4000);
@@ -552,7 +581,7 @@ static void snapshot_needs_a_fetch(void **state)
 	assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, 20 * UNIT), 0);
 	upload_all(t, 1);
 	assert_int_equal(meta_sync(t->f.m), 0);
-	assert_true(cache_evict(t->f.c, UINT64_MAX) > 0);
+	assert_true(evict_all(t) > 0);
 	assert_int_equal(cache_snapshot(t->f.c, t->ip, 0, &s, &need), -ERR_NEED_FETCH);
 	assert_int_equal(need.off, 0);
 	assert_int_equal(need.len, 20 * UNIT);
@@ -681,6 +710,7 @@ int main(void)
 		TEST(least_recently_used_first),
 		TEST(inline_rows_are_evicted),
 		TEST(full_of_dirty_data),
+		TEST(full_until_stored),
 		TEST(full_of_one_file),
 		TEST(bound_raised_and_lowered),
 		TEST(fills_and_the_bound),
