@@ -81,6 +81,20 @@ static bool same_backend(const struct config_backend *a, const struct config_bac
 	       same_networks(a->zone, b->zone);
 }
 
+static int any_row(void *ctx, struct meta_row *row)
+{
+	(void)ctx;
+	(void)row;
+	return 1;
+}
+
+/* 1 where some object was confirmed on the backend, 0, or an error. */
+static int has_objects(struct transfer *t, uint32_t backend_id)
+{
+	return meta_select(t->meta, "SELECT 1 FROM replica WHERE backend = ?1 AND state = 1 LIMIT 1", any_row, NULL,
+		"i", (int64_t)backend_id);
+}
+
 static int endpoint_open(
 	struct transfer *t, struct config *config, struct config_backend *b, struct endpoint **out, struct errmsg *msg)
 {
@@ -97,7 +111,9 @@ static int endpoint_open(
 		rc = meta_backend_id(t->meta, b->name, identity, s->zone_id, &s->id, msg);
 	}
 	if (rc == 0)
-		rc = backend_open(&s->backend, config, b, s->zone_id, msg);
+		rc = has_objects(t, s->id);
+	if (rc >= 0)
+		rc = backend_open(&s->backend, b, s->zone_id, rc > 0, msg);
 	free(identity);
 	if (rc < 0 && s)
 		endpoint_free(s);

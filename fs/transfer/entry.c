@@ -155,6 +155,9 @@ void entry_drop(struct transfer *t, struct entry *e)
 	entry_settled(t, e, t->ticket);
 	hash_remove(&t->entries, &e->node);
 	free(e);
+	/* there is room for the next page of what is durably due */
+	if (t->refill || t->refill_again)
+		pthread_cond_signal(&t->sched);
 }
 
 static struct entry *entry_new(struct transfer *t, uint64_t ino, int64_t now)
@@ -205,14 +208,21 @@ static void touch_pass(struct transfer *t, struct entry *e)
 		pass_cancel(t, e->pass);
 }
 
+static bool has_room(const struct transfer *t, enum touch how)
+{
+	static const size_t times[] = { [TOUCH_PENDING] = 1, [TOUCH_CHANGE] = 2 };
+
+	return how == TOUCH_URGENT || t->entries.count < times[how] * t->entries_max;
+}
+
 struct entry *entry_touch(struct transfer *t, uint64_t ino, enum touch how)
 {
 	struct entry *e = entry_find(t, ino);
 	int64_t now = clock_mono_ns();
 
 	if (!e) {
-		if (t->entries.count >= (how == TOUCH_CHANGE ? 2 : 1) * ENTRIES_MAX || !(e = entry_new(t, ino, now))) {
-			t->refill_again = true;
+		if (!has_room(t, how) || !(e = entry_new(t, ino, now))) {
+			t->refill_again |= how == TOUCH_CHANGE;
 			return NULL;
 		}
 	} else if (e->state == ENTRY_PREPARING || e->state == ENTRY_ACTIVE) {

@@ -18,8 +18,8 @@
 
 #define UNIT		  4096u
 #define PAGE_BLOCKS	  64u
-#define PASSES_MAX	  256u	  /* of one zone, with a reference to their inode */
-#define ENTRIES_MAX	  100000u /* beyond it the scheduler pages through what is durably due */
+#define PASSES_MAX	  256u /* of one zone, with a reference to their inode */
+#define ENTRIES_MAX	  100000u
 #define RETRY_MAX_NS	  (60 * NS_PER_S)
 #define FETCH_CHUNK	  (1u << 20)
 #define FETCH_SEQUENTIAL  (128u << 10)
@@ -326,6 +326,7 @@ struct transfer {
 	size_t delete_turn;
 
 	struct hash entries;
+	size_t entries_max; /* beyond it the scheduler pages through what is durably due */
 	struct heap heap;
 	uint64_t ticket;
 	struct list syncs;

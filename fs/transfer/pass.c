@@ -167,7 +167,7 @@ static void wait_for_age(struct transfer *t, struct entry *e, int64_t next_due_r
 	int64_t in = next_due_real_ns - clock_real_ns(), due_ns = clock_mono_ns() + (in > 0 ? in : 0);
 
 	entry_settled(t, e, t->ticket);
-	if (in > FAR_NS && t->entries.count > ENTRIES_MAX / 2) {
+	if (in > FAR_NS && t->entries.count > t->entries_max / 2) {
 		t->rescan_ns = due_ns < t->rescan_ns ? due_ns : t->rescan_ns;
 		entry_drop(t, e);
 		return;

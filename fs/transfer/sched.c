@@ -43,13 +43,14 @@ static void refill_end(struct transfer *t)
 static void refill_page(struct transfer *t)
 {
 	uint64_t after = t->refill_after, inos[REFILL_PAGE];
+	size_t room = t->entries_max - t->entries.count;
 	int n = 0;
 
 	pthread_mutex_unlock(&t->lock);
 	if (after == 0)
 		n = meta_commit(t->meta);
 	if (n >= 0)
-		n = meta_pending(t->meta, after, inos, REFILL_PAGE);
+		n = meta_pending(t->meta, after, inos, room < REFILL_PAGE ? room : REFILL_PAGE);
 	pthread_mutex_lock(&t->lock);
 	if (n < 0)
 		log_error("transfer: what is to be uploaded cannot be read: %s", err_text(n));
@@ -57,16 +58,16 @@ static void refill_page(struct transfer *t)
 		refill_end(t);
 		return;
 	}
-	for (int i = 0; i < n && !t->stopping; i++)
-		entry_touch(t, inos[i], TOUCH_PENDING);
-	t->refill_after = inos[n - 1];
+	/* what found no room after all is the first of the next page */
+	for (int i = 0; i < n && !t->stopping && entry_touch(t, inos[i], TOUCH_PENDING); i++)
+		t->refill_after = inos[i];
 }
 
 static bool refill_step(struct transfer *t)
 {
 	if (!t->refill && (t->refill_again || t->rescan_ns <= clock_mono_ns()))
 		refill_begin(t);
-	if (!t->refill || t->entries.count >= ENTRIES_MAX)
+	if (!t->refill || t->entries.count >= t->entries_max)
 		return false;
 	refill_page(t);
 	return true;

@@ -149,11 +149,24 @@ static const struct endpoint *troubled(struct transfer *t, struct backend_status
 	return NULL;
 }
 
+/* What the last pass over a file that waits ended with; 0 if none failed. */
+static int first_error(const struct transfer *t, uint64_t ino)
+{
+	hash_for_each (node, &t->entries) {
+		const struct entry *e = container_of(node, struct entry, node);
+
+		if (e->rc < 0 && (!ino || e->ino == ino))
+			return e->rc;
+	}
+	return 0;
+}
+
 static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
 {
 	size_t files = ino ? (entry_find(t, ino) ? 1 : 0) : count_waiting(t);
 	struct backend_status status;
 	const struct endpoint *s = troubled(t, &status);
+	int error = first_error(t, ino);
 	char what[128];
 
 	if (files)
@@ -164,6 +177,8 @@ static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
 	if (s)
 		errmsg_set(msg, -ETIMEDOUT, "%s; backend '%s': %s", what, s->backend->config->name,
 			status.last_message[0] ? status.last_message : err_text(status.last_error));
+	else if (files && error)
+		errmsg_set(msg, -ETIMEDOUT, "%s: %s", what, err_text(error));
 	else
 		errmsg_set(msg, -ETIMEDOUT, "%s", what);
 }

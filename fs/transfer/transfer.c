@@ -31,6 +31,7 @@ static void init_lists(struct transfer *t)
 	list_init(&t->finished);
 	t->zone_turn = t->fetch_turn = &t->zones;
 	t->ticket = 1;
+	t->entries_max = ENTRIES_MAX;
 	t->rescan_ns = INT64_MAX;
 }
 

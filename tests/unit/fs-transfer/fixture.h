@@ -132,7 +132,9 @@ static inline int cloud_pread(struct cloud *c, uint64_t ino, void *out, size_t l
 		pthread_rwlock_rdlock(&inode->data_lock);
 		rc = cache_read(c->s.cache, inode, off, out, len, &need);
 		pthread_rwlock_unlock(&inode->data_lock);
-	} while (rc == -ERR_NEED_FETCH && (rc = transfer_fetch_wait(c->t, inode, &need, ahead)) == 0);
+		/* a full cache keeps nothing: core would take what was fetched as it is */
+	} while (rc == -ERR_NEED_FETCH &&
+		 ((rc = transfer_fetch_wait(c->t, inode, &need, ahead)) == 0 || rc == -ERR_CACHE_FULL));
 	store_put(&c->s, inode);
 	return rc < 0 ? rc : 0;
 }
