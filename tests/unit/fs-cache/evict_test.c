@@ -297,6 +297,7 @@ static void full_until_stored(void **state)
 {
 	struct test *t = *state;
 	uint64_t off = 0;
+	int rc;
 
 	assert_int_equal(write_until_full(t, &off), -ERR_CACHE_FULL);
 	fix_sync(&t->f, t->ip);
@@ -306,8 +307,10 @@ static void full_until_stored(void **state)
 	for (uint32_t i = 0; i < off / BLOCK; i++)
 		assert_int_equal(fix_upload(&t->f, t->ip, i), 0);
 	cache_stored(t->f.c);
-	wait_for(&t->f.rooms, 1);
-	assert_int_equal(fix_write(&t->f, t->ip, off, t->bytes, BLOCK / 2), 0);
+	/* the first call may have been for what the syncs made free */
+	for (int rooms = 1; (rc = fix_write(&t->f, t->ip, off, t->bytes, BLOCK / 2)) == -ERR_CACHE_FULL; rooms++)
+		wait_for(&t->f.rooms, rooms);
+	assert_int_equal(rc, 0);
 }
 
 /* Overwriting what fills the cache: the old slots are free once the new ones are durable. */
