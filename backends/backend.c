@@ -77,14 +77,12 @@ static int wrap_all(struct backend **b)
 	return rc;
 }
 
-int backend_open(
-	struct backend **out, struct config *config, struct config_backend *own, uint32_t zone_id, struct errmsg *msg)
+int backend_open(struct backend **out, struct config_backend *own, uint32_t zone_id, bool known, struct errmsg *msg)
 {
 	struct backend *b = NULL;
 	size_t i = 0;
 	int rc;
 
-	(void)config;
 	*out = NULL;
 	while (i < DRIVER_COUNT && strcmp(drivers[i].type, own->type))
 		i++;
@@ -95,6 +93,7 @@ int backend_open(
 		return rc;
 	b->config = own;
 	b->zone_id = zone_id;
+	b->known = known;
 	if ((rc = wrap_all(&b)) < 0)
 		return rc;
 	*out = b;

@@ -141,11 +141,14 @@ struct backend {
 	const struct backend_ops *ops;
 	struct config_backend *config; /* borrowed; the owner of the backend keeps the struct config alive */
 	uint32_t zone_id;	       /* the keyring's number of config->zone */
+	bool known;		       /* objects of ours were confirmed there: an empty place is another one (I7) */
 };
 
 /* backend_open: the driver for config->type inside its wrappers (limit, retry, breaker, meter). Reads the secret; does
- * not touch the network. -ERR_CONFIG for an unknown type, -ERR_SECRET_FILE, -errno, with a sentence. */
-int backend_open(struct backend **, struct config *, struct config_backend *, uint32_t zone_id, struct errmsg *);
+ * not touch the network. known: the store has confirmed objects there, so that a directory without the driver's mark is
+ * not the right one (its disk is not mounted), and is not made into it. -ERR_CONFIG for an unknown type,
+ * -ERR_SECRET_FILE, -errno, with a sentence. */
+int backend_open(struct backend **, struct config_backend *, uint32_t zone_id, bool known, struct errmsg *);
 void backend_free(struct backend *); /* accepts NULL; no call may be under way */
 
 int backend_get(struct backend *, struct call *, const char *key, uint64_t off, uint64_t len, struct sink *);

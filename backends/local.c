@@ -290,7 +290,7 @@ static int local_probe(struct backend *b, struct call *c)
 		return root;
 	if (faccessat(root, ".", need, AT_EACCESS) < 0)
 		rc = local_error(l, c, errno, "cannot work");
-	else if (atomic_load(&l->mark_seen))
+	else if (local_expects_mark(l))
 		rc = local_marked(l, c, root);
 	close(root);
 	return rc;

@@ -20,6 +20,11 @@ struct local {
 
 /* local_root: opens the directory. -ERR_NO_BUCKET and others with a sentence. */
 int local_root(struct local *, struct call *);
+/* local_expects_mark: a root without the mark is not the one this backend had. */
+static inline bool local_expects_mark(struct local *l)
+{
+	return l->backend.known || atomic_load(&l->mark_seen);
+}
 /* local_marked: 0 where the root has its mark, -ERR_NO_BUCKET with a sentence where not, or another error. */
 int local_marked(struct local *, struct call *, int root);
 /* local_parent: opens the directory that key (prefix included) lies in, without following links, and says where its

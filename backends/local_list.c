@@ -149,7 +149,7 @@ int local_list(struct backend *b, struct call *c, int (*fn)(void *ctx, const str
 
 	if (root < 0)
 		return root;
-	rc = atomic_load(&l->mark_seen) ? local_marked(l, c, root) : 0;
+	rc = local_expects_mark(l) ? local_marked(l, c, root) : 0;
 	if (!rc)
 		rc = local_parent(l, c, root, b->config->prefix, false, &rest);
 	if (rc >= 0)

@@ -58,16 +58,16 @@ static void clean(struct local *l, int dir)
 	closedir(d);
 }
 
-/* The state directory, made with the first object; not where this process has seen it before, because then this is not
- * the same directory any more. */
+/* The state directory, made with the first object; not where it was before, because then this is not the same directory
+ * any more. */
 static int open_state(struct local *l, struct call *c, int root)
 {
 	int fd;
 
-	if (!atomic_load(&l->mark_seen) && mkdirat(root, LOCAL_STATE_DIR, 0700) == 0 && fsync(root) < 0)
+	if (!local_expects_mark(l) && mkdirat(root, LOCAL_STATE_DIR, 0700) == 0 && fsync(root) < 0)
 		return local_error(l, c, errno, "cannot sync the directory");
 	fd = openat(root, LOCAL_STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && atomic_load(&l->mark_seen))
+	if (fd < 0 && errno == ENOENT && local_expects_mark(l))
 		return local_marked(l, c, root);
 	if (fd < 0)
 		return local_error(l, c, errno, "cannot make or open " LOCAL_STATE_DIR);

@@ -70,8 +70,10 @@ void core_file_release(struct core *core, struct core_file *file)
 	inode->open_count--;
 	inode->writer_count -= file->writer;
 	meta_unlock(core->meta);
-	if (file->writer)
+	if (file->writer) {
+		hold_at_once(core, inode);
 		transfer_touch(core->transfer, inode->ino);
+	}
 	orphan_settle(core, inode);
 	meta_inode_put(core->meta, inode);
 	pthread_mutex_destroy(&file->lock);

@@ -67,6 +67,45 @@ void held_free(struct core *core)
 	pthread_mutex_destroy(&core->held_lock);
 }
 
+static bool may_need_mark(struct core *core, struct inode *inode, bool open_only)
+{
+	bool may;
+
+	meta_lock(core->meta);
+	may = S_ISREG(inode->mode) && inode->nlink > 0 && !(inode->flags & INODE_HELD) &&
+	      (!open_only || inode->writer_count > 0);
+	meta_unlock(core->meta);
+	return may;
+}
+
+/* A write in between makes the judgement stale: then it is made again, and the writer's own close makes another. */
+static void hold(struct core *core, struct inode *inode)
+{
+	struct placement placement;
+	int rc = -ERR_STALE;
+
+	for (int tries = 0; tries < 3 && rc == -ERR_STALE; tries++) {
+		if (place_evaluate(core->place, inode, &placement) < 0)
+			return;
+		rc = 0;
+		if (placement.kind == ZONE_DOMESTIC && placement.mark_held && !placement.want_content)
+			rc = place_apply(core->place, inode, &placement);
+		placement_free(&placement);
+	}
+}
+
+void hold_at_once(struct core *core, struct inode *inode)
+{
+	if (may_need_mark(core, inode, false))
+		hold(core, inode);
+}
+
+void hold_open(struct core *core, struct inode *inode)
+{
+	if (may_need_mark(core, inode, true))
+		hold(core, inode);
+}
+
 void held_from(struct core *core, struct inode *inode, struct held_name *out)
 {
 	const void *tags;

@@ -46,7 +46,7 @@ struct core {
 	pthread_cond_t io_wake;
 	struct list io_fetching, io_room;
 	uint64_t room_count; /* raised whenever the cache says that there is room */
-	int64_t starved_ns;  /* since when operations find no room, and none was made; 0: they find some */
+	int64_t starved_ns;  /* since when operations find no room, and none was made; 0: none waited since */
 	bool io_stop, io_cancels;
 	pthread_t io_thread;
 	bool io_thread_runs;
@@ -62,6 +62,11 @@ void orphan_begin(struct inode *); /* under the meta lock */
 void orphan_settle(struct core *, struct inode *);
 int name_create(struct core *, const struct core_caller *, uint64_t parent, const char *name, mode_t, bool writer,
 	struct stat *st, struct inode **);
+/* hold_at_once: marks a file held, if its rules and tags say so now, without waiting for its quiet period; what loosens
+ * waits. hold_open: the same for a file that is open for writing, so that nobody judged it yet: before it loses a name
+ * or is copied. Without the meta lock. */
+void hold_at_once(struct core *, struct inode *);
+void hold_open(struct core *, struct inode *);
 /* what the caller must do, without locks, after a change that concerns the placement of an inode */
 void placement_changed(struct core *, struct inode *);
 void subtree_changed(struct core *);

@@ -174,6 +174,7 @@ static void mark_copy(struct core *core, struct core_io *io)
 	struct held_name held;
 	bool marks;
 
+	hold_open(core, io->inode);
 	held_from(core, io->inode, &held);
 	free(held.tags);
 	held.tags = NULL;
@@ -329,16 +330,21 @@ static void wait_for_fetch(struct core *core, struct core_io *io, const struct c
 /* seen: room_count before the attempt, so that room made meanwhile is not missed. */
 static int wait_for_room(struct core *core, struct core_io *io, uint64_t seen)
 {
+	bool first;
 	int rc = 0;
 
 	pthread_mutex_lock(&core->io_lock);
-	if (!core->starved_ns)
+	first = !core->starved_ns;
+	if (first)
 		core->starved_ns = clock_mono_ns();
 	if (core->room_count == seen && (rc = park(core, io, &core->io_room, IO_ROOM)) == 0) {
 		pthread_cond_signal(&core->io_wake); /* a deadline that may be the nearest */
 		rc = 1;
 	}
 	pthread_mutex_unlock(&core->io_lock);
+	if (first)
+		log_warn("store: the cache is full of what is on no backend yet: writers wait for uploads; if its disk "
+			 "is full make room there, else raise `cache` in [filesystem]");
 	return rc;
 }
 
@@ -360,13 +366,6 @@ static bool gives_up(struct core *core, const struct core_io *io, ssize_t rc)
 		pthread_mutex_unlock(&core->io_lock);
 	}
 	return clock_mono_ns() >= when;
-}
-
-static void found_room(struct core *core)
-{
-	pthread_mutex_lock(&core->io_lock);
-	core->starved_ns = 0;
-	pthread_mutex_unlock(&core->io_lock);
 }
 
 static uint64_t room_seen(struct core *core)
@@ -414,10 +413,8 @@ static void io_run(struct core *core, struct core_io *io)
 	/* an error after a part was copied is told by the next call */
 	if (rc < 0 && io->kind == CORE_COPY && io->progress > 0)
 		rc = (ssize_t)io->progress;
-	if (rc >= 0 && io->kind != CORE_READ) {
-		found_room(core);
+	if (rc >= 0 && io->kind != CORE_READ)
 		transfer_touch(core->transfer, io->kind == CORE_COPY ? io->target->ino : io->inode->ino);
-	}
 	io_finish(core, io, rc);
 }
 

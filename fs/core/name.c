@@ -361,6 +361,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 		rc = -EISDIR;
 		goto out;
 	}
+	hold_open(core, inode);
 	held_lost(core, parent, name, inode);
 	meta_lock(core->meta);
 	if (d->ino != inode->ino)

@@ -164,6 +164,9 @@ static int sync_before_replacing(struct core *core, const struct renaming *r)
 
 static int inherit(struct core *core, struct renaming *r, const char *new_name)
 {
+	hold_open(core, r->file);
+	if (r->over)
+		hold_open(core, r->over);
 	if (!S_ISREG(r->file->mode))
 		return 0;
 	if (r->over && S_ISREG(r->over->mode) && !exchange(r))

@@ -22,19 +22,6 @@ static int check_xattr(const char *name)
 	return is_virtual(name) ? -EPERM : 0;
 }
 
-/* A tag that keeps the file at home marks it held at once, not only after the quiet period: a save by rename a moment
- * later must find the mark (I9). What loosens waits. */
-static void hold_at_once(struct core *core, struct inode *inode)
-{
-	struct placement placement;
-
-	if (place_evaluate(core->place, inode, &placement) < 0)
-		return;
-	if (placement.kind == ZONE_DOMESTIC)
-		(void)place_apply(core->place, inode, &placement);
-	placement_free(&placement);
-}
-
 static void tags_changed(struct core *core, struct inode *inode)
 {
 	if (S_ISDIR(inode->mode)) {

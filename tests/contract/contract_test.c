@@ -102,7 +102,7 @@ static void describe(struct fixture *f, const char *prefix)
 static void open_backend(struct fixture *f)
 {
 	struct errmsg msg = { 0 };
-	int rc = backend_open(&f->backend, NULL, &f->config, ZONE, &msg);
+	int rc = backend_open(&f->backend, &f->config, ZONE, false, &msg);
 
 	if (rc < 0)
 		fail_msg("%s", errmsg_text(&msg, rc));

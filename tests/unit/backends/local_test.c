@@ -290,6 +290,11 @@ static void an_unmounted_disk_has_lost_nothing(void **state)
 	reopen(p);
 	assert_int_equal(head(p->backend, "other"), -ERR_NO_BUCKET);
 	assert_int_equal(del(p->backend, "other"), -ERR_NO_BUCKET);
+	/* but for the store, which remembers objects there: the directory is not taken over */
+	p->backend->known = true;
+	assert_int_equal(probe(p->backend, "mounted?"), -ERR_NO_BUCKET);
+	assert_int_equal(put(p->backend, "k2", "x"), -ERR_NO_BUCKET);
+	assert_int_equal(access(state_dir, F_OK), -1);
 	assert_int_equal(rename(away, state_dir), 0);
 	assert_int_equal(head(p->backend, "other"), -ERR_ABSENT);
 	assert_int_equal(get(p->backend, "k", text, 1), 0);

@@ -391,7 +391,7 @@ static void opens_only_known_types(void **state)
 
 	(void)state;
 	setting_init(&s, "gopher");
-	assert_int_equal(backend_open(&b, NULL, &s.config, ZONE, &msg), -ERR_CONFIG);
+	assert_int_equal(backend_open(&b, &s.config, ZONE, false, &msg), -ERR_CONFIG);
 	assert_null(b);
 	assert_says(&msg, "gopher");
 	errmsg_free(&msg);

@@ -400,6 +400,38 @@ static void test_held_copy(void **state)
 	fixture_expect(f, to, "text of a person");
 }
 
+/* the mark does not wait for the quiet period: whatever closes or leaves before it keeps it */
+static void test_held_before_the_quiet_period(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t hr = fixture_mkdir(f, ROOT, "hr"), pub = fixture_mkdir(f, ROOT, "pub"), ino;
+	uint64_t plain = fixture_write(f, ROOT, "plain", "x");
+	struct core_file *file;
+	struct stat st;
+
+	assert_false(is_held(f, plain)); /* home by default only */
+	ino = fixture_write(f, hr, "closed", "text");
+	assert_true(is_held(f, ino));
+
+	/* still open for writing: judged as it leaves */
+	assert_int_equal(core_file_create(f->core, &me, hr, "open", 0644, O_WRONLY, &file, &st), 0);
+	assert_false(is_held(f, st.st_ino));
+	assert_int_equal(core_rename(f->core, hr, "open", pub, "open", 0), 0);
+	assert_true(is_held(f, st.st_ino));
+	core_file_release(f->core, file);
+
+	assert_int_equal(core_file_create(f->core, &me, hr, "linked", 0644, O_WRONLY, &file, &st), 0);
+	ino = st.st_ino;
+	assert_int_equal(core_link(f->core, ino, pub, "linked", &st), 0);
+	assert_int_equal(core_unlink(f->core, hr, "linked"), 0);
+	assert_true(is_held(f, ino));
+	core_file_release(f->core, file);
+
+	assert_int_equal(core_file_create(f->core, &me, pub, "free", 0644, O_WRONLY, &file, &st), 0);
+	core_file_release(f->core, file);
+	assert_false(is_held(f, st.st_ino));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +447,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_xattrs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_follows_a_save, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_copy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_before_the_quiet_period, setup, teardown),
 	};
 
 	if (crypt_init() < 0)
