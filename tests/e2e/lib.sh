@@ -111,7 +111,7 @@ expect_says() {
 
 # expect_same FILE FILE
 expect_same() {
-	cmp -s "$1" "$2" || fail "$1 and $2 differ: $(diff "$1" "$2" 2>&1 | head -n 20)"
+	cmp -s "$1" "$2" || fail "$1 and $2 differ: $(diff "$1" "$2" 2>&1 | sed -n 1,20p)"
 }
 
 # within SECONDS COMMAND...: until it succeeds, tried every 50 ms; the test fails when the time is over.
