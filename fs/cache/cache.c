@@ -360,8 +360,10 @@ void cache_inode_gone(struct cache *c, uint64_t ino)
 
 void cache_status(struct cache *c, struct cache_status *s)
 {
+	uint64_t bound = room_max(c);
+
 	pthread_mutex_lock(&c->lock);
-	*s = (struct cache_status){ .bytes_max = c->bytes_max, .bytes = room_used(c) };
+	*s = (struct cache_status){ .bytes_max = c->bytes_max, .bytes = room_used(c), .bytes_bound = bound };
 	s->bytes_dirty = (c->index.slots[ENTRY_DIRTY] + c->index.slots[ENTRY_UPLOADING] + atomic_load(&c->pages)) *
 			 (uint64_t)SLOT_BYTES;
 	s->hits = c->hits;

@@ -139,6 +139,19 @@ static void print_cache(const json_t *status)
 		size_at(waiting, "download_bytes_per_s", down, sizeof down));
 }
 
+/* The disk and not the configuration bounds the cache, and it is nearly used up. */
+static void print_disk(const struct cli_daemon *d, const json_t *status)
+{
+	const json_t *cache = json_object_get(status, "cache");
+	int64_t bytes = number_at(cache, "bytes"), bound = number_at(cache, "bytes_bound");
+	char size[32];
+
+	if (bound < number_at(cache, "bytes_max") && bytes >= bound - bound / 8)
+		printf("DISK FULL: the disk of %s has room for no more than %s of cache: make room there, or what is "
+		       "written waits for its backends\n",
+			d->store, size_at(cache, "bytes_bound", size, sizeof size));
+}
+
 static void print_status(const struct cli_daemon *d, const json_t *status)
 {
 	struct mount_at at;
@@ -155,6 +168,7 @@ static void print_status(const struct cli_daemon *d, const json_t *status)
 		       "mount "
 		       "again\n",
 			d->store, text_at(status, "failed"));
+	print_disk(d, status);
 	print_backends(status);
 	print_errors(status);
 	print_waiting(status);

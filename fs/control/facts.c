@@ -219,9 +219,9 @@ static json_t *waiting_facts(const struct transfer_status *t, int64_t now_ns)
 
 static json_t *cache_facts(const struct cache_status *c)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "bytes_max", (json_int_t)c->bytes_max, "bytes",
-		(json_int_t)c->bytes, "bytes_dirty", (json_int_t)c->bytes_dirty, "hits", (json_int_t)c->hits, "misses",
-		(json_int_t)c->misses, "evicted", (json_int_t)c->evicted);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes_max", (json_int_t)c->bytes_max, "bytes_bound",
+		(json_int_t)c->bytes_bound, "bytes", (json_int_t)c->bytes, "bytes_dirty", (json_int_t)c->bytes_dirty,
+		"hits", (json_int_t)c->hits, "misses", (json_int_t)c->misses, "evicted", (json_int_t)c->evicted);
 }
 
 json_t *facts_status(const struct config *c, const struct transfer_status *t, int64_t now_ns)

@@ -111,7 +111,9 @@ static struct config config = {
 
 static void test_status_idle(void **state)
 {
-	struct transfer_status s = { .cache = { .bytes_max = 100, .bytes = 50, .bytes_dirty = 20, .hits = 1 } };
+	struct transfer_status s = {
+		.cache = { .bytes_max = 100, .bytes_bound = 90, .bytes = 50, .bytes_dirty = 20, .hits = 1 }
+	};
 
 	(void)state;
 	assert_json(facts_status(&config, &s, 0),
@@ -122,7 +124,8 @@ static void test_status_idle(void **state)
 		"],"
 		"\"waiting\":{\"files\":0,\"bytes\":0,\"oldest_age_s\":null,\"uploads\":0,\"fetches\":0,"
 		"\"upload_bytes_per_s\":0,\"download_bytes_per_s\":0,\"seconds_left\":null},"
-		"\"cache\":{\"bytes_max\":100,\"bytes\":50,\"bytes_dirty\":20,\"hits\":1,\"misses\":0,\"evicted\":0}}");
+		"\"cache\":{\"bytes_max\":100,\"bytes_bound\":90,\"bytes\":50,\"bytes_dirty\":20,\"hits\":1,\"misses\":"
+		"0,\"evicted\":0}}");
 }
 
 static void test_status_backend(void **state)
