@@ -326,15 +326,46 @@ static void gone_size(struct cache *c, struct cnode *n)
 	meta_inode_put(c->meta, inode);
 }
 
-void cache_inode_gone(struct cache *c, uint64_t ino)
+static void nothing_apply(struct meta_txn *txn, struct meta_record *r)
 {
-	struct cnode *n;
-	struct cblock *b;
-	uint64_t batch;
+	(void)txn;
+	(void)r;
+}
 
+static void nothing_free(struct meta_record *r)
+{
+	free(r);
+}
+
+/* The present batch. An inode made and deleted within it leaves nothing to commit: where files wait for it to be
+ * durable it must not stay empty. */
+static uint64_t gone_batch(struct cache *c, uint64_t ino)
+{
+	struct meta_record *r = NULL;
+	uint64_t batch;
+	bool files;
+
+	pthread_mutex_lock(&c->lock);
+	files = index_next(&c->index, ino, 0) != NULL;
+	pthread_mutex_unlock(&c->lock);
+	if (files && (r = calloc(1, sizeof *r))) {
+		r->apply = nothing_apply;
+		r->free = nothing_free;
+	}
 	meta_lock(c->meta);
 	batch = meta_batch(c->meta);
+	if (r)
+		meta_queue(c->meta, r);
 	meta_unlock(c->meta);
+	return batch;
+}
+
+void cache_inode_gone(struct cache *c, uint64_t ino)
+{
+	uint64_t batch = gone_batch(c, ino);
+	struct cnode *n;
+	struct cblock *b;
+
 	if ((n = cnode_find(c, ino))) {
 		pthread_mutex_lock(&n->publish);
 		while ((b = cnode_first(c, n))) {
