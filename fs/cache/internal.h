@@ -56,7 +56,7 @@ struct cache {
 	uint64_t inline_bytes; /* in rows, counted anew from them at times */
 	int64_t inline_counted_ns, pressure_ns, recount_ns;
 	uint64_t hits, misses, evicted;
-	bool gone; /* inodes were deleted since the last count of inline bytes */
+	bool gone;   /* inodes were deleted since the last count of inline bytes */
 	bool full;   /* somebody got -ERR_CACHE_FULL and waits for room() */
 	bool shrink; /* for the thread: the disk is full */
 	bool stop, closed;
@@ -199,7 +199,7 @@ int unit_read(struct cblock *, uint32_t unit, struct map_unit, uint8_t *out);
 /* The bound is the configured one, or less where the disk has less. room_reserve: units that are about to take slots or
  * pages; may evict. -ERR_CACHE_FULL: uploads may make room; -ENOSPC (not for a fill): nothing of the cache's would. */
 int room_reserve(struct cache *, uint32_t units, bool fill);
-uint64_t room_max(struct cache *);		    /* the bound now, bytes */
+uint64_t room_max(struct cache *);		 /* the bound now, bytes */
 bool room_lacks(struct cache *, uint64_t bytes); /* so many more do not fit under it */
 void room_release(struct cache *, uint32_t units);
 uint64_t room_used(struct cache *);		      /* bytes, under cache.lock */
