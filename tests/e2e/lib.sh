@@ -297,8 +297,11 @@ bfs_mount() {
 }
 
 bfs_umount() {
+	local status=0
 	bfs umount "$@" "$mnt"
 	within 30 daemon_gone
+	wait "$daemon_pid" || status=$?
+	[ $status = 0 ] || fail "the daemon ended with status $status"
 	daemon_pid=
 }
 
