@@ -2,9 +2,9 @@
 /* cache: the bytes of files in the local store (DESIGN §5.2): what is not on a backend yet, and what was fetched.
  *
  * A block's local bytes are inline in its metadata (block 0 of files up to META_INLINE_MAX) or slots of 4 KiB in a
- * block file of its own, `cache/XX/INO.BLOCK` in the store. A map says for each unit of the block which slot of the
- * file holds it and under which sequence, or that it is zeros; a unit that is in no map is fetched from the block's
- * extent, or is zeros where the extent does not reach.
+ * block file of its own, `cache/XX/INO.BLOCK.NUMBER` in the store (slotfile.h). A map says for each unit of the block
+ * which slot of the file holds it and under which sequence, or that it is zeros; a unit that is in no map is fetched
+ * from the block's extent, or is zeros where the extent does not reach.
  *
  * There are two maps: the live one, in memory, and the synced one, in the block's row (struct block.local). A write
  * puts units into free slots (or, small, into dirty pages sealed later) and changes the live map only; cache_sync
