@@ -69,6 +69,8 @@ void hold_at_once(struct core *, struct inode *);
 void hold_open(struct core *, struct inode *);
 /* what the caller must do, without locks, after a change that concerns the placement of an inode */
 void placement_changed(struct core *, struct inode *);
+/* the epoch was raised in the operation itself, beside meta_pending_add_subtree: a placement judged by what was before
+ * must not be applied in between */
 void subtree_changed(struct core *);
 
 /* held.c: I9 across programs that save by a new file */

@@ -25,7 +25,6 @@ void placement_changed(struct core *core, struct inode *inode)
 
 void subtree_changed(struct core *core)
 {
-	place_raise_epoch(core->place);
 	transfer_revalidate(core->transfer, 0);
 	transfer_subtree(core->transfer);
 }

@@ -195,8 +195,10 @@ static void touch_moved(struct core *core, struct inode *inode)
 	inode->place_gen++;
 	times_now(inode, SET_CTIME);
 	meta_inode_changed(core->meta, inode);
-	if (S_ISDIR(inode->mode) && inode->nlink > 0)
+	if (S_ISDIR(inode->mode) && inode->nlink > 0) {
+		place_raise_epoch(core->place);
 		meta_pending_add_subtree(core->meta, inode->ino);
+	}
 }
 
 /* Under the meta lock. */
