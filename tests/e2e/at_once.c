@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* at_once PORT CALL ARGUMENT...: make one system call, and look, before anything else can happen, at what the kernel still
- * holds to send to that TCP port of this machine, or has on the way there.
+/* at_once PORT CALL ARGUMENT...: make one system call, and look, before anything else can happen, at what the kernel
+ * still holds to send to that TCP port of this machine, or has on the way there.
  *
  *   at_once PORT setxattr PATH NAME VALUE
  *   at_once PORT rename|link FROM TO

@@ -4,8 +4,8 @@
 # The commands over two directories: what each prints, what it says when something is wrong, and its exit status.
 . "${0%/*}/lib.sh"
 
-home=$TEST_TMP/home
-abroad=$TEST_TMP/abroad
+home=$TEST_TMP/near
+abroad=$TEST_TMP/far
 words=$TEST_TMP/recovery-words
 mkdir "$home" "$abroad" "$mnt"
 (umask 077 && echo 'correct horse battery staple' >"$passphrase")
@@ -136,7 +136,7 @@ expect_equal "$(stat -c %a "$words" "$store")" "600
 700" "the modes"
 expect_equal "$(wc -w <"$words")" 9 "recovery words"
 expect_status 1 bfs init --kdf minimum --words-file "$TEST_TMP/more-words"
-expect_says "it was initialised before"
+expect_says "$store holds a store already: mount it, or choose another"
 rm -r "$store" "$words"
 directories_config
 bfs init --kdf minimum --words-file "$words"
@@ -369,7 +369,7 @@ step "a store of another user"
 if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
 	directories_config
 	bfs_background
-	chmod 755 "$TEST_TMP"
+	chmod a+x "$TEST_TMP" "${TEST_TMP%/*}" # the runner's own
 	chmod 644 "$ini"
 	expect_status 1 setpriv --reuid=nobody --clear-groups "$BORDERFS" status -c "$ini"
 	expect_says "belongs to another user"
