@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test: timeout=300
+# test: timeout=300 alone sanitize
 # Both clouds away, refusing connections or just silent: what needs none of them goes on at full speed, what does ends
 # soon with a network's error, and all is well when they are back, without a remount.
 . "${0%/*}/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test: timeout=240
+# test: timeout=240 sanitize
 # A tag brings what is abroad home, at once and for good; what lies in a tagged directory never goes abroad.
 . "${0%/*}/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test: timeout=240
+# test: timeout=240 sanitize
 # What lies on disks and in clouds: exactly the objects that `where` names, and nothing that a thief could read (I5).
 # Home has two copies, one of them in a directory; abroad has a prefix.
 . "${0%/*}/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test: timeout=400
+# test: timeout=400 sanitize
 # A real tree through the mount, parts of it abroad: written, synced, unmounted, the cache lost, mounted again. All that a
 # file is must come back from the clouds, and what it was must still work (a git clone).
 . "${0%/*}/lib.sh"
