@@ -279,8 +279,9 @@ is_mounted() {
 }
 
 # A mount whose daemon was killed is still one, and its attributes are in the kernel's cache: only statfs asks the daemon.
+# Where the dead one has been detached and the new one is not there yet, the plain directory answers.
 answers() {
-	is_mounted && timeout 5 stat -f "$mnt"
+	[ "$(timeout 5 stat -f -c %T "$mnt" 2>/dev/null)" = fuseblk ]
 }
 
 answers_or_ended() {
