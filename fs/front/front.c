@@ -1,25 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/front/front.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fs/front/ops.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define WAKE_SIGNAL SIGUSR1
 
 struct front {
 	struct fuse_session *session;
 	char *mountpoint;
 	bool mounted;
 	dev_t device;
+	/* Protects the two below: who runs the loop, and whether it has ended. A leaf. */
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	pthread_t runner;
+	bool running;
 };
 
 extern char **environ;
@@ -56,9 +66,11 @@ static int unmount(const char *mountpoint, bool lazy)
 
 static int check_mountpoint(const char *mountpoint, struct errmsg *msg)
 {
+	struct statfs fs;
 	struct stat st;
 
-	if (stat(mountpoint, &st) < 0 && (errno == ENOTCONN || errno == EIO)) {
+	/* the kernel may still know the attributes: only statfs asks the daemon */
+	if (statfs(mountpoint, &fs) < 0 && (errno == ENOTCONN || errno == EIO)) {
 		log_info("front: the mount point holds a mount whose daemon died: detaching it");
 		if (unmount(mountpoint, true) < 0)
 			return errmsg_set(msg, -EBUSY,
@@ -138,6 +150,8 @@ int front_mount(struct front **out, struct core *core, const struct front_option
 	*out = NULL;
 	if (!front)
 		return -ENOMEM;
+	pthread_mutex_init(&front->lock, NULL);
+	cond_init_mono(&front->ended);
 	if ((rc = check_mountpoint(options->mountpoint, msg)) < 0)
 		goto out;
 	if (!(front->mountpoint = strdup(options->mountpoint))) {
@@ -165,6 +179,37 @@ out:
 	return rc;
 }
 
+static void wake(int number)
+{
+	(void)number;
+}
+
+static void runner_set(struct front *front, bool running)
+{
+	struct sigaction act = { .sa_handler = wake }; /* no SA_RESTART: it ends the wait of libfuse's loop */
+
+	sigaction(WAKE_SIGNAL, &act, NULL);
+	pthread_mutex_lock(&front->lock);
+	front->runner = pthread_self();
+	front->running = running;
+	pthread_cond_broadcast(&front->ended);
+	pthread_mutex_unlock(&front->lock);
+}
+
+/* libfuse's loop looks whether the session has ended only when a worker comes back from a request or a signal breaks
+ * its wait. A request of ours could find all workers gone, and would wait for an answer for ever, not even to be
+ * killed. So a signal, again until it has come between no look and its wait. */
+static void end_loop(struct front *front)
+{
+	fuse_session_exit(front->session);
+	pthread_mutex_lock(&front->lock);
+	while (front->running) {
+		pthread_kill(front->runner, WAKE_SIGNAL);
+		cond_wait_until(&front->ended, &front->lock, clock_mono_ns() + 10 * NS_PER_MS);
+	}
+	pthread_mutex_unlock(&front->lock);
+}
+
 int front_run(struct front *front)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -175,7 +220,9 @@ int front_run(struct front *front)
 	fuse_loop_cfg_set_max_threads(config, 16);
 	fuse_loop_cfg_set_idle_threads(config, 16);
 	fuse_loop_cfg_set_clone_fd(config, 0);
+	runner_set(front, true);
 	rc = fuse_session_loop_mt(front->session, config);
+	runner_set(front, false);
 	fuse_loop_cfg_destroy(config);
 	return rc < 0 ? rc : 0;
 }
@@ -184,7 +231,6 @@ int front_run(struct front *front)
  * all the same, then the mount goes from sight, and the session ends. */
 void front_stop(struct front *front)
 {
-	struct stat st;
 	int fd;
 
 	if (unmount(front->mountpoint, false) == 0)
@@ -192,14 +238,9 @@ void front_stop(struct front *front)
 	if ((fd = open(front->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0) {
 		if (syncfs(fd) < 0)
 			log_warn("front: not everything could be written back before unmounting: %s", strerror(errno));
-	}
-	fuse_session_exit(front->session);
-	/* a request, so that a worker comes back and sees that the session has ended */
-	if (fd >= 0) {
-		(void)fstat(fd, &st);
-		(void)fsync(fd);
 		close(fd);
 	}
+	end_loop(front);
 }
 
 dev_t front_device(struct front *front)
@@ -216,6 +257,8 @@ void front_free(struct front *front)
 			fuse_session_unmount(front->session);
 		fuse_session_destroy(front->session);
 	}
+	pthread_cond_destroy(&front->ended);
+	pthread_mutex_destroy(&front->lock);
 	free(front->mountpoint);
 	free(front);
 }
