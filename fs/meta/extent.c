@@ -91,7 +91,7 @@ static void extent_queue(struct meta *m, struct block *b, void (*apply)(struct m
 void meta_extent_set(struct meta *m, struct block *b, const struct extent *e, uint64_t version)
 {
 	if (b->inode->node.state & NODE_DELETED) {
-		meta_object_discard(m, e->object);
+		meta_object_discard(m, e->object, false);
 		return;
 	}
 	b->extent = *e;

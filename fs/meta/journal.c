@@ -23,6 +23,12 @@ static bool deletion_is_done(struct meta *m, int64_t seq)
 	return done;
 }
 
+/* ?2: now. A clock that was set back makes nothing wait longer. */
+#define SQL_LATER      "(j.due_s > ?2 AND j.due_s <= ?2 + " SQL_UNSURE_S ")"
+#define SQL_UNSURE_S   SQL_TEXT(META_UNSURE_S)
+#define SQL_TEXT(n)    SQL_TEXT_OF(n)
+#define SQL_TEXT_OF(n) #n
+
 int meta_deletions(struct meta *m, uint32_t backend_id, int64_t after, struct deletion *out, size_t max)
 {
 	struct query q;
@@ -36,8 +42,9 @@ int meta_deletions(struct meta *m, uint32_t backend_id, int64_t after, struct de
 	pthread_mutex_unlock(&m->lock);
 	query_open(&q, m,
 		"SELECT j.seq, o.id FROM journal j JOIN object o ON o.num = j.object"
-		" WHERE j.kind = 1 AND j.backend = ?1 AND j.seq > ?2 AND j.seq <= ?3 ORDER BY j.seq",
-		"iii", (int64_t)backend_id, after, durable);
+		" WHERE j.kind = 1 AND j.backend = ?1 AND j.seq > ?3 AND j.seq <= ?4 AND NOT " SQL_LATER
+		" ORDER BY j.seq",
+		"iiii", (int64_t)backend_id, clock_real_ns() / NS_PER_S, after, durable);
 	while (count < max && query_step(&q) > 0) {
 		struct deletion *d = &out[count];
 
@@ -59,7 +66,11 @@ static void done_apply(struct meta_txn *txn, struct meta_record *record)
 	if (!num)
 		return;
 	meta_txn_exec(txn, "DELETE FROM journal WHERE seq = ?1", "i", t->seq);
-	meta_txn_exec(txn, "DELETE FROM replica WHERE object = ?1 AND backend = ?2", "ii", num, (int64_t)t->backend_id);
+	/* one that is to be deleted once more stays known until then */
+	meta_txn_exec(txn,
+		"DELETE FROM replica WHERE object = ?1 AND backend = ?2"
+		" AND NOT EXISTS (SELECT 1 FROM journal WHERE object = ?1 AND backend = ?2)",
+		"ii", num, (int64_t)t->backend_id);
 	meta_txn_exec(txn,
 		"DELETE FROM object WHERE num = ?1 AND state = 2"
 		" AND NOT EXISTS (SELECT 1 FROM replica WHERE object = ?1)",
@@ -72,6 +83,20 @@ void meta_deletion_done(struct meta *m, const struct deletion *d)
 
 	deletion_key(d->seq, key);
 	tracked_queue(m, key, d->backend_id, d->seq, done_apply);
+}
+
+int64_t meta_deletion_later(struct meta *m, uint32_t backend_id, int64_t now_ns)
+{
+	int64_t now_s = now_ns / NS_PER_S, due_s = 0;
+	struct query q;
+	int rc;
+
+	query_open(&q, m, "SELECT min(j.due_s) FROM journal j WHERE j.kind = 1 AND j.backend = ?1 AND " SQL_LATER, "ii",
+		(int64_t)backend_id, now_s);
+	if (query_step(&q) > 0)
+		due_s = meta_row_i64(&q.row, 0);
+	rc = query_close(&q);
+	return rc < 0 ? rc : due_s > now_s ? due_s - now_s : 0;
 }
 
 int64_t meta_deletion_count(struct meta *m, uint32_t backend_id)

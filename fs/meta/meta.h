@@ -361,12 +361,16 @@ void meta_object_stored(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32
  * `version` still the block's version it is no longer dirty. Under the meta lock, in one operation with
  * meta_object_stored. */
 void meta_extent_set(struct meta *, struct block *, const struct extent *, uint64_t version);
-/* meta_object_discard: an object that no extent points at is to be deleted from all its backends. Under the lock. */
-void meta_object_discard(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);
+/* meta_object_discard: an object that no extent points at is to be deleted from all its backends. unsure: a backend may
+ * have all of it and not have answered yet, so that it could appear after its deletion: it is deleted once more,
+ * META_UNSURE_S later. What a crash left is as unsure. Under the lock. */
+#define META_UNSURE_S 10
+void meta_object_discard(struct meta *, const uint8_t id[OBJECT_ID_BYTES], bool unsure);
 /* meta_object_get: -ENOENT when unknown. Blocks. */
 int meta_object_get(struct meta *, const uint8_t id[OBJECT_ID_BYTES], struct object_info *);
 
-/* The deletions that are due: only those whose cause is durable (I4: nothing on disk points at the object any more).
+/* The deletions that are due: only those whose cause is durable (I4: nothing on disk points at the object any more),
+ * and whose time has come.
  * meta_deletions: up to max of them for a backend, oldest first, with sequence > after. meta_deletion_done: confirmed;
  * the replica's row goes, and the object's with its last. Under the meta lock. */
 struct deletion {
@@ -376,6 +380,9 @@ struct deletion {
 };
 int meta_deletions(struct meta *, uint32_t backend_id, int64_t after, struct deletion *out, size_t max);
 void meta_deletion_done(struct meta *, const struct deletion *);
+/* meta_deletion_later: in how many seconds the first of those will be due that were not at now_ns (real clock, from
+ * before meta_deletions found none, so that one that comes due between is not missed); 0: there are none. Blocks. */
+int64_t meta_deletion_later(struct meta *, uint32_t backend_id, int64_t now_ns);
 /* meta_deletion_count: waiting on a backend (0: on any). Blocks. */
 int64_t meta_deletion_count(struct meta *, uint32_t backend_id);
 

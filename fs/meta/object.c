@@ -136,9 +136,21 @@ static void discard_apply(struct meta_txn *txn, struct meta_record *record)
 	txn->unreferenced = true;
 }
 
-void meta_object_discard(struct meta *m, const uint8_t id[OBJECT_ID_BYTES])
+/* What is pending is unsure. */
+static void discard_sure_apply(struct meta_txn *txn, struct meta_record *record)
 {
-	tracked_queue(m, id, 0, 0, discard_apply);
+	const struct tracked *t = container_of(record, struct tracked, record);
+
+	meta_txn_exec(txn,
+		"UPDATE replica SET state = 2 WHERE object ="
+		" (SELECT num FROM object WHERE id = ?1 AND refs = 0 AND state = 0)",
+		"b", t->key, sizeof t->key);
+	discard_apply(txn, record);
+}
+
+void meta_object_discard(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], bool unsure)
+{
+	tracked_queue(m, id, 0, 0, unsure ? discard_apply : discard_sure_apply);
 }
 
 /* ---- release ---- */
@@ -147,10 +159,16 @@ void meta_object_discard(struct meta *m, const uint8_t id[OBJECT_ID_BYTES])
 
 void object_release(struct meta_txn *txn)
 {
+	int64_t now_s = clock_real_ns() / NS_PER_S;
+
 	meta_txn_exec(txn,
 		"INSERT INTO journal (kind, object, backend, due_s) SELECT 1, object, backend, ?1 FROM replica"
 		" WHERE object IN " SQL_UNUSED " ORDER BY object, backend",
-		"i", (int64_t)(clock_real_ns() / NS_PER_S));
+		"i", now_s);
+	meta_txn_exec(txn,
+		"INSERT INTO journal (kind, object, backend, due_s) SELECT 1, object, backend, ?1 FROM replica"
+		" WHERE state = 0 AND object IN " SQL_UNUSED " ORDER BY object, backend",
+		"i", now_s + META_UNSURE_S);
 	meta_txn_exec(txn, "UPDATE replica SET state = 2 WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn,
 		"DELETE FROM object WHERE refs = 0 AND state = 1"

@@ -36,9 +36,10 @@ void transfer_durable(struct transfer *t, uint64_t batch)
  * ------------------------------------------------------------------------------------------------ */
 
 /* Nothing more is due: what was journalled before the page was asked for is confirmed, if nothing is under way. */
-static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket)
+static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket, int64_t later_s)
 {
 	d->load_ticket = ticket;
+	d->later_ns = 0;
 	if (d->failed) {
 		/* from the beginning, after a while */
 		d->failed = false;
@@ -49,6 +50,12 @@ static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket)
 		return;
 	}
 	d->wait_until_ns = clock_mono_ns() + IDLE_NS;
+	if (later_s) {
+		/* its sequence lies before the cursor by then; who waits is told when it is done */
+		d->after = 0;
+		d->later_ns = clock_mono_ns() + later_s * NS_PER_S;
+		return;
+	}
 	if (d->busy == 0)
 		d->drained = ticket;
 	else
@@ -61,7 +68,7 @@ static void page_load(struct transfer *t, struct endpoint *s)
 	struct deletion page[PAGE_BLOCKS];
 	struct deleter *d = &s->deleter;
 	uint64_t ticket = t->ticket;
-	int64_t after = d->after;
+	int64_t after = d->after, now_ns = clock_real_ns(), later_s = 0;
 	int n;
 
 	d->loading = true;
@@ -69,6 +76,8 @@ static void page_load(struct transfer *t, struct endpoint *s)
 	endpoint_ref(s);
 	pthread_mutex_unlock(&t->lock);
 	n = meta_deletions(t->meta, s->id, after, page, PAGE_BLOCKS);
+	if (n == 0 && (later_s = meta_deletion_later(t->meta, s->id, now_ns)) < 0)
+		n = (int)later_s;
 	pthread_mutex_lock(&t->lock);
 	d->loading = false;
 	if (n > 0) {
@@ -79,7 +88,7 @@ static void page_load(struct transfer *t, struct endpoint *s)
 		d->wanted = true;
 		pthread_cond_broadcast(&t->del);
 	} else if (n == 0) {
-		page_empty(t, d, ticket);
+		page_empty(t, d, ticket, later_s);
 	} else {
 		log_error("transfer: the deletions that are due cannot be read: %s", err_text(n));
 		d->wanted = true;
@@ -169,7 +178,9 @@ static bool has_work(const struct transfer *t, struct endpoint *s, int64_t now, 
 		if (backend_is_down(s->backend, &retry))
 			when = retry > now ? retry : now + IDLE_NS;
 	} else if (!d->wanted) {
-		return false;
+		if (!d->later_ns)
+			return false;
+		when = d->later_ns;
 	}
 	*until = when > now && when < *until ? when : *until;
 	return when <= now;

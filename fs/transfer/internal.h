@@ -33,6 +33,7 @@
 struct deleter {
 	bool wanted, loading, failed;
 	int64_t after, wait_until_ns;
+	int64_t later_ns; /* when one will be due that is not yet; 0: there is none */
 	struct deletion page[PAGE_BLOCKS];
 	unsigned at, count, busy, failures;
 	uint64_t load_ticket; /* transfer.ticket when the last empty page was asked for */

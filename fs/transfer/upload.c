@@ -18,6 +18,7 @@ struct upload {
 	struct object_ref ref;
 	uint64_t gen, epoch;
 	uint64_t body_sent;
+	bool unsure; /* a backend may have all of it without having said so */
 };
 
 /* ---- the border
@@ -53,6 +54,7 @@ static void flight_done(struct upload *u, struct endpoint *endpoint, struct flig
 	pthread_mutex_unlock(&t->lock);
 	u->epoch = f->epoch;
 	u->body_sent += f->call.body_sent;
+	u->unsure |= rc < 0 && f->call.body_sent >= u->w->sealed.len;
 	if (rc < 0 && rc != -ERR_REVOKED && rc != -ERR_STOPPED)
 		log_warn(
 			"upload to backend '%s' failed: %s", endpoint->backend->config->name, errmsg_text(&f->msg, rc));
@@ -136,7 +138,7 @@ static void discard(struct upload *u, int rc)
 	if (unsent)
 		meta_queue(t->meta, &unsent->record);
 	else
-		meta_object_discard(t->meta, u->ref.id);
+		meta_object_discard(t->meta, u->ref.id, u->unsure);
 	meta_unlock(t->meta);
 }
 

@@ -290,7 +290,7 @@ answers_or_ended() {
 
 # bfs_mount [OPTION...]: in the foreground, so that its messages are in $daemon_log and its process is $daemon_pid.
 bfs_mount() {
-	mkdir -p "$mnt"
+	is_mounted || mkdir -p "$mnt"
 	"$BORDERFS" mount -c "$ini" -f "$@" "$mnt" >>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
 	within 30 answers_or_ended

@@ -295,7 +295,7 @@ static inline int fix_upload(struct fix *f, struct inode *ip, uint32_t index)
 		meta_object_stored(f->m, ref.id, 1);
 		meta_extent_set(f->m, b, &e, s.version);
 	} else {
-		meta_object_discard(f->m, ref.id);
+		meta_object_discard(f->m, ref.id, false);
 		rc = -ERR_STALE;
 	}
 	meta_unlock(f->m);

@@ -271,7 +271,10 @@ static inline void fix_audit(struct fix *f)
 		"SELECT count(*) FROM object WHERE refs > 0 AND state <> 1",
 		"SELECT count(*) FROM replica r JOIN object o ON o.num = r.object WHERE (r.state = 2) <> (o.state = 2)",
 		"SELECT count(*) FROM replica r WHERE (r.state = 2) <>"
-		" (SELECT count(*) FROM journal j WHERE j.object = r.object AND j.backend = r.backend)",
+		" EXISTS (SELECT 1 FROM journal j WHERE j.object = r.object AND j.backend = r.backend)",
+		/* at once, and once more where a backend may not have been through with it */
+		"SELECT count(*) FROM (SELECT count(*) AS n FROM journal GROUP BY object, backend, due_s) WHERE n > 1",
+		"SELECT count(*) FROM (SELECT count(*) AS n FROM journal GROUP BY object, backend) WHERE n > 2",
 		"SELECT (SELECT value FROM counter WHERE name = 'inodes') - (SELECT count(*) FROM inode)",
 		"SELECT (SELECT value FROM counter WHERE name = 'file_bytes') -"
 		" (SELECT coalesce(sum(size), 0) FROM inode WHERE (mode & 61440) = 32768)",
