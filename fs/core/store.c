@@ -262,13 +262,19 @@ void core_close(struct core *core)
 
 int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 {
+	struct transfer_change *change = NULL;
 	int rc;
 
 	if (strcmp(config->store, core->store) != 0)
 		return errmsg_set(msg, -ERR_CONFIG, "`store` changed from %s to %s: unmount and mount again for that",
 			core->store, config->store);
-	if ((rc = place_reload(core->place, config, msg)) < 0 || (rc = transfer_reload(core->transfer, msg)) < 0)
+	if ((rc = place_check(core->place, config, msg)) < 0 ||
+		(rc = transfer_prepare(core->transfer, config, &change, msg)) < 0 ||
+		(rc = place_reload(core->place, config, msg)) < 0) {
+		transfer_change_free(change);
 		return rc;
+	}
+	transfer_reload(core->transfer, change);
 	__atomic_store_n(&core->settle_ns, config->settle_ns, __ATOMIC_RELAXED);
 	cache_set_bytes_max(core->cache, config->cache_bytes);
 	return 0;

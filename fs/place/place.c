@@ -168,12 +168,17 @@ static void adopt(struct place *p, struct config *config)
 	config_put(old);
 }
 
-static int take_over(struct place *p, struct config *config, struct errmsg *msg)
+int place_check(struct place *p, struct config *config, struct errmsg *msg)
 {
 	int rc = baseline_check(p, config, msg);
 
-	if (rc == 0)
-		rc = zones_number(p, config, msg);
+	return rc < 0 ? rc : zones_number(p, config, msg);
+}
+
+static int take_over(struct place *p, struct config *config, struct errmsg *msg)
+{
+	int rc = place_check(p, config, msg);
+
 	if (rc == 0 && (rc = baseline_keep(p, config)) < 0)
 		errmsg_set(msg, rc, "the store cannot remember the policy: %s", err_text(rc));
 	if (rc == 0)

@@ -28,8 +28,10 @@ struct place;
  * one. Blocks on the local disk. */
 int place_open(struct place **, struct meta *, struct cache *, struct keyring *, struct config *, struct errmsg *);
 void place_close(struct place *);
-/* place_reload: the same checks; then the new configuration takes the old one's place and the epoch is raised. The
- * caller then lets transfers revalidate. */
+/* place_check: what place_open checks, for a configuration that may come into force: the zones it names are numbered,
+ * nothing else changes. place_reload: the same checks; then the new configuration takes the old one's place and the
+ * epoch is raised. The caller then lets transfers revalidate. */
+int place_check(struct place *, struct config *, struct errmsg *);
 int place_reload(struct place *, struct config *, struct errmsg *);
 /* place_config: a counted reference to the configuration in force; config_put it. */
 struct config *place_config(struct place *);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/transfer/internal.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 static bool kept(const struct endpoints *endpoints, const struct endpoint *s)
 {
 	for (size_t i = 0; i < endpoints->count; i++)
@@ -42,32 +45,65 @@ static void replace_all(struct transfer *t)
 	transfer_subtree(t);
 }
 
-int transfer_reload(struct transfer *t, struct errmsg *msg)
-{
-	struct config *config = place_config(t->place), *old_config = NULL;
-	bool other_rules = rules_version(config) != rules_version(t->config);
-	struct endpoints old = { 0 }, new;
-	int rc = endpoints_open(t, config, &t->endpoints, &new, msg);
+struct transfer_change {
+	struct transfer *t;
+	struct config *config;
+	struct endpoints endpoints;
+};
 
-	if (rc == 0) {
-		pthread_mutex_lock(&t->lock);
-		old = t->endpoints;
-		t->endpoints = new;
-		old_config = t->config;
-		t->config = config_get(config);
-		retire(t, &old);
-		requeue(t);
-		delete_wake(t);
-		pthread_cond_broadcast(&t->upload);
-		pthread_cond_signal(&t->sched);
-		pthread_mutex_unlock(&t->lock);
+void transfer_change_free(struct transfer_change *change)
+{
+	if (!change)
+		return;
+	endpoints_close(change->t, &change->endpoints);
+	config_put(change->config);
+	free(change);
+}
+
+int transfer_prepare(struct transfer *t, struct config *config, struct transfer_change **out, struct errmsg *msg)
+{
+	struct transfer_change *change = calloc(1, sizeof *change);
+	int rc;
+
+	*out = NULL;
+	if (!change)
+		return -ENOMEM;
+	change->t = t;
+	change->config = config_get(config);
+	if ((rc = endpoints_open(t, config, &t->endpoints, &change->endpoints, msg)) < 0) {
+		transfer_change_free(change);
+		return rc;
 	}
-	/* also when a driver cannot be opened: the rules are in force already */
+	*out = change;
+	return 0;
+}
+
+/* The change goes with what was in force before. */
+static void exchange(struct transfer *t, struct transfer_change *change)
+{
+	struct endpoints endpoints = t->endpoints;
+	struct config *config = t->config;
+
+	t->endpoints = change->endpoints;
+	t->config = change->config;
+	change->endpoints = endpoints;
+	change->config = config;
+}
+
+void transfer_reload(struct transfer *t, struct transfer_change *change)
+{
+	bool other_rules = rules_version(change->config) != rules_version(t->config);
+
+	pthread_mutex_lock(&t->lock);
+	exchange(t, change);
+	retire(t, &change->endpoints);
+	requeue(t);
+	delete_wake(t);
+	pthread_cond_broadcast(&t->upload);
+	pthread_cond_signal(&t->sched);
+	pthread_mutex_unlock(&t->lock);
 	transfer_revalidate(t, 0);
 	if (other_rules)
 		replace_all(t);
-	endpoints_close(t, &old);
-	config_put(old_config);
-	config_put(config);
-	return rc;
+	transfer_change_free(change);
 }

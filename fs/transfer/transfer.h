@@ -44,9 +44,15 @@ void transfer_close(struct transfer *); /* after stop; accepts NULL */
 /* transfer_probe: asks every backend once, in parallel; for `init --check` and the start of a mount in the foreground.
  * Returns the first failure with a sentence that names the backend and what to do. Blocks on the network. */
 int transfer_probe(struct transfer *, struct errmsg *);
-/* transfer_reload: after place_reload: opens new backends, keeps unchanged ones, retires removed ones when their
- * requests end; revalidates; enters every file into the pending table for re-placement. */
-int transfer_reload(struct transfer *, struct errmsg *);
+/* A reload is whole or not at all: what can fail comes first. transfer_prepare: after place_check: opens the backends
+ * that are new or changed; nothing is in force yet. Then, after place_reload, transfer_reload: unchanged backends are
+ * kept, removed ones retired when their requests end; what is under way is revalidated; every file is entered into the
+ * pending table for re-placement. Consumes the change; transfer_change_free gives one up (accepts NULL). One at a time.
+ */
+struct transfer_change;
+int transfer_prepare(struct transfer *, struct config *, struct transfer_change **, struct errmsg *);
+void transfer_reload(struct transfer *, struct transfer_change *);
+void transfer_change_free(struct transfer_change *);
 
 /* transfer_touch: the inode's content, tags, names or open state changed: its quiet period starts again. Cheap (no
  * I/O); without the meta lock. */

@@ -171,6 +171,22 @@ static inline void cloud_sync(struct cloud *c, uint64_t ino)
 		fail_msg("sync: %s: %s", err_name(rc), errmsg_text(&msg, rc));
 }
 
+/* The store's configuration is `text` from now on. */
+static inline void cloud_reload(struct cloud *c, const char *text)
+{
+	struct transfer_change *change;
+	struct errmsg msg = { 0 };
+	struct config *config;
+
+	store_write_config(&c->s, text);
+	config = store_load(&c->s);
+	assert_int_equal(place_check(c->s.place, config, &msg), 0);
+	assert_int_equal(transfer_prepare(c->t, config, &change, &msg), 0);
+	assert_int_equal(place_reload(c->s.place, config, &msg), 0);
+	transfer_reload(c->t, change);
+	config_put(config);
+}
+
 /* ---- what is on a cloud
  * ---------------------------------------------------------------------------------------------- */
 

@@ -161,15 +161,8 @@ static void op_rename(struct model *m, int i)
 
 static void op_reload(struct model *m)
 {
-	struct config *config;
-	struct errmsg msg = { 0 };
-
 	m->rules_b = !m->rules_b;
-	store_write_config(&m->c.s, m->rules_b ? RULES_B : RULES_A);
-	config = store_load(&m->c.s);
-	assert_int_equal(place_reload(m->c.s.place, config, &msg), 0);
-	assert_int_equal(transfer_reload(m->c.t, &msg), 0);
-	config_put(config);
+	cloud_reload(&m->c, m->rules_b ? RULES_B : RULES_A);
 }
 
 static void open_store(struct model *m)

@@ -97,8 +97,6 @@ static void test_directory_rename(void **state)
 
 static void test_reload(void **state)
 {
-	struct config *config;
-	struct errmsg msg = { 0 };
 	struct border b;
 	char name[16];
 
@@ -108,11 +106,7 @@ static void test_reload(void **state)
 		snprintf(name, sizeof name, "f%d", i);
 		cloud_write(&b.c, b.public, name, name, strlen(name));
 	}
-	store_write_config(&b.c.s, CLOUD_CONFIG("settle = 50ms\n", "upload-limit = 1M/s\n", ""));
-	config = store_load(&b.c.s);
-	assert_int_equal(place_reload(b.c.s.place, config, &msg), 0);
-	assert_int_equal(transfer_reload(b.c.t, &msg), 0);
-	config_put(config);
+	cloud_reload(&b.c, CLOUD_CONFIG("settle = 50ms\n", "upload-limit = 1M/s\n", ""));
 	cloud_sync(&b.c, 0);
 	assert_int_equal(cloud_objects(&b.c, "near"), 201);
 	for (int i = 200; i-- > 0;) {

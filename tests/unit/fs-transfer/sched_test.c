@@ -249,8 +249,6 @@ static void test_type(void **state)
 {
 	static const uint8_t png[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0,
 		0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0, 0x90, 0x77, 0x53, 0xde };
-	struct config *config;
-	struct errmsg msg = { 0 };
 	struct cloud c;
 	uint64_t ino;
 
@@ -261,11 +259,7 @@ static void test_type(void **state)
 	cloud_expect_where(&c, ino, WHERE_STORED, "abroad");
 	cloud_evict(&c);
 	/* other rules, the same answer: it is looked at again, and stays */
-	store_write_config(&c.s, CLOUD_CONFIG("settle = 50ms\n", "", TYPES "[rule more]\nname = *.x\nzone = home\n"));
-	config = store_load(&c.s);
-	assert_int_equal(place_reload(c.s.place, config, &msg), 0);
-	assert_int_equal(transfer_reload(c.t, &msg), 0);
-	config_put(config);
+	cloud_reload(&c, CLOUD_CONFIG("settle = 50ms\n", "", TYPES "[rule more]\nname = *.x\nzone = home\n"));
 	cloud_sync(&c, 0);
 	cloud_expect_where(&c, ino, WHERE_STORED, "abroad");
 	assert_int_equal(cloud_objects(&c, "far"), 1);
