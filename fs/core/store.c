@@ -65,6 +65,26 @@ static int open_store_dir(const char *store, struct errmsg *msg)
 	return fd;
 }
 
+/* A store being made holds this file until all of it is on disk, so that what an interrupted init left is known for
+ * that: it holds nothing yet, and nobody has seen its recovery words. */
+#define UNFINISHED "init-unfinished"
+
+static bool is_unfinished(int dir)
+{
+	return faccessat(dir, UNFINISHED, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int discard(const char *store, int dir)
+{
+	int rc = keyring_discard(dir);
+
+	if (rc == 0)
+		rc = meta_discard(store);
+	if (rc == 0 && unlinkat(dir, UNFINISHED, 0) < 0 && errno != ENOENT)
+		rc = -errno;
+	return rc == 0 ? file_sync_dir(dir) : rc;
+}
+
 static int number_zones(struct config *config, struct keyring *keyring, struct errmsg *msg)
 {
 	uint32_t id;
@@ -75,10 +95,43 @@ static int number_zones(struct config *config, struct keyring *keyring, struct e
 	return rc;
 }
 
+static int make(struct config *config, int dir, const struct unlock *unlock, size_t unlock_count, enum kdf_cost cost,
+	uid_t uid, gid_t gid, char **words, struct errmsg *msg)
+{
+	struct keyring *keyring = NULL;
+	int rc = keyring_create(&keyring, dir, unlock, unlock_count, cost, words, msg);
+
+	if (rc == 0 && (rc = number_zones(config, keyring, msg)) == 0)
+		rc = meta_create(config->store, keyring, config->block_bytes, uid, gid, msg);
+	if (rc == 0 && (unlinkat(dir, UNFINISHED, 0) < 0 || file_sync_dir(dir) < 0))
+		rc = errmsg_set(msg, -errno, "the store %s is not writable: %s", config->store, strerror(errno));
+	keyring_close(keyring);
+	return rc;
+}
+
+/* The directory is ours, and empty but for what an interrupted init left. */
+static int make_room(const char *store, int dir, struct errmsg *msg)
+{
+	int rc = is_unfinished(dir) ? discard(store, dir) : 0;
+
+	if (rc < 0)
+		return errmsg_set(
+			msg, rc, "what an interrupted init left in %s cannot be removed: %s", store, err_text(rc));
+	if (keyring_exists(dir))
+		return errmsg_set(msg, -EEXIST,
+			"%s holds a store already: mount it, or choose another `store` in [filesystem]", store);
+	if (meta_exists(store))
+		return errmsg_set(msg, -EEXIST,
+			"%s holds metadata whose file keys is gone: restore keys from a backup, or choose another "
+			"`store` in [filesystem]",
+			store);
+	rc = file_create_new(dir, UNFINISHED, "", 0, 0600);
+	return rc < 0 ? errmsg_set(msg, rc, "the store %s is not writable: %s", store, err_text(rc)) : 0;
+}
+
 int core_create(struct config *config, const struct unlock *unlock, size_t unlock_count, enum kdf_cost cost, uid_t uid,
 	gid_t gid, char **words, struct errmsg *msg)
 {
-	struct keyring *keyring = NULL;
 	int dir = -1, lock = -1, rc = file_mkdirs(config->store, 0700);
 
 	*words = NULL;
@@ -87,27 +140,20 @@ int core_create(struct config *config, const struct unlock *unlock, size_t unloc
 			"the store directory %s cannot be made: %s; check the directory above it, or set "
 			"`store` in [filesystem]",
 			config->store, err_text(rc));
-	if ((rc = lock_store(config->store, &lock, msg)) < 0 || (rc = dir = open_store_dir(config->store, msg)) < 0)
+	if ((rc = lock_store(config->store, &lock, msg)) < 0 || (rc = dir = open_store_dir(config->store, msg)) < 0 ||
+		(rc = make_room(config->store, dir, msg)) < 0)
 		goto out;
-	rc = keyring_create(&keyring, dir, unlock, unlock_count, cost, words, msg);
-	if (rc == -EEXIST) {
-		errmsg_free(msg);
-		errmsg_set(msg, rc, "%s holds a store already: mount it, or choose another `store` in [filesystem]",
-			config->store);
+	rc = make(config, dir, unlock, unlock_count, cost, uid, gid, words, msg);
+	if (rc < 0) {
+		discard(config->store, dir);
+		secret_free_text(*words);
+		*words = NULL;
 	}
-	if (rc < 0 || (rc = number_zones(config, keyring, msg)) < 0)
-		goto out;
-	rc = meta_create(config->store, keyring, config->block_bytes, uid, gid, msg);
 out:
-	keyring_close(keyring);
 	if (dir >= 0)
 		close(dir);
 	if (lock >= 0)
 		close(lock);
-	if (rc < 0) {
-		secret_free_text(*words);
-		*words = NULL;
-	}
 	return rc;
 }
 
@@ -117,7 +163,13 @@ int core_unlock(struct config *config, const struct unlock *unlock, struct keyri
 
 	if (dir < 0)
 		return dir;
-	rc = keyring_open(out, dir, unlock, msg);
+	if (is_unfinished(dir))
+		rc = errmsg_set(msg, -ENOENT,
+			"the store at %s was not finished: `borderfs init` was interrupted; run it again, nothing is "
+			"lost",
+			config->store);
+	else
+		rc = keyring_open(out, dir, unlock, msg);
 	close(dir);
 	return rc;
 }

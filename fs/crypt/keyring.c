@@ -110,12 +110,17 @@ out:
 	return rc;
 }
 
+bool keyring_exists(int store_dirfd)
+{
+	return faccessat(store_dirfd, KEYS_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* what can be refused before the seconds that the derivations take */
 static int create_check(int dirfd, const struct unlock *secrets, size_t secret_count, struct errmsg *msg)
 {
 	int rc;
 
-	if (faccessat(dirfd, KEYS_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (keyring_exists(dirfd))
 		return errmsg_set(msg, -EEXIST, "the store has its keys already: it was initialised before");
 	if (secret_count >= KEYFILE_SLOTS_MAX)
 		return errmsg_set(msg, -EINVAL, "more secrets than a store has slots (%u)", KEYFILE_SLOTS_MAX - 1);
@@ -157,6 +162,11 @@ out:
 	buf_free(&file);
 	keyring_close(k);
 	return rc;
+}
+
+int keyring_discard(int store_dirfd)
+{
+	return unlinkat(store_dirfd, KEYS_FILE, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static const char *const kind_names[] = {

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "fs/crypt/seal.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STORE_ID_BYTES 16
@@ -35,6 +36,9 @@ enum kdf_cost { KDF_MINIMUM, KDF_MODERATE };
  * them once, wipes and frees them with secret_free_text). Takes about a second a slot. */
 int keyring_create(struct keyring **, int store_dirfd, const struct unlock *secrets, size_t secret_count, enum kdf_cost,
 	char **words, struct errmsg *);
+bool keyring_exists(int store_dirfd);
+/* keyring_discard: removes the file again: of a store whose making did not come to its end. 0, -errno. */
+int keyring_discard(int store_dirfd);
 /* keyring_open: -ERR_KEY when no slot opens with this secret, -ERR_FORMAT, -ERR_NEWER, -ERR_TAMPERED, -errno. Cost
  * parameters read from the file are bounded (at most 4 GiB and 64 passes, at least 64 MiB) before they are used. */
 int keyring_open(struct keyring **, int store_dirfd, const struct unlock *, struct errmsg *);

@@ -60,6 +60,9 @@ struct meta_options {
 /* meta_create: makes the database `meta.db` in the store with schema, root directory (owner uid:gid, mode 0755) and
  * the block size. -EEXIST. */
 int meta_create(const char *store, struct keyring *, uint64_t block_bytes, uid_t uid, gid_t gid, struct errmsg *);
+bool meta_exists(const char *store);
+/* meta_discard: removes it again: of a store whose making did not come to its end. 0, -errno. */
+int meta_discard(const char *store);
 /* meta_open: opens, migrates an older schema (a newer one is -ERR_NEWER), deletes what was orphaned by a crash, starts
  * the writer. keyring is borrowed until meta_close. options may be NULL. */
 int meta_open(struct meta **, const char *store, struct keyring *, const struct meta_options *, struct errmsg *);

@@ -58,14 +58,32 @@ static int sync_store(const char *store)
 	return rc;
 }
 
-static void database_unlink(const char *path)
+int meta_discard(const char *store)
 {
-	char *wal = NULL;
+	static const char *const names[] = { "meta.db", "meta.db-wal" };
+	char *path;
+	int rc = 0;
 
-	unlink(path);
-	if (asprintf(&wal, "%s-wal", path) >= 0)
-		unlink(wal);
-	free(wal);
+	for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+		if (asprintf(&path, "%s/%s", store, names[i]) < 0)
+			return -ENOMEM;
+		rc = unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+		free(path);
+	}
+	return rc;
+}
+
+/* What cannot be looked at is taken to be there. */
+bool meta_exists(const char *store)
+{
+	char *path;
+	bool missing;
+
+	if (asprintf(&path, "%s/meta.db", store) < 0)
+		return true;
+	missing = access(path, F_OK) < 0 && errno == ENOENT;
+	free(path);
+	return !missing;
 }
 
 int meta_create(
@@ -76,13 +94,10 @@ int meta_create(
 	char *path = NULL;
 	int rc;
 
+	if (meta_exists(store))
+		return errmsg_set(msg, -EEXIST, "%s has metadata already: it is a store", store);
 	if (asprintf(&path, "%s/meta.db", store) < 0)
 		return -ENOMEM;
-	if (access(path, F_OK) == 0) {
-		rc = errmsg_set(msg, -EEXIST, "%s has metadata already: it is a store", store);
-		free(path);
-		return rc;
-	}
 	if ((rc = vfs_new(&vfs, keyring_store_key(keyring, STORE_KEY_DATABASE), keyring_store_id(keyring))) < 0 ||
 		(rc = conn_open(&c, vfs, path, false, msg)) < 0 || (rc = schema_migrate(c, msg)) < 0 ||
 		(rc = fill(c, keyring, block_bytes, uid, gid)) < 0 || (rc = vfs_wal_sync(vfs)) < 0)
@@ -92,7 +107,7 @@ int meta_create(
 	if (rc == 0)
 		rc = sync_store(store);
 	else
-		database_unlink(path);
+		meta_discard(store);
 	free(path);
 	return rc;
 }
@@ -276,8 +291,8 @@ int meta_open(struct meta **out, const char *store, struct keyring *keyring, con
 	if (!m)
 		return -ENOMEM;
 	if (access(m->path, F_OK) < 0) {
-		rc = errmsg_set(msg, -errno, "there is no metadata %s: %s; borderfs init makes a store", m->path,
-			err_text(-errno));
+		rc = errmsg_set(msg, -errno, "the metadata %s is missing: %s; restore it from a backup of the store",
+			m->path, err_text(-errno));
 		goto fail;
 	}
 	rc = vfs_new(&m->vfs, keyring_store_key(keyring, STORE_KEY_DATABASE), keyring_store_id(keyring));
