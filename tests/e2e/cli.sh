@@ -281,11 +281,6 @@ expect_status 0 "$BORDERFS" where "$mnt/private/1" # asks though the file has er
 export=allow directories_config
 expect_status 3 bfs reload
 expect_says "export = allow is looser than deny"
-abroad_path=$TEST_TMP/elsewhere directories_config
-sed -i 's|^path = /public/|path = /private/|' "$ini"
-expect_status 3 bfs reload
-expect_says "backend abroad is \"local $abroad foreign\"" "the configuration now says \"local $TEST_TMP/elsewhere foreign\""
-expect_equal "$("$BORDERFS" explain --json "$mnt/private/1" | jq -r .zone)" domestic "a reload is whole or not at all"
 directories_config
 kill -HUP "$daemon_pid"
 within 10 grep -q "the configuration is in force" "$daemon_log"
@@ -340,6 +335,21 @@ bfs_background
 kill -TERM "$daemon_pid"
 within 10 not_mounted
 within 10 grep -q "unmounted: everything is durable" "$daemon_log"
+
+step "SIGTERM under an open file: the daemon ends at once, and what was written is kept"
+bfs_mount
+exec 7>"$mnt/private/busy"
+echo "written before the end" >&7
+kill -TERM "$daemon_pid"
+status=0
+takes wait "$daemon_pid" || status=$?
+expect_equal "$status" 0 "the daemon's status"
+[ "$took_ms" -lt 5000 ] || fail "it took $took_ms ms"
+! is_mounted || fail "still mounted"
+exec 7>&-
+bfs_background
+expect_equal "$(cat "$mnt/private/busy")" "written before the end" "what was written before"
+bfs umount "$mnt"
 
 step "as mount(8) calls it"
 ln -s "$BORDERFS" "$TEST_TMP/mount.fuse.borderfs"
