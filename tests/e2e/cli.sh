@@ -281,6 +281,11 @@ expect_status 0 "$BORDERFS" where "$mnt/private/1" # asks though the file has er
 export=allow directories_config
 expect_status 3 bfs reload
 expect_says "export = allow is looser than deny"
+abroad_path=$TEST_TMP/elsewhere directories_config
+sed -i 's|^path = /public/|path = /private/|' "$ini"
+expect_status 3 bfs reload
+expect_says "backend abroad is \"local $abroad foreign\"" "the configuration now says \"local $TEST_TMP/elsewhere foreign\""
+expect_equal "$("$BORDERFS" explain --json "$mnt/private/1" | jq -r .zone)" domestic "a reload is whole or not at all"
 directories_config
 kill -HUP "$daemon_pid"
 within 10 grep -q "the configuration is in force" "$daemon_log"
