@@ -130,6 +130,13 @@ fuzz:
 	cd $(BUILD)/fuzz && for f in fuzzers/*_fuzz; do mkdir -p corpus/$${f##*/} && \
 		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 corpus/$${f##*/} || exit; done
 
+# make bench ROUNDS=1 SECONDS=1 PEERS="passthrough borderfs" PHASES="create unlink": less of it. DIR=: on which disk.
+bench:
+	packaging/install-deps bench
+	$(MAKE) $(JOBS) all $(filter $(BUILD)/tests/bench/%,$(TOOLS))
+	tests/bench/run -b $(BUILD) $(if $(ROUNDS),-r $(ROUNDS)) $(if $(SECONDS),-s $(SECONDS)) $(if $(PEERS),-p "$(PEERS)") \
+		$(if $(PHASES),-w "$(PHASES)") $(if $(DIR),-d "$(DIR)")
+
 lint:
 	packaging/install-deps lint
 	$(MAKE) $(JOBS) BUILD=$(BUILD)/lint CC=gcc CI=1 tests
@@ -144,5 +151,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests tests fuzzers quickstart check torture asan tsan fuzz lint format install clean
+.PHONY: all unit-tests tests fuzzers quickstart check torture asan tsan fuzz bench lint format install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
