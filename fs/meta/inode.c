@@ -33,6 +33,18 @@ bool inode_dropped(const struct meta *m, const struct inode *ip, uint32_t index)
 	return false;
 }
 
+/* Readers and writers of a file, one after the other without a pause, must not keep a sync or a truncation waiting for
+ * ever. Nobody takes it shared twice. */
+static void data_lock_init(struct inode *ip)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&ip->data_lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 static struct inode *inode_alloc(struct meta *m, uint64_t ino)
 {
 	struct inode *ip = calloc(1, sizeof *ip);
@@ -41,6 +53,7 @@ static struct inode *inode_alloc(struct meta *m, uint64_t ino)
 		return NULL;
 	node_init(&ip->node, NODE_INODE, sizeof *ip);
 	list_init(&ip->blocks);
+	data_lock_init(ip);
 	ip->ino = ino;
 	ip->version = ip->place_gen = m->version_floor;
 	hash_insert(&m->nodes[NODE_INODE], &ip->node.hash, hash_u64(ino));
@@ -61,6 +74,7 @@ void inode_free(struct meta *m, struct inode *ip)
 		m->inode_core_free(ip->core);
 	xattrs_free(ip->xattrs);
 	free(ip->rule);
+	pthread_rwlock_destroy(&ip->data_lock);
 	free(ip);
 }
 

@@ -692,6 +692,36 @@ static void nothing_in_the_clear(void **state)
 	assert_int_equal(WEXITSTATUS(system(command)), 1);
 }
 
+static void *sync_in_thread(void *arg)
+{
+	struct test *t = arg;
+
+	return (void *)(intptr_t)cache_sync(t->f.c, t->ip);
+}
+
+/* A sync that waits for readers comes before those who come later. */
+static void readers_let_a_sync_through(void **state)
+{
+	int64_t end = clock_mono_ns() + 20 * NS_PER_S;
+	struct test *t = *state;
+	bool late = false;
+	pthread_t thread;
+	void *rc;
+
+	assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, BLOCK), 0);
+	pthread_rwlock_rdlock(&t->ip->data_lock);
+	assert_int_equal(pthread_create(&thread, NULL, sync_in_thread, t), 0);
+	while (!late && pthread_rwlock_tryrdlock(&t->ip->data_lock) == 0) {
+		pthread_rwlock_unlock(&t->ip->data_lock);
+		usleep(1000);
+		late = clock_mono_ns() > end;
+	}
+	pthread_rwlock_unlock(&t->ip->data_lock);
+	assert_int_equal(pthread_join(thread, &rc), 0);
+	assert_false(late);
+	assert_int_equal((intptr_t)rc, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -717,6 +747,7 @@ int main(void)
 		TEST(orphans),
 		TEST(many_files),
 		TEST(nothing_in_the_clear),
+		TEST(readers_let_a_sync_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
