@@ -179,10 +179,16 @@ static int take(struct worker *w, struct inode *inode, struct block *b, struct r
 int content_take(struct worker *w, struct inode *inode, struct block *b, struct content *c)
 {
 	struct rest rest = { 0 };
+	struct content now;
+	bool dirty;
 	int rc;
 
 	memset(c, 0, sizeof *c);
 	rc = take(w, inode, b, &rest, c);
 	free(rest.data);
+	look(w->t, inode, b, &now, &dirty);
+	/* truncated meanwhile: what it was to be fetched from is rightly gone */
+	if (rc < 0 && rc != -ENOENT && !extent_same(&now.extent, &c->extent))
+		rc = -ERR_STALE;
 	return rc;
 }

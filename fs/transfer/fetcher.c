@@ -78,11 +78,12 @@ static void plan_ahead(struct transfer *t, const struct range *r, uint32_t ahead
 /* ---- one range
  * -------------------------------------------------------------------------------------------------------------- */
 
-/* Every waiter whose need lies within what came gets it from there; the others get a range of their own, or, if that
- * was it, hear the reason. */
-static void hand_out(
-	struct transfer *t, struct range *r, struct list *waiters, const uint8_t *data, struct list *failed)
+/* Every waiter whose need lies within what came gets it from there; the others get a range of their own. A need beyond
+ * the extent is of another one: the cache has another answer by now. Returns what the failed end with. */
+static int hand_out(struct transfer *t, struct range *r, struct list *waiters, const uint8_t *data, struct list *failed)
 {
+	int rc = 0;
+
 	list_for_each_safe (it, waiters) {
 		struct fetch *f = list_entry(it, struct fetch, link);
 		struct fetch_part part = { r->inode, r->extent, r->index, f->need.off, f->need.len };
@@ -92,10 +93,14 @@ static void hand_out(
 			f->unkept = data + (f->need.off - r->off);
 			continue;
 		}
+		if (f->need.off + f->need.len > r->extent.len)
+			continue;
 		list_remove(it);
 		pthread_mutex_lock(&t->lock);
-		if (!t->stopping && f->need.off + f->need.len <= r->extent.len)
+		if (!t->stopping)
 			own = fetch_exact(t, &part);
+		else
+			rc = -ERR_STOPPED;
 		if (own) {
 			list_append(&own->waiters, it);
 			f->waiting = true;
@@ -104,6 +109,7 @@ static void hand_out(
 		if (!own)
 			list_append(failed, it);
 	}
+	return rc < 0 ? rc : -ENOMEM;
 }
 
 static int read_range(struct transfer *t, struct range *r, struct object_read *read)
@@ -117,8 +123,8 @@ static int read_range(struct transfer *t, struct range *r, struct object_read *r
 	if (!(read->out = malloc(object_read_room(r->len))))
 		return -ENOMEM;
 	rc = replica_read(t, read);
-	/* superseded while it was read, and rightly deleted: no loss */
-	if ((rc == -ERR_LOST || rc == -ENOENT) && !current(t, r))
+	/* superseded, and so rightly deleted or about to be: whatever is wrong with it is no loss */
+	if (rc < 0 && !current(t, r))
 		return -ERR_STALE;
 	return rc == -ENOENT ? -ERR_CORRUPT : rc;
 }
@@ -153,7 +159,7 @@ static void run(struct transfer *t, struct range *r, uint32_t ahead)
 {
 	struct list waiters = LIST_INIT(waiters), failed = LIST_INIT(failed);
 	struct object_read read = { 0 };
-	int rc;
+	int rc, failed_rc = 0;
 
 	if (ahead)
 		plan_ahead(t, r, ahead);
@@ -162,11 +168,11 @@ static void run(struct transfer *t, struct range *r, uint32_t ahead)
 		rc = fill(t, r, (uint8_t *)read.out + read.skip);
 	take_waiters(t, r, &waiters);
 	if (rc == -ERR_CACHE_FULL)
-		hand_out(t, r, &waiters, (uint8_t *)read.out + read.skip, &failed);
+		failed_rc = hand_out(t, r, &waiters, (uint8_t *)read.out + read.skip, &failed);
 	if (rc == -ERR_CACHE_FULL || rc == -ERR_STALE)
 		rc = 0;
 	fetch_end(t, &waiters, rc);
-	fetch_end(t, &failed, -ERR_CACHE_FULL);
+	fetch_end(t, &failed, failed_rc);
 	free(read.out);
 	range_free(t, r);
 }

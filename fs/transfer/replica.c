@@ -64,32 +64,34 @@ static int worse(int have, int rc)
 	return have_final ? rc : have;
 }
 
-/* Backends that are up first; the others answer at once when their breaker is open. */
+/* Backends that are up first, then the others, which answer at once when their breaker is open; each once, though one
+ * may go up or down meanwhile. */
 static int try_all(struct transfer *t, const struct object_info *info, const struct object_range *range,
 	const struct object_read *read, uint8_t *body)
 {
-	int rc = 0, worst = 0;
+	size_t count = info->replica_count;
+	bool *tried = calloc(count + 1, sizeof *tried);
+	int rc = -ERR_UNREACHABLE, worst = 0;
 
-	for (int round = 0; round < 2; round++) {
-		for (size_t i = 0; i < info->replica_count; i++) {
-			struct endpoint *s;
-			bool down;
+	if (!tried)
+		return -ENOMEM;
+	for (size_t n = 0; n < 2 * count && rc != 0; n++) {
+		size_t i = n % count;
+		struct endpoint *s;
+		bool down;
 
-			if (info->replicas[i].state != REPLICA_STORED)
-				continue;
-			s = endpoint_take(t, info->replicas[i].backend_id, &down);
-			if (s && down == (round == 1)) {
-				rc = get_range(t, s, &info->ref, range, read, body);
-				worst = worse(worst, rc);
-				endpoint_put(t, s);
-				if (rc == 0)
-					return 0;
-			} else {
-				endpoint_put(t, s);
-			}
+		if (tried[i] || info->replicas[i].state != REPLICA_STORED)
+			continue;
+		s = endpoint_take(t, info->replicas[i].backend_id, &down);
+		if (s && (!down || n >= count)) {
+			tried[i] = true;
+			rc = get_range(t, s, &info->ref, range, read, body);
+			worst = worse(worst, rc);
 		}
+		endpoint_put(t, s);
 	}
-	return worst ? worst : -ERR_UNREACHABLE;
+	free(tried);
+	return rc == 0 || !worst ? rc : worst;
 }
 
 int replica_read(struct transfer *t, struct object_read *read)

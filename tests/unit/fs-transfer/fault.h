@@ -21,8 +21,9 @@ struct fault {
 	struct call *putting; /* the last put under way */
 	uint64_t got_bytes;
 	int64_t delay_ns;
-	/* called once, without locks, before a put is passed on, or after it was done */
-	void (*before_put)(void *ctx), (*after_put)(void *ctx);
+	unsigned down_answers; /* so many more times it says that it is down */
+	/* called once, without locks, before a put or a get is passed on, or after a put was done */
+	void (*before_put)(void *ctx), (*after_put)(void *ctx), (*before_get)(void *ctx);
 	void *ctx;
 	int put_rc; /* of the last put passed on */
 };
@@ -71,6 +72,8 @@ static inline int fault_around(struct wrap *w, struct call *c, struct op *op)
 		nanosleep(&(struct timespec){ delay / NS_PER_S, delay % NS_PER_S }, NULL);
 	if (op->kind == OP_PUT)
 		fault_hook(f, &f->before_put);
+	if (op->kind == OP_GET)
+		fault_hook(f, &f->before_get);
 	if (!before) {
 		int real = op_forward(w->inner, c, op);
 
@@ -94,7 +97,8 @@ static inline bool fault_is_down(struct backend *b, int64_t *retry_at_ns)
 	bool down;
 
 	pthread_mutex_lock(&f->lock);
-	down = f->down;
+	down = f->down || f->down_answers > 0;
+	f->down_answers -= f->down_answers > 0;
 	pthread_mutex_unlock(&f->lock);
 	if (retry_at_ns)
 		*retry_at_ns = down ? clock_mono_ns() + 200 * NS_PER_MS : 0;

@@ -227,6 +227,14 @@ static void test_full_cache(void **state)
 		fault_sleep(2);
 	assert_int_equal(w.rc, 1);
 	assert_memory_equal(kept_copy, s.data + (4u << 20) + 4 * UNIT, sizeof kept_copy);
+	/* what is asked for as of a longer extent is asked for again */
+	left = 1;
+	w.fetch = (struct fetch){ .inode = s.inode, .need = { 1, 3u << 20, (1u << 20) + UNIT }, .done = waited };
+	transfer_fetch(s.c.t, &w.fetch);
+	while (left)
+		fault_sleep(2);
+	assert_int_equal(w.rc, 0);
+	assert_null(w.fetch.unkept);
 	fault_set_down(s.near, false);
 	end(&s);
 }
@@ -244,6 +252,47 @@ static void test_unreachable(void **state)
 	fault_set(s.near, OP_GET, 0);
 	cloud_expect(&s.c, s.ino, s.data, BYTES);
 	end(&s);
+}
+
+/* a backend that comes back while it is looked for the others is asked too */
+static void test_comes_back(void **state)
+{
+	struct stored s;
+
+	(void)state;
+	begin(&s, 0);
+	s.near->down_answers = 1;
+	cloud_expect(&s.c, s.ino, s.data, BYTES);
+	end(&s);
+}
+
+static void truncate_it(void *ctx)
+{
+	struct stored *s = ctx;
+	struct cache_need need;
+
+	pthread_rwlock_wrlock(&s->inode->data_lock);
+	assert_int_equal(cache_truncate(s->c.s.cache, s->inode, 0, &need), 0);
+	pthread_rwlock_unlock(&s->inode->data_lock);
+}
+
+/* Whatever becomes of an object that the block no longer points at is nobody's error: it was rightly deleted. */
+static void test_superseded(void **state)
+{
+	static const int errors[] = { -ERR_UNREACHABLE, -ERR_ABSENT, -ERR_NO_BUCKET };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(errors); i++) {
+		struct stored s;
+
+		begin(&s, 0);
+		fault_set(s.near, OP_GET, errors[i]);
+		s.near->ctx = &s;
+		s.near->before_get = truncate_it;
+		assert_int_equal(transfer_fetch_wait(s.c.t, s.inode, &(struct cache_need){ 1, 0, UNIT }, 0), 0);
+		assert_int_equal(fault_count(s.near, OP_GET), 1);
+		end(&s);
+	}
 }
 
 /* a write into the middle of a block that is on a backend only: the next upload holds both */
@@ -274,6 +323,8 @@ int main(void)
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_full_cache),
 		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_comes_back),
+		cmocka_unit_test(test_superseded),
 		cmocka_unit_test(test_partial_write),
 	};
 

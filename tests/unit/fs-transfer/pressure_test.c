@@ -47,9 +47,12 @@ static int write_once(struct full *f, struct inode *inode, const void *data, siz
 	pthread_rwlock_rdlock(&inode->data_lock);
 	rc = cache_write(f->c.s.cache, inode, off, data, len, &need);
 	pthread_rwlock_unlock(&inode->data_lock);
-	if (rc == -ERR_NEED_FETCH && transfer_fetch_wait(f->c.t, inode, &need, 0) >= 0)
-		return 1;
-	return rc;
+	if (rc != -ERR_NEED_FETCH)
+		return rc;
+	/* not kept: others took the room that there was; the cache says whether to wait for more */
+	if ((rc = transfer_fetch_wait(f->c.t, inode, &need, 0)) < 0 && rc != -ERR_CACHE_FULL)
+		fail_msg("fetch: %s", err_text(rc));
+	return 1;
 }
 
 /* as core does: waits for room, but not for ever */
@@ -68,7 +71,7 @@ static void write_waiting(struct full *f, struct inode *inode, const void *data,
 			break;
 		if (rc == 1)
 			continue;
-		if (rc != -ERR_CACHE_FULL && rc != -ERR_NEED_FETCH)
+		if (rc != -ERR_CACHE_FULL)
 			fail_msg("write: %s", err_text(rc));
 		pthread_mutex_lock(&f->lock);
 		while (f->rooms == seen)
