@@ -205,6 +205,10 @@ if [ "$(id -u)" = 0 ]; then
 	rm -rf "$store"
 fi
 
+small_synced() {
+	echo small >"$mnt/names/small" && sync "$mnt/names/small"
+}
+
 full_disk() {
 	local i synced=0 tried
 	step "a full disk, and no backend: the program that writes is told"
@@ -240,7 +244,6 @@ full_disk() {
 
 	step "... names are made and changed, files deleted, nothing synced is lost"
 	mkdir "$mnt/names"
-	echo small >"$mnt/names/small"
 	mv "$mnt/1" "$mnt/names/1"
 	ln -s nowhere "$mnt/names/link"
 	sync "$mnt/names" 2>/dev/null || sync "$mnt/names"
@@ -254,6 +257,7 @@ full_disk() {
 	within 20 cp "$TEST_TMP/copies/0" "$mnt/again"
 	within 20 sync "$mnt/again"
 	expect_same "$mnt/again" "$TEST_TMP/copies/0"
+	within 20 small_synced
 
 	step "others fill the disk to the last byte: deletions go on, and what is there can be read"
 	bfs_kill
