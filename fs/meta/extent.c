@@ -90,13 +90,13 @@ static void extent_queue(struct meta *m, struct block *b, void (*apply)(struct m
 
 void meta_extent_set(struct meta *m, struct block *b, const struct extent *e, uint64_t version)
 {
-	if (b->inode->node.state & NODE_DELETED) {
+	/* what was cut off since would come back (I6) */
+	if (b->version != version || b->inode->node.state & NODE_DELETED) {
 		meta_object_discard(m, e->object, false);
 		return;
 	}
 	b->extent = *e;
-	if (b->version == version)
-		b->dirty = false;
+	b->dirty = false;
 	extent_queue(m, b, extent_set_apply);
 	meta_block_changed(m, b);
 }

@@ -360,9 +360,10 @@ void object_info_free(struct object_info *);
 int meta_object_begin(struct meta *, const struct object_ref *, const uint32_t *backend_ids, size_t count);
 /* meta_object_stored: one replica is confirmed. Under the meta lock. */
 void meta_object_stored(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
-/* meta_extent_set: points the block at a confirmed object in place of what it had (which loses a reference); with
- * `version` still the block's version it is no longer dirty. Under the meta lock, in one operation with
- * meta_object_stored. */
+/* meta_extent_set: points the block at a confirmed object in place of what it had (which loses a reference); it is no
+ * longer dirty. `version` is the block's of which the object is: where the block has another by now, or its inode was
+ * deleted, it keeps what it has and the object is discarded (callers look first, since they have more to undo). Under
+ * the meta lock, in one operation with meta_object_stored. */
 void meta_extent_set(struct meta *, struct block *, const struct extent *, uint64_t version);
 /* meta_object_discard: an object that no extent points at is to be deleted from all its backends. unsure: a backend may
  * have all of it and not have answered yet, so that it could appear after its deletion: it is deleted once more,

@@ -134,8 +134,8 @@ static void extent_is_kept(void **state)
 	fix_end(&f);
 }
 
-/* An upload of an older content leaves the block dirty. */
-static void stale_upload_stays_dirty(void **state)
+/* An upload of an older content is refused: the block stays dirty, and the object is to be deleted. */
+static void stale_upload_is_refused(void **state)
 {
 	struct fix f;
 	struct inode *ip;
@@ -156,7 +156,8 @@ static void stale_upload_stays_dirty(void **state)
 	meta_unlock(f.m);
 	assert_true(b->dirty);
 	assert_int_equal(fix_sql(&f, "SELECT dirty FROM block"), 1);
-	assert_int_equal(fix_sql(&f, "SELECT refs FROM object"), 1);
+	assert_int_equal(fix_sql(&f, "SELECT count(*) FROM extent"), 0);
+	assert_int_equal(fix_sql(&f, "SELECT count(*) FROM object WHERE refs = 0 AND state = 2"), 1);
 	meta_block_put(f.m, b);
 	meta_inode_put(f.m, ip);
 	fix_end(&f);
@@ -656,7 +657,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_object),
 		cmocka_unit_test(extent_is_kept),
-		cmocka_unit_test(stale_upload_stays_dirty),
+		cmocka_unit_test(stale_upload_is_refused),
 		cmocka_unit_test(last_reference),
 		cmocka_unit_test(shared_object),
 		cmocka_unit_test(upload_of_a_deleted_file),
