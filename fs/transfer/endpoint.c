@@ -2,6 +2,8 @@
 /* The backends of the configuration in force. */
 #include "fs/transfer/internal.h"
 
+#include <stdio.h>
+
 struct endpoint *endpoint_ref(struct endpoint *s)
 {
 	s->refs++;
@@ -180,6 +182,17 @@ void endpoint_worked(struct endpoint *s)
 {
 	s->failures = 0;
 	s->avoid_until_ns = 0;
+}
+
+const char *endpoint_says(const struct endpoint *s, const char *message, char *out, size_t len)
+{
+	int named = snprintf(out, len, "backend '%s'", s->backend->config->name);
+
+	if (strncmp(message, out, (size_t)named) == 0)
+		snprintf(out, len, "%s", message);
+	else if ((size_t)named < len)
+		snprintf(out + named, len - (size_t)named, ": %s", message);
+	return out;
 }
 
 static bool takes_objects(const struct endpoint *s, uint32_t zone_id, int64_t now, int64_t *until)

@@ -66,6 +66,8 @@ struct endpoint *endpoint_by_id(struct transfer *, uint32_t id); /* NULL; not re
 /* endpoint_failed, endpoint_worked: what an upload's call ended with. */
 void endpoint_failed(struct endpoint *, int rc);
 void endpoint_worked(struct endpoint *);
+/* endpoint_says: a sentence of its driver, which may begin with the backend's name or not, with it once. */
+const char *endpoint_says(const struct endpoint *, const char *message, char *out, size_t len);
 /* targets_pick: `copies` backends of a zone that take new objects and are up; referenced. Fewer than that: none, and
  * *until is when it is worth asking again. */
 struct targets {

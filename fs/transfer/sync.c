@@ -16,7 +16,7 @@ static int wait_more(const struct waiting *w)
 {
 	if (w->t->stopping)
 		return -ERR_STOPPED;
-	if (w->cancel && *w->cancel)
+	if (w->cancel && __atomic_load_n(w->cancel, __ATOMIC_SEQ_CST))
 		return -ECANCELED;
 	if (clock_mono_ns() >= w->deadline_ns)
 		return -ETIMEDOUT;
@@ -167,7 +167,8 @@ static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
 	struct backend_status status;
 	const struct endpoint *s = troubled(t, &status);
 	int error = first_error(t, ino);
-	char what[128];
+	const char *reason = error ? err_text(error) : "its last answer was an error";
+	char what[128], says[512];
 
 	if (files)
 		snprintf(what, sizeof what, "%zu file%s not (all) on %s backends yet", files,
@@ -175,8 +176,8 @@ static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
 	else
 		snprintf(what, sizeof what, "deletions on the backends are not all confirmed yet");
 	if (s)
-		errmsg_set(msg, -ETIMEDOUT, "%s; backend '%s': %s", what, s->backend->config->name,
-			status.last_message[0] ? status.last_message : err_text(status.last_error));
+		errmsg_set(msg, -ETIMEDOUT, "%s; %s", what,
+			endpoint_says(s, status.last_error ? status.last_message : reason, says, sizeof says));
 	else if (files && error)
 		errmsg_set(msg, -ETIMEDOUT, "%s: %s", what, err_text(error));
 	else

@@ -86,12 +86,13 @@ struct fetch {
 void transfer_fetch(struct transfer *, struct fetch *);
 /* transfer_fetch_cancel: done comes with -EINTR unless it was called or is about to be. Never blocks. */
 void transfer_fetch_cancel(struct transfer *, struct fetch *);
-/* transfer_fetch_wait: the same as a call that blocks, for the control room and tests. */
+/* transfer_fetch_wait: the same as a call that blocks, for the control room and tests. -ERR_CACHE_FULL: what came was
+ * not kept; the cache, asked again, says whether to wait for room. */
 int transfer_fetch_wait(struct transfer *, struct inode *, const struct cache_need *, uint32_t ahead);
 
 /* transfer_sync: waits until everything written before the call (of one inode; ino 0: of all) is on its backends and
- * what it superseded is confirmed deleted; until deadline_ns (monotonic) or *cancel becomes true (transfer_wake to
- * look). 0; -ETIMEDOUT with what is missing in msg; -ECANCELED. Blocks. */
+ * what it superseded is confirmed deleted; until deadline_ns (monotonic) or *cancel becomes true (set atomically,
+ * then transfer_wake). 0; -ETIMEDOUT with what is missing in msg; -ECANCELED. Blocks. */
 int transfer_sync(struct transfer *, uint64_t ino, int64_t deadline_ns, const volatile bool *cancel, struct errmsg *);
 void transfer_wake(struct transfer *);
 

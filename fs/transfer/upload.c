@@ -43,6 +43,7 @@ static int check(struct call *call)
 static void flight_done(struct upload *u, struct endpoint *endpoint, struct flight *f, int rc)
 {
 	struct transfer *t = u->w->t;
+	char says[512];
 
 	pthread_mutex_lock(&t->lock);
 	if (rc == 0) {
@@ -56,8 +57,7 @@ static void flight_done(struct upload *u, struct endpoint *endpoint, struct flig
 	u->body_sent += f->call.body_sent;
 	u->unsure |= rc < 0 && f->call.body_sent >= u->w->sealed.len;
 	if (rc < 0 && rc != -ERR_REVOKED && rc != -ERR_STOPPED)
-		log_warn(
-			"upload to backend '%s' failed: %s", endpoint->backend->config->name, errmsg_text(&f->msg, rc));
+		log_warn("upload failed: %s", endpoint_says(endpoint, errmsg_text(&f->msg, rc), says, sizeof says));
 }
 
 static int put(struct upload *u, struct endpoint *endpoint)

@@ -299,6 +299,35 @@ static void test_delete_after_restart(void **state)
 	cloud_destroy(&c);
 }
 
+/* What keeps a sync waiting is said in a sentence that names the backend once. */
+static void test_sync_says_why(void **state)
+{
+	char near[256], want[512];
+	struct errmsg msg = { 0 };
+	struct cloud c;
+	uint64_t ino;
+
+	(void)state;
+	cloud_make(&c, QUICK);
+	ino = cloud_write(&c, META_ROOT_INO, "a", "text", 4);
+	snprintf(near, sizeof near, "%s/near", c.s.dir);
+	cloud_sync(&c, ino);
+	snprintf(want, sizeof want, "%s.away", near);
+	assert_int_equal(rename(near, want), 0);
+	cloud_pwrite(&c, ino, "more", 4, 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(transfer_sync(c.t, i ? ino : 0, in_ms(300), NULL, &msg), -ETIMEDOUT);
+		snprintf(want, sizeof want,
+			"1 file is not (all) on its backends yet; backend 'near': %s is not a directory; mount its "
+			"disk, or create it",
+			near);
+		assert_string_equal(msg.text, want);
+		errmsg_free(&msg);
+		msg.text = NULL;
+	}
+	cloud_destroy(&c);
+}
+
 static volatile bool stop_waiting = true;
 
 static void test_sync_cancelled(void **state)
@@ -328,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_tampered),
 		cmocka_unit_test(test_delete_fails),
 		cmocka_unit_test(test_delete_after_restart),
+		cmocka_unit_test(test_sync_says_why),
 		cmocka_unit_test(test_sync_cancelled),
 	};
 
