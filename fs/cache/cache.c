@@ -389,14 +389,32 @@ void cache_inode_gone(struct cache *c, uint64_t ino)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void cache_status(struct cache *c, struct cache_status *s)
+/* Bytes of slots and pages that are on no backend, under the lock. */
+static uint64_t dirty_slots(struct cache *c)
 {
-	uint64_t bound = room_max(c);
+	return (c->index.slots[ENTRY_DIRTY] + c->index.slots[ENTRY_UPLOADING] + atomic_load(&c->pages)) *
+	       (uint64_t)SLOT_BYTES;
+}
+
+bool cache_pressed(struct cache *c)
+{
+	bool pressed;
 
 	pthread_mutex_lock(&c->lock);
+	pressed = dirty_slots(c) > c->bytes_max / 2;
+	pthread_mutex_unlock(&c->lock);
+	return pressed;
+}
+
+void cache_status(struct cache *c, struct cache_status *s)
+{
+	uint64_t bound = room_max(c), rows = inline_dirty(c);
+
+	while (evict_look_again(c))
+		;
+	pthread_mutex_lock(&c->lock);
 	*s = (struct cache_status){ .bytes_max = c->bytes_max, .bytes = room_used(c), .bytes_bound = bound };
-	s->bytes_dirty = (c->index.slots[ENTRY_DIRTY] + c->index.slots[ENTRY_UPLOADING] + atomic_load(&c->pages)) *
-			 (uint64_t)SLOT_BYTES;
+	s->bytes_dirty = dirty_slots(c) + rows;
 	s->hits = c->hits;
 	s->misses = c->misses;
 	s->evicted = c->evicted;

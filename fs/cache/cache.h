@@ -112,11 +112,14 @@ void cache_stored(struct cache *);
 void cache_disk_full(struct cache *);
 
 struct cache_status {
-	uint64_t bytes_max, bytes, bytes_dirty; /* on disk; of which on no backend */
+	uint64_t bytes_max, bytes, bytes_dirty; /* on disk; of which on no backend, small files in rows too */
 	uint64_t bytes_bound;			/* what the disk has for it, if that is less than bytes_max */
 	uint64_t hits, misses, evicted;
 };
+/* cache_status: blocks on the local disk. cache_pressed: half of what it may take are slots on no backend; never
+ * blocks. */
 void cache_status(struct cache *, struct cache_status *);
+bool cache_pressed(struct cache *);
 void cache_set_bytes_max(struct cache *, uint64_t);
 
 #endif

@@ -179,6 +179,19 @@ void inline_recount(struct cache *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Small files are uploaded as large ones are, and wait for it in their rows. */
+uint64_t inline_dirty(struct cache *c)
+{
+	uint64_t sum = 0;
+
+	if (meta_select(c->meta,
+		    "SELECT coalesce(sum(length(local)), 0) FROM block INDEXED BY block_dirty WHERE dirty = 1 AND kind "
+		    "= 1",
+		    sum_row, &sum, "") < 0)
+		return 0;
+	return sum;
+}
+
 struct rows {
 	size_t n;
 	uint64_t ino[EVICT_ROWS];

@@ -56,9 +56,10 @@ struct cache {
 	uint64_t inline_bytes; /* in rows, counted anew from them at times */
 	int64_t inline_counted_ns, pressure_ns, recount_ns;
 	uint64_t hits, misses, evicted;
-	bool gone;   /* inodes were deleted since the last count of inline bytes */
-	bool full;   /* somebody got -ERR_CACHE_FULL and waits for room() */
-	bool shrink; /* for the thread: the disk is full */
+	int64_t looked_ns; /* when room was looked for last */
+	bool gone;	   /* inodes were deleted since the last count of inline bytes */
+	bool full;	   /* somebody got -ERR_CACHE_FULL and waits for room() */
+	bool shrink;	   /* for the thread: the disk is full */
 	bool stop, closed;
 	bool durable, hurry;	  /* for the thread: a batch became durable; sync everything now */
 	int sync_error;		  /* last one logged by the thread */
@@ -238,6 +239,8 @@ bool inline_fill_fits(struct cblock *, struct inode *, const struct extent *, ui
 int inline_fill(struct cblock *, const struct extent *, const void *data);
 uint64_t inline_evict(struct cache *, uint64_t bytes);
 void inline_recount(struct cache *);
+/* inline_dirty: bytes in rows that are on no backend; 0 where the metadata cannot say. Blocks. */
+uint64_t inline_dirty(struct cache *);
 
 /* write.c */
 /* write_tail_fix: before the size grows from `size`: zeroes what a crash may have left in the last unit beyond it. */

@@ -5,16 +5,22 @@
 
 #define SYNC_AFTER_NS NS_PER_S
 #define RECOUNT_NS    (60 * NS_PER_S)
+#define LOOK_AGAIN_NS (100 * NS_PER_MS)
 
 struct work {
 	bool stop, durable, hurry, full, shrink, recount;
 };
 
+/* What somebody uses just now is not evicted, and nobody says when they are done: where room is waited for it is looked
+ * at again. */
 static int64_t deadline(struct cache *c)
 {
+	int64_t until = c->full ? c->looked_ns + LOOK_AGAIN_NS : INT64_MAX, sync;
+
 	if (list_empty(&c->active))
-		return INT64_MAX;
-	return list_first(&c->active, struct cnode, link)->since_ns + SYNC_AFTER_NS;
+		return until;
+	sync = list_first(&c->active, struct cnode, link)->since_ns + SYNC_AFTER_NS;
+	return sync < until ? sync : until;
 }
 
 static struct work wait_for_work(struct cache *c)
@@ -58,6 +64,7 @@ static void make_room(struct cache *c, bool progress)
 	progress |= cache_evict(c, headroom) > 0 || !room_lacks(c, headroom);
 	pthread_mutex_lock(&c->lock);
 	call = c->full && progress;
+	c->looked_ns = clock_mono_ns();
 	if (call)
 		c->full = false;
 	pthread_mutex_unlock(&c->lock);
@@ -74,7 +81,7 @@ static void *run(void *arg)
 
 		sync_some(c, w.hurry);
 		progress = files_reap(c);
-		if (w.durable || w.hurry)
+		if (w.durable || w.hurry || w.full)
 			progress |= evict_look_again(c);
 		if (w.shrink)
 			progress |= cache_evict(c, 0) > 0;

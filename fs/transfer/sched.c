@@ -93,12 +93,9 @@ static void facts_take(struct transfer *t, struct inode *inode, struct facts *ou
 
 static bool pressed(struct transfer *t)
 {
-	struct cache_status status;
-
 	if (t->pressed_ns && clock_mono_ns() - t->pressed_ns < PRESSURE_FOR_NS)
 		return true;
-	cache_status(t->cache, &status);
-	return status.bytes_dirty > status.bytes_max / 2;
+	return cache_pressed(t->cache);
 }
 
 /* When it may go, as judged now. A file comes home, or goes from one domestic zone to another, at once; what is merely

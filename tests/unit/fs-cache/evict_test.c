@@ -313,6 +313,30 @@ static void full_until_stored(void **state)
 	assert_int_equal(rc, 0);
 }
 
+/* What is in use when room is looked for is looked at again: nobody says when its user is done. */
+static void full_of_what_is_used(void **state)
+{
+	enum { BLOCKS = BOUND / BLOCK - 1 };
+	struct cache_snapshot pins[BLOCKS];
+	struct test *t = *state;
+	struct cache_need need;
+
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		assert_int_equal(fix_write(&t->f, t->ip, (uint64_t)i * BLOCK, t->bytes, BLOCK), 0);
+	upload_all(t, BLOCKS);
+	assert_int_equal(meta_sync(t->f.m), 0);
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		assert_int_equal(cache_snapshot(t->f.c, t->ip, i, &pins[i], &need), 0);
+	assert_int_equal(fix_write(&t->f, t->ip, BLOCKS * BLOCK, t->bytes, BLOCK), -ERR_CACHE_FULL);
+	/* it has looked by then */
+	usleep(300000);
+	assert_int_equal(__atomic_load_n(&t->f.rooms, __ATOMIC_SEQ_CST), 0);
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		cache_snapshot_release(t->f.c, &pins[i]);
+	wait_for(&t->f.rooms, 1);
+	assert_int_equal(fix_write(&t->f, t->ip, BLOCKS * BLOCK, t->bytes, BLOCK), 0);
+}
+
 /* Overwriting what fills the cache: the old slots are free once the new ones are durable. */
 static void full_of_one_file(void **state)
 {
@@ -684,13 +708,12 @@ static void status(void **state)
 	assert_int_equal(s.bytes_dirty, s.bytes);
 	fix_check(&t->f, t->ip, t->bytes, BLOCK);
 	upload_all(t, 1);
-	assert_int_equal(meta_sync(t->f.m), 0);
-	evict_look_again(t->f.c);
 	cache_status(t->f.c, &s);
 	assert_int_equal(s.bytes_dirty, 0);
 	assert_int_equal(s.hits, 1);
 	assert_int_equal(s.misses, 0);
-	cache_evict(t->f.c, UINT64_MAX);
+	assert_int_equal(meta_sync(t->f.m), 0);
+	evict_all(t);
 	fix_check(&t->f, t->ip, t->bytes, BLOCK);
 	cache_status(t->f.c, &s);
 	assert_int_equal(s.misses, 1);
@@ -701,6 +724,41 @@ static void status(void **state)
 	cache_status(t->f.c, &s);
 	assert_int_equal(s.bytes, BLOCK / UNIT * SLOT_BYTES);
 	assert_int_equal(s.bytes_dirty, 0);
+}
+
+/* Small files count, in all they go through. */
+static void status_of_small_files(void **state)
+{
+	static const struct {
+		enum call call;
+		uint64_t off;
+		size_t len;
+		uint64_t dirty;
+	} rows[] = {
+		{ CALL_WRITE, 0, 1000, 1000 }, { CALL_WRITE, 500, 1000, 1500 }, { CALL_TRUNCATE, 700, 0, 700 },
+		{ CALL_WRITE, 0, META_INLINE_MAX + 1, 3 * (uint64_t)SLOT_BYTES }, /* slots from here on */
+	};
+	struct test *t = *state;
+	struct inode *other = fix_file(&t->f);
+	struct cache_status s;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(fix_call(&t->f, t->ip, rows[i].call, rows[i].off, t->bytes, rows[i].len), 0);
+		/* a row that became slots counts until they are synced */
+		fix_sync(&t->f, t->ip);
+		cache_status(t->f.c, &s);
+		assert_int_equal(s.bytes_dirty, rows[i].dirty);
+	}
+	assert_int_equal(fix_write(&t->f, other, 0, t->bytes, 100), 0);
+	cache_status(t->f.c, &s);
+	assert_int_equal(s.bytes_dirty, 3 * SLOT_BYTES + 100);
+	upload_all(t, 1);
+	cache_status(t->f.c, &s);
+	assert_int_equal(s.bytes_dirty, 100);
+	meta_inode_put(t->f.m, other);
+	reopen(t);
+	cache_status(t->f.c, &s);
+	assert_int_equal(s.bytes_dirty, 100);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -714,6 +772,7 @@ int main(void)
 		TEST(inline_rows_are_evicted),
 		TEST(full_of_dirty_data),
 		TEST(full_until_stored),
+		TEST(full_of_what_is_used),
 		TEST(full_of_one_file),
 		TEST(bound_raised_and_lowered),
 		TEST(fills_and_the_bound),
@@ -727,6 +786,7 @@ int main(void)
 		TEST(inode_gone),
 		TEST(truncated_files_stay_until_durable),
 		TEST(status),
+		TEST(status_of_small_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -323,11 +323,13 @@ static void test_status(void **state)
 	assert_int_equal(s.backends[1].kind, ZONE_FOREIGN);
 	assert_true(s.backends[0].status.up);
 	assert_int_equal(s.files_waiting, 1);
+	assert_int_equal(s.bytes_waiting, 4);
 	assert_true(s.oldest_ns > clock_real_ns() - 5 * NS_PER_S && s.oldest_ns <= clock_real_ns());
 	transfer_status_free(&s);
 	cloud_sync(&c, 0);
 	assert_int_equal(transfer_status(c.t, &s), 0);
 	assert_int_equal(s.files_waiting, 0);
+	assert_int_equal(s.bytes_waiting, 0);
 	assert_int_equal(s.oldest_ns, 0);
 	transfer_status_free(&s);
 	cloud_destroy(&c);
