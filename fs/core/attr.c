@@ -89,8 +89,8 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 	if (set & SET_GID)
 		inode->gid = in->st_gid;
 	set_times(inode, set, in);
-	if (matters)
-		inode->place_gen++;
+	if (matters && S_ISREG(inode->mode))
+		place_changed(core->place, inode);
 	meta_inode_changed(core->meta, inode);
 	stat_fill(inode, st);
 	meta_unlock(core->meta);

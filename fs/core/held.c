@@ -178,8 +178,8 @@ void held_give(struct core *core, struct inode *inode, const struct held_name *f
 	if (!from->held)
 		return;
 	inode->flags |= INODE_HELD;
-	inode->place_gen++;
 	if (from->tags && !meta_xattr_find(inode, TAGS_XATTR, &len))
 		(void)meta_xattr_set(core->meta, inode, TAGS_XATTR, from->tags, from->tags_len);
+	place_changed(core->place, inode);
 	meta_inode_changed(core->meta, inode);
 }

@@ -259,7 +259,7 @@ int core_link(struct core *core, uint64_t ino, uint64_t parent, const char *name
 	if (rc == 0) {
 		meta_dentry_set(core->meta, d, ino, IFTODT(inode->mode));
 		inode->nlink++;
-		inode->place_gen++;
+		place_changed(core->place, inode);
 		times_now(inode, SET_CTIME);
 		times_now(dir, SET_MTIME | SET_CTIME);
 		meta_inode_changed(core->meta, inode);
@@ -335,7 +335,7 @@ static void detach(struct core *core, struct inode *dir, struct dentry *d, struc
 	} else {
 		inode->nlink--;
 	}
-	inode->place_gen++;
+	place_changed(core->place, inode);
 	times_now(inode, SET_CTIME);
 	times_now(dir, SET_MTIME | SET_CTIME);
 	meta_inode_changed(core->meta, inode);

@@ -192,13 +192,9 @@ static void count_dirs(struct renaming *r)
 /* Under the meta lock. */
 static void touch_moved(struct core *core, struct inode *inode)
 {
-	inode->place_gen++;
+	place_changed(core->place, inode);
 	times_now(inode, SET_CTIME);
 	meta_inode_changed(core->meta, inode);
-	if (S_ISDIR(inode->mode) && inode->nlink > 0) {
-		place_raise_epoch(core->place);
-		meta_pending_add_subtree(core->meta, inode->ino);
-	}
 }
 
 /* Under the meta lock. */

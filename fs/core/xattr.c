@@ -54,13 +54,10 @@ static int change_xattr(struct core *core, uint64_t ino, const char *name, const
 	else
 		rc = meta_xattr_set(core->meta, inode, name, value, len);
 	if (rc == 0) {
-		inode->place_gen += tags;
+		if (tags)
+			place_changed(core->place, inode);
 		times_now(inode, SET_CTIME);
 		meta_inode_changed(core->meta, inode);
-		if (tags && S_ISDIR(inode->mode)) {
-			place_raise_epoch(core->place);
-			meta_pending_add_subtree(core->meta, ino);
-		}
 	}
 	meta_unlock(core->meta);
 	if (rc == 0 && tags)

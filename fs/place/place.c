@@ -145,9 +145,15 @@ struct config *place_config(struct place *p)
 	return config;
 }
 
-uint64_t place_raise_epoch(struct place *p)
+void place_changed(struct place *p, struct inode *inode)
 {
-	return atomic_fetch_add(&p->epoch, 1) + 1;
+	inode->place_gen++;
+	if (S_ISDIR(inode->mode) && inode->nlink > 0) {
+		atomic_fetch_add(&p->epoch, 1);
+		meta_pending_add_subtree(p->meta, inode->ino);
+	} else if (inode->flags & INODE_EVER_STORED) {
+		meta_pending_add(p->meta, inode->ino);
+	}
 }
 
 uint64_t place_epoch(struct place *p)
@@ -164,7 +170,7 @@ static void adopt(struct place *p, struct config *config)
 	old = p->config;
 	p->config = config_get(config);
 	pthread_rwlock_unlock(&p->lock);
-	place_raise_epoch(p);
+	atomic_fetch_add(&p->epoch, 1);
 	config_put(old);
 }
 

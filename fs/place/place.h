@@ -75,10 +75,11 @@ int place_apply(struct place *, struct inode *, const struct placement *);
  * epoch moved, and then brings *gen and *epoch up to date; -ERR_REVOKED else. Blocks on the local disk. */
 int place_still(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen, uint64_t *epoch);
 
-/* place_raise_epoch: in the operation that changes a directory's tags, name or parent (under the meta lock, so that no
- * placement judged by what was before is applied after it), before transfer_revalidate. Atomic; returns the new epoch.
- */
-uint64_t place_raise_epoch(struct place *);
+/* place_changed: in the operation that changes tags, names, links or owner of an inode (under the meta lock, so that no
+ * placement judged by what was before is applied after it), before transfer_revalidate. Raises its place_gen, and for a
+ * directory the epoch. What may be stored elsewhere by what was before is entered as pending, durable with the
+ * operation itself. */
+void place_changed(struct place *, struct inode *);
 uint64_t place_epoch(struct place *);
 
 /* What explain prints; the same program with a tracer. Text lines or JSON (an object) appended to out. Blocks as

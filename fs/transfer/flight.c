@@ -85,27 +85,12 @@ static struct flight **watch(struct transfer *t, uint64_t ino, size_t *count, bo
 	return v;
 }
 
-/* What is stored somewhere has to be judged again even if the process ends now. */
-static void remember(struct transfer *t, uint64_t ino)
-{
-	struct inode *inode;
-
-	meta_lock(t->meta);
-	inode = meta_inode_peek(t->meta, ino);
-	if (inode && inode->flags & INODE_EVER_STORED)
-		meta_pending_add(t->meta, ino);
-	meta_unlock(t->meta);
-	meta_inode_put(t->meta, inode);
-}
-
 void transfer_revalidate(struct transfer *t, uint64_t ino)
 {
 	size_t count;
 	bool all;
 	struct flight **v = watch(t, ino, &count, &all);
 
-	if (ino)
-		remember(t, ino);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t gen = v[i]->gen, epoch = 0; /* no epoch is 0: judged anew */
 

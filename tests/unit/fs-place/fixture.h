@@ -241,12 +241,12 @@ static inline void store_name(struct store *s, uint64_t parent, const char *name
 	if (inode && !S_ISDIR(inode->mode))
 		inode->nlink++;
 	if (inode) {
-		inode->place_gen++;
+		place_changed(s->place, inode);
 		meta_inode_changed(s->meta, inode);
 	}
 	if (old && !S_ISDIR(old->mode)) {
 		old->nlink--;
-		old->place_gen++;
+		place_changed(s->place, old);
 		meta_inode_changed(s->meta, old);
 	}
 	meta_unlock(s->meta);
@@ -262,12 +262,8 @@ static inline void store_tags(struct store *s, uint64_t ino, const char *tags)
 	assert_int_equal(meta_xattrs_load(s->meta, inode), 0);
 	meta_lock(s->meta);
 	meta_xattr_set(s->meta, inode, "user.xdg.tags", tags, tags ? strlen(tags) : 0);
-	inode->place_gen++;
+	place_changed(s->place, inode);
 	meta_inode_changed(s->meta, inode);
-	if (S_ISDIR(inode->mode)) {
-		place_raise_epoch(s->place);
-		meta_pending_add_subtree(s->meta, ino);
-	}
 	meta_unlock(s->meta);
 	store_put(s, inode);
 }

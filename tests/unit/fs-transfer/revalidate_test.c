@@ -86,10 +86,6 @@ static void test_directory_rename(void **state)
 	begin(&b);
 	store_name(&b.c.s, META_ROOT_INO, "public", 0);
 	store_name(&b.c.s, b.hr, "public", b.public);
-	meta_lock(b.c.s.meta);
-	meta_pending_add_subtree(b.c.s.meta, b.public);
-	place_raise_epoch(b.c.s.place);
-	meta_unlock(b.c.s.meta);
 	transfer_revalidate(b.c.t, 0);
 	transfer_subtree(b.c.t);
 	end(&b);
