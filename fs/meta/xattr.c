@@ -146,7 +146,7 @@ static int xattr_replace(struct xattrs *x, struct xattr *at, const char *name, c
 		return -ENOMEM;
 	if (!at)
 		return xattrs_append(x, data, strlen(name));
-	x->bytes += data->len - at->data->len;
+	x->bytes = x->bytes - at->data->len + data->len;
 	blob_put(at->data);
 	at->data = data;
 	return 0;

@@ -142,12 +142,30 @@ static void bounded(void **state)
 	fix_end(&f);
 }
 
+/* The bytes in use follow a value that becomes shorter, or there is no room for the next one. */
+static void shorter_value(void **state)
+{
+	struct inode *ip;
+	struct fix f;
+
+	(void)state;
+	fix_start(&f);
+	ip = loaded(&f, fix_make(&f, META_ROOT_INO, "f", S_IFREG | 0600));
+	assert_int_equal(set(&f, ip, "user.a", "longer value", 12), 0);
+	assert_int_equal(set(&f, ip, "user.a", "short", 5), 0);
+	assert_int_equal(set(&f, ip, "user.b", "next", 4), 0);
+	has(&f, ip, "user.a", "short", 5);
+	meta_inode_put(f.m, ip);
+	fix_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(life),
 		cmocka_unit_test(unloaded_stay),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(shorter_value),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
