@@ -97,7 +97,8 @@ struct config_messages {
 };
 
 /* config_load: reads file; *out is NULL on any error. Every error and warning found (not only the first) is appended to
- * msgs, sorted by file and line. Blocks on the local disk. 0, -ERR_CONFIG, -errno where the file cannot be read (also
+ * msgs, sorted by file and line. What is included and cannot be read is an error too: a rule is never lost in silence
+ * (I1). Blocks on the local disk. 0, -ERR_CONFIG, -errno where the file cannot be read (also
  * a message). The caller drops its reference with config_put. */
 int config_load(struct config **out, const char *file, struct config_messages *msgs);
 struct config *config_get(struct config *);
@@ -109,7 +110,8 @@ void config_put(struct config *); /* accepts NULL */
 char *config_find(const char *name, struct errmsg *msg);
 
 /* config_locate: the store that a file names, though the rest of it may be wrong: for commands that ask a running
- * daemon. Includes are not followed. malloc'd; -ENOENT where it names none, -errno. */
+ * daemon. Includes are not followed. malloc'd; -ENOENT where it names none, -ENOTSUP for what is no regular file,
+ * -errno. */
 int config_locate(const char *file, char **store);
 
 struct config_zone *config_zone_find(const struct config *, const char *name);

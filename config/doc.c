@@ -4,7 +4,6 @@
  * cut, and follows each section's header with a marker entry. */
 #include "config/doc.h"
 
-#include "base/file.h"
 #include "config/message.h"
 
 #include <errno.h>
@@ -15,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_BYTES_MAX (16 << 20)
 #define LINE_BYTES_MAX 65000
@@ -241,17 +242,82 @@ static int parse(struct doc *doc, const char *file, const struct buf *text, stru
 	return r.failed ? -ERR_CONFIG : 0;
 }
 
-int doc_read(struct doc *doc, const char *file, struct config_messages *msgs)
+static void unreadable(
+	const char *file, const struct config_origin *included, const char *why, struct config_messages *msgs)
+{
+	if (included)
+		message_add(msgs, true, included->file, included->line, "\"include\": %s %s", file, why);
+	else
+		message_add(msgs, true, file, 0, "%s", why);
+}
+
+/* the whole file, which did not end up to here */
+static int read_text(int fd, struct buf *text)
+{
+	for (;;) {
+		uint8_t *to = buf_reserve(text, 1 << 16);
+		ssize_t n;
+
+		if (!to)
+			return -ENOMEM;
+		n = read(fd, to, 1 << 16);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		text->len += (size_t)n;
+		if (text->len > FILE_BYTES_MAX)
+			return -EFBIG;
+	}
+}
+
+/* O_NONBLOCK: a FIFO that nobody writes to would hold us for ever */
+static int open_regular(const char *file, struct stat *st)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc = 0;
+
+	if (fd < 0)
+		return errno == ENXIO ? -ENOTSUP : -errno; /* a socket, a device that is not there */
+	if (fstat(fd, st) < 0)
+		rc = -errno;
+	else if (!S_ISREG(st->st_mode))
+		rc = S_ISDIR(st->st_mode) ? -EISDIR : -ENOTSUP;
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+static int read_regular(const char *file, struct buf *text, struct config_messages *msgs)
+{
+	struct stat st;
+	int fd = open_regular(file, &st), rc;
+
+	if (fd < 0)
+		return fd;
+	if (st.st_mode & S_IWOTH)
+		message_add(msgs, false, file, 0, "can be written by every user; chmod it to 0644");
+	rc = read_text(fd, text);
+	close(fd);
+	return rc;
+}
+
+int doc_read(struct doc *doc, const char *file, const struct config_origin *included, struct config_messages *msgs)
 {
 	struct buf text = BUF_INIT;
+	char why[128];
 	int rc;
 
 	buf_put(&text, "", 0);
-	rc = file_read_all(AT_FDCWD, file, FILE_BYTES_MAX, &text);
-	if (rc < 0)
-		message_add(msgs, true, file, 0, "cannot be read: %s", err_text(rc));
-	else
+	rc = read_regular(file, &text, msgs);
+	if (rc == -ENOTSUP || rc == -EISDIR) {
+		unreadable(file, included, "is not a regular file", msgs);
+	} else if (rc < 0) {
+		snprintf(why, sizeof why, "cannot be read: %s", err_text(rc));
+		unreadable(file, included, why, msgs);
+	} else {
 		rc = parse(doc, file, &text, msgs);
+	}
 	buf_free(&text);
 	return rc;
 }

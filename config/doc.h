@@ -25,10 +25,11 @@ struct doc {
 	size_t count;
 };
 
-/* doc_read: appends the sections of one file; file must outlive the doc. Lines that are no INI become messages. Blocks
- * on the local disk. -ERR_CONFIG where there were such messages, -errno where the file cannot be read (a message too),
- * -ENOMEM. */
-int doc_read(struct doc *, const char *file, struct config_messages *);
+/* doc_read: appends the sections of one file; file must outlive the doc. Lines that are no INI become messages, and so
+ * does what cannot be read or is no regular file: at the place of included where another file names it, else (NULL) at
+ * the file. Blocks on the local disk, never on the other end of a FIFO. -ERR_CONFIG where lines were no INI, -errno
+ * where the file cannot be read, -ENOMEM. */
+int doc_read(struct doc *, const char *file, const struct config_origin *included, struct config_messages *);
 void doc_free(struct doc *);
 /* doc_entry_find: the first entry of that key, or NULL. */
 const struct doc_entry *doc_entry_find(const struct doc_section *, const char *key);

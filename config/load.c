@@ -3,17 +3,16 @@
 
 #include "base/file.h"
 #include "base/list.h"
+#include "config/expand.h"
 #include "config/message.h"
 #include "config/rules.h"
 #include "config/strv.h"
 
 #include <errno.h>
-#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void load_message(struct load *l, bool error, const struct config_origin *o, const char *fmt, va_list ap)
 {
@@ -199,63 +198,42 @@ static void check_sections(struct load *l, size_t from, bool included)
 		l->doc.v[i].refused = !section_stands(l, &l->doc.v[i], included);
 }
 
-/* reads one file's sections; the name is kept for the origins */
-static void read_file(struct load *l, const char *path, bool included)
+/* reads one file's sections; the name is kept for the origins. included: by what, or NULL. */
+static void read_file(struct load *l, const char *path, const struct config_origin *included)
 {
 	struct config_whole *whole = (struct config_whole *)l->c;
 	size_t from = l->doc.count;
 	char *name = strdup(path);
-	struct stat st;
 	int rc;
 
 	if (strv_append(&whole->files, name) < 0) {
 		l->no_memory = true;
 		return;
 	}
-	/* a FIFO among the rules would hang the start */
-	if (included && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		load_error(l, &(struct config_origin){ name, 0 }, "is not a regular file");
-		return;
-	}
-	rc = doc_read(&l->doc, name, l->msgs);
-	if (rc < 0 && rc != -ERR_CONFIG && !l->unreadable)
+	rc = doc_read(&l->doc, name, included, l->msgs);
+	if (rc < 0 && rc != -ENOTSUP && !included)
 		l->unreadable = rc;
 	l->no_memory |= rc == -ENOMEM;
 	l->failed |= rc < 0;
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IWOTH))
-		load_warn(l, &(struct config_origin){ name, 0 }, "can be written by every user; chmod it to 0644");
-	check_sections(l, from, included);
-}
-
-static int path_cmp(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	check_sections(l, from, included != NULL);
 }
 
 static void read_includes(struct load *l, const struct config_origin *o, const char *item)
 {
-	char *pattern = file_expand(item, l->dir);
-	glob_t found = { 0 };
-	int rc;
+	struct errmsg msg = { 0 };
+	char **files;
+	int rc = expand(item, l->dir, &files, &msg);
 
-	if (!pattern) {
+	if (rc == -ENOMEM)
 		l->no_memory = true;
-		return;
-	}
-	rc = glob(pattern, GLOB_NOSORT, NULL, &found);
-	if (rc == GLOB_NOSPACE)
-		l->no_memory = true;
-	else if (rc == GLOB_ABORTED)
-		load_error(l, o, "\"include\": %s cannot be read", pattern);
-	else if (rc == GLOB_NOMATCH && !strpbrk(item, "*?["))
-		load_error(l, o, "\"include\": there is no file %s", pattern);
-	/* byte order: the order of rules must not hang on the locale */
-	if (rc == 0)
-		qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, path_cmp);
-	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++)
-		read_file(l, found.gl_pathv[i], true);
-	globfree(&found);
-	free(pattern);
+	else if (rc < 0)
+		load_error(l, o, "\"include\": %s", errmsg_text(&msg, rc));
+	else if (!files)
+		load_warn(l, o, "\"include\": nothing matches %s: no tag and no rule comes from there", item);
+	for (size_t i = 0; files && files[i]; i++)
+		read_file(l, files[i], o);
+	strv_free(files);
+	errmsg_free(&msg);
 }
 
 static void load_includes(struct load *l)
@@ -304,7 +282,7 @@ static int load_paths(struct load *l, const char *file)
 
 static int load_all(struct load *l)
 {
-	read_file(l, l->c->file, false);
+	read_file(l, l->c->file, NULL);
 	if (l->no_memory || !l->doc.count)
 		goto out;
 	load_includes(l);

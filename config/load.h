@@ -25,7 +25,7 @@ struct load {
 	struct hash seen; /* sections, so that ten thousand of them are not compared pairwise */
 	bool failed;	  /* an error was recorded */
 	bool no_memory;
-	int unreadable; /* -errno of the first file that could not be read */
+	int unreadable; /* -errno where the main file could not be read */
 };
 
 void load_error(struct load *, const struct config_origin *, const char *fmt, ...)

@@ -37,7 +37,7 @@ int config_locate(const char *file, char **store)
 
 	*store = NULL;
 	/* lines that are no INI are passed over: the others may say enough */
-	if (rc == 0 && ((rc = doc_read(&doc, file, &msgs)) == 0 || rc == -ERR_CONFIG))
+	if (rc == 0 && ((rc = doc_read(&doc, file, NULL, &msgs)) == 0 || rc == -ERR_CONFIG))
 		rc = locate(&doc, directory, store);
 	doc_free(&doc);
 	config_messages_free(&msgs);

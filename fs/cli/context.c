@@ -83,6 +83,8 @@ int cli_daemon_file(const char *config_file, struct cli_daemon *d)
 		return 0;
 	if (rc == -ENOENT && access(config_file, F_OK) == 0)
 		complain("%s names no store: `store` in [filesystem] is missing", config_file);
+	else if (rc == -ENOTSUP)
+		complain("%s is not a regular file: name the configuration with -c FILE", config_file);
 	else
 		complain("%s: %s", config_file, err_text(rc));
 	return OUTCOME_FAILED;

@@ -418,39 +418,78 @@ static void test_rules(void **state)
 	"\n[zone d]\nkind = domestic\nbackends = b\n[backend b]\ntype = local\npath = p\n[rule main]\npath = "         \
 	"/m\nzone = d\n"
 
-static void test_includes(void **state)
+#define INCLUDE_ERROR(what) "test.ini:4: error: \"include\": " what "\n"
+#define NOTHING_MATCHES(what)                                                                                          \
+	"test.ini:4: warning: \"include\": nothing matches " what ": no tag and no rule comes from there\n"
+
+static void test_include_faults(void **state)
 {
 	static const struct row rows[] = {
-		{ INCLUDE("rules.d/none*.ini"), "" },
-		{ INCLUDE("rules.d/none.ini"), "test.ini:4: error: \"include\": there is no file rules.d/none.ini\n" },
+		{ INCLUDE("rules.d/none*.ini"), NOTHING_MATCHES("rules.d/none*.ini") },
+		{ INCLUDE("rules.d/none.ini"), INCLUDE_ERROR("there is no file rules.d/none.ini") },
+		{ INCLUDE("away.d/*.ini"), INCLUDE_ERROR("there is no directory away.d") },
+		{ INCLUDE("away.d/deep/*.ini"), INCLUDE_ERROR("there is no directory away.d") },
+		{ INCLUDE("away.d/x.ini"), INCLUDE_ERROR("there is no directory away.d") },
+		{ INCLUDE("/no/[a-z]*/x.ini"), INCLUDE_ERROR("there is no directory /no") },
+		{ INCLUDE("loop/*.ini"), INCLUDE_ERROR("loop cannot be read: Too many levels of symbolic links") },
+		{ INCLUDE("l*p/*.ini"), INCLUDE_ERROR("loop cannot be read: Too many levels of symbolic links") },
+		{ INCLUDE("loop/x.ini"), INCLUDE_ERROR("loop cannot be read: Too many levels of symbolic links") },
+		{ INCLUDE("rules.d/loop.ini"),
+			INCLUDE_ERROR("rules.d/loop.ini cannot be read: Too many levels of symbolic links") },
+		{ INCLUDE("gon?/*.ini"), INCLUDE_ERROR("gone cannot be read: No such file or directory") },
+		{ INCLUDE("test.ini/*.ini"), INCLUDE_ERROR("test.ini cannot be read: Not a directory") },
+		{ INCLUDE("*.ini/*.ini"), NOTHING_MATCHES("*.ini/*.ini") },
+		{ INCLUDE("sites/*/rules.d/*.ini"), INCLUDE_ERROR("there is no directory sites/b/rules.d") },
+		{ INCLUDE("sites/*/x.ini"), NOTHING_MATCHES("sites/*/x.ini") },
+		{ INCLUDE("sites/*/x*.ini"), NOTHING_MATCHES("sites/*/x*.ini") },
+		{ INCLUDE("sites/a/rules.d/*.ini"), "" },
+		{ INCLUDE("sites//*/rules.d/../rules.d/*.ini"),
+			INCLUDE_ERROR("there is no directory sites/b/rules.d") },
+		{ INCLUDE("sites/"), INCLUDE_ERROR("sites is not a regular file") },
+		{ INCLUDE("rules.d/.*"), NOTHING_MATCHES("rules.d/.*") },
+		{ INCLUDE("rules.d/[q-"), NOTHING_MATCHES("rules.d/[q-") },
+		{ INCLUDE("/"), INCLUDE_ERROR("/ cannot be read: Is a directory") },
+		{ INCLUDE("a,,b"), "test.ini:4: error: bad value \"a,,b\" for \"include\"; expected files, such as "
+				   "rules.d/*.ini\n" },
 		{ INCLUDE("rules.d/*.bad"),
 			"rules.d/1.bad:1: error: [zone z] may not stand in an included file; expected [tag NAME] or "
 			"[rule NAME]\n"
-			"rules.d/1.bad:3: error: [rule main] stands twice, first at test.ini:11; expected it once\n"
-			"rules.d/2.bad: error: is not a regular file\n"
-			"rules.d/3.bad: error: cannot be read: No such file or directory\n" },
-		{ INCLUDE("a,,b"), "test.ini:4: error: bad value \"a,,b\" for \"include\"; expected files, such as "
-				   "rules.d/*.ini\n" },
+			"rules.d/1.bad:3: error: [rule main] stands twice, first at test.ini:11; expected it "
+			"once\n" INCLUDE_ERROR("rules.d/2.bad is not a regular file")
+				INCLUDE_ERROR("rules.d/3.bad cannot be read: No such file or directory")
+					INCLUDE_ERROR("rules.d/4.bad is not a regular file") },
 	};
+
+	(void)state;
+	assert_int_equal(file_mkdirs("rules.d", 0700), 0);
+	assert_int_equal(file_mkdirs("sites/a/rules.d", 0700), 0);
+	assert_int_equal(file_mkdirs("sites/b", 0700), 0);
+	assert_int_equal(symlink("loop", "loop"), 0);
+	assert_int_equal(symlink("loop.ini", "rules.d/loop.ini"), 0);
+	assert_int_equal(symlink("nothing", "gone"), 0);
+	scratch_write("sites/README", "no directory");
+	scratch_write("sites/a/rules.d/x.ini", "[rule x]\npath = /x\nzone = d\n");
+	scratch_write("rules.d/1.bad", "[zone z]\nkind = domestic\n[rule main]\npath = /x\nzone = d\n");
+	assert_int_equal(mkfifo("rules.d/2.bad", 0600), 0);
+	assert_int_equal(symlink("nothing", "rules.d/3.bad"), 0);
+	assert_int_equal(symlink("/dev/null", "rules.d/4.bad"), 0);
+	check_rows(rows, COUNT(rows));
+	assert_int_equal(unlink("rules.d/loop.ini"), 0);
+}
+
+static void test_includes(void **state)
+{
 	static const char *const order[] = { "main", "late", "first", "second" };
 	struct config *c;
 	char *text;
 
 	(void)state;
-	assert_int_equal(mkdir("rules.d", 0700), 0);
-	scratch_write("rules.d/1.bad", "[zone z]\nkind = domestic\n[rule main]\npath = /x\nzone = d\n");
-	assert_int_equal(mkfifo("rules.d/2.bad", 0600), 0);
-	assert_int_equal(symlink("nothing", "rules.d/3.bad"), 0);
-	check_rows(rows, 2);
-	check_rows(rows + 3, 1);
-	scratch_write("test.ini", rows[2].text);
-	assert_int_equal(scratch_load(&c, &text), -ENOENT);
-	assert_string_equal(text, rows[2].expected);
-	free(text);
+	assert_int_equal(file_mkdirs("rules.d", 0700), 0);
 	scratch_write("rules.d/b.ini", "[rule second]\npath = /x\nzone = d\n");
 	scratch_write("rules.d/B.ini", "[rule first]\npath = /x\nzone = d\n");
+	scratch_write("rules.d/.hidden.ini", "[rule hidden]\npath = /x\nzone = d\n");
 	scratch_write("z.ini", "[rule late]\npath = /x\nzone = d\n");
-	scratch_write("test.ini", INCLUDE("z.ini, rules.d/[bB].ini"));
+	scratch_write("test.ini", INCLUDE("z.ini, rule?.d/[bB]*.ini"));
 	assert_int_equal(scratch_load(&c, &text), 0);
 	assert_string_equal(text, "");
 	free(text);
@@ -460,6 +499,57 @@ static void test_includes(void **state)
 	assert_int_equal(rule_origin(rules_at(c, 2))->line, 1);
 	assert_string_equal(strrchr(rule_origin(rules_at(c, 2))->file, '/'), "/B.ini");
 	config_put(c);
+}
+
+static void expect_one_rule(const char *file)
+{
+	struct config_messages msgs = { 0 };
+	struct config *c;
+
+	assert_int_equal(config_load(&c, file, &msgs), 0);
+	assert_int_equal(msgs.count, 0);
+	assert_int_equal(rules_count(c), 1);
+	config_put(c);
+	config_messages_free(&msgs);
+}
+
+/* where the file stands is no part of its patterns */
+static void test_include_places(void **state)
+{
+	char home[128];
+
+	(void)state;
+	assert_int_equal(file_mkdirs("[odd]/rules.d", 0700), 0);
+	scratch_write("[odd]/rules.d/a.ini", "[rule a]\npath = /x\nzone = d\n");
+	scratch_write("[odd]/test.ini", "[filesystem]\nstore = s\nhome = d\ninclude = rules.d/*.ini\n[zone d]\nkind = "
+					"domestic\nbackends = b\n[backend b]\ntype = local\npath = p\n");
+	expect_one_rule("[odd]/test.ini");
+	scratch_write("[odd]/test.ini", "[filesystem]\nstore = s\nhome = d\ninclude = ~/rules.d/?.ini\n[zone d]\nkind "
+					"= domestic\nbackends = b\n[backend b]\ntype = local\npath = p\n");
+	snprintf(home, sizeof home, "%s/[odd]", scratch);
+	setenv("HOME", home, 1);
+	expect_one_rule("[odd]/test.ini");
+}
+
+/* what is no file would hang whoever opens it, or is none of ours to open */
+static void test_no_file(void **state)
+{
+	struct config_messages msgs = { 0 };
+	struct config *c;
+	char *store;
+
+	(void)state;
+	assert_int_equal(mkfifo("fifo.ini", 0600), 0);
+	assert_int_equal(config_load(&c, "fifo.ini", &msgs), -ERR_CONFIG);
+	assert_null(c);
+	assert_int_equal(msgs.count, 1);
+	assert_int_equal(msgs.v[0].line, 0);
+	assert_string_equal(msgs.v[0].text, "is not a regular file");
+	config_messages_free(&msgs);
+	assert_int_equal(config_load(&c, "/dev/zero", &msgs), -ERR_CONFIG);
+	config_messages_free(&msgs);
+	assert_int_equal(config_locate("fifo.ini", &store), -ENOTSUP);
+	assert_null(store);
 }
 
 static void test_files(void **state)
@@ -681,7 +771,10 @@ int main(void)
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_backends),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_include_faults),
 		cmocka_unit_test(test_includes),
+		cmocka_unit_test(test_include_places),
+		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_defaults),
