@@ -81,6 +81,8 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 
 	if (rc < 0 || (rc = meta_inode_get(core->meta, ino, &inode)) < 0)
 		return rc;
+	if (matters)
+		hold_before(core, inode);
 	meta_lock(core->meta);
 	if (set & SET_MODE)
 		inode->mode = (inode->mode & S_IFMT) | (in->st_mode & 07777);

@@ -41,6 +41,8 @@ int core_file_open(struct core *core, uint64_t ino, int flags, struct core_file 
 	inode->open_count++;
 	inode->writer_count += (*out)->writer;
 	meta_unlock(core->meta);
+	if ((*out)->writer)
+		hold_writer(core, *out);
 	return 0;
 }
 
@@ -58,6 +60,8 @@ int core_file_create(struct core *core, const struct core_caller *caller, uint64
 		free(file);
 		return rc;
 	}
+	if (file->writer)
+		hold_writer(core, file);
 	*out = file;
 	return 0;
 }
@@ -71,6 +75,7 @@ void core_file_release(struct core *core, struct core_file *file)
 	inode->writer_count -= file->writer;
 	meta_unlock(core->meta);
 	if (file->writer) {
+		hold_writer_gone(core, file);
 		hold_at_once(core, inode);
 		transfer_touch(core->transfer, inode->ino);
 	}

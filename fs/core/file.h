@@ -11,6 +11,7 @@
 struct core_file {
 	struct inode *inode; /* referenced */
 	bool writer;
+	struct list link; /* of a writer; core's writers_lock */
 	/* Protects the window: where the last read that missed began, and how far what was asked for reaches. A leaf.
 	 */
 	pthread_mutex_t lock;

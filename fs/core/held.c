@@ -2,7 +2,7 @@
 /* I9: editors save by writing a new file and renaming it over the old, or by moving the old one away and making a new
  * one under its name. Either way the new file takes over the mark, and the tags if it has none of its own. Names lost
  * by held inodes are remembered for one quiet period. */
-#include "fs/core/internal.h"
+#include "fs/core/file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +55,8 @@ static void forget_expired(struct core *core)
 int held_init(struct core *core)
 {
 	pthread_mutex_init(&core->held_lock, NULL);
+	pthread_mutex_init(&core->writers_lock, NULL);
+	list_init(&core->writers);
 	list_init(&core->held_order);
 	return hash_init(&core->held);
 }
@@ -65,6 +67,7 @@ void held_free(struct core *core)
 		forget(core, list_first(&core->held_order, struct lost_name, order));
 	hash_free(&core->held);
 	pthread_mutex_destroy(&core->held_lock);
+	pthread_mutex_destroy(&core->writers_lock);
 }
 
 static bool may_need_mark(struct core *core, struct inode *inode, bool open_only)
@@ -79,19 +82,19 @@ static bool may_need_mark(struct core *core, struct inode *inode, bool open_only
 }
 
 /* A write in between makes the judgement stale: then it is made again, and the writer's own close makes another. */
-static void hold(struct core *core, struct inode *inode)
+static int hold(struct core *core, struct inode *inode)
 {
 	struct placement placement;
 	int rc = -ERR_STALE;
 
 	for (int tries = 0; tries < 3 && rc == -ERR_STALE; tries++) {
-		if (place_evaluate(core->place, inode, &placement) < 0)
-			return;
-		rc = 0;
+		if ((rc = place_evaluate(core->place, inode, &placement)) < 0)
+			return rc;
 		if (placement.kind == ZONE_DOMESTIC && placement.mark_held && !placement.want_content)
 			rc = place_apply(core->place, inode, &placement);
 		placement_free(&placement);
 	}
+	return rc;
 }
 
 void hold_at_once(struct core *core, struct inode *inode)
@@ -100,11 +103,117 @@ void hold_at_once(struct core *core, struct inode *inode)
 		hold(core, inode);
 }
 
-void hold_open(struct core *core, struct inode *inode)
+static bool all_judged(struct core *core)
 {
-	if (may_need_mark(core, inode, true))
+	return __atomic_load_n(&core->judged, __ATOMIC_ACQUIRE) == meta_pending_adds(core->meta) + 1;
+}
+
+void hold_before(struct core *core, struct inode *inode)
+{
+	if (may_need_mark(core, inode, all_judged(core)))
 		hold(core, inode);
 }
+
+/* ---- many files ------------------------------------------------------------------------------------------------- */
+
+void hold_writer(struct core *core, struct core_file *file)
+{
+	pthread_mutex_lock(&core->writers_lock);
+	list_append(&core->writers, &file->link);
+	pthread_mutex_unlock(&core->writers_lock);
+}
+
+void hold_writer_gone(struct core *core, struct core_file *file)
+{
+	pthread_mutex_lock(&core->writers_lock);
+	list_remove(&file->link);
+	pthread_mutex_unlock(&core->writers_lock);
+}
+
+static int writers_list(struct core *core, uint64_t **out, size_t *count)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&core->writers_lock);
+	list_for_each (it, &core->writers)
+		n++;
+	if ((*out = malloc((n + 1) * sizeof **out)))
+		list_for_each (it, &core->writers)
+			(*out)[(*count)++] = list_entry(it, struct core_file, link)->inode->ino;
+	pthread_mutex_unlock(&core->writers_lock);
+	return *out ? 0 : -ENOMEM;
+}
+
+/* A change meanwhile is judged by whoever makes it. What cannot be judged cannot be placed either: it stays where it
+ * is, and in nobody's way. */
+static int hold_one(struct core *core, uint64_t ino)
+{
+	struct inode *inode;
+	uint64_t epoch = place_epoch(core->place), gen;
+	int rc = meta_inode_get(core->meta, ino, &inode);
+
+	if (rc < 0)
+		return rc;
+	meta_lock(core->meta);
+	gen = inode->place_gen;
+	meta_unlock(core->meta);
+	if (may_need_mark(core, inode, false))
+		rc = hold(core, inode);
+	meta_lock(core->meta);
+	if (rc == 0 && gen == inode->place_gen && epoch == place_epoch(core->place))
+		meta_pending_judged(core->meta, ino);
+	meta_unlock(core->meta);
+	meta_inode_put(core->meta, inode);
+	return rc;
+}
+
+static int hold_each(struct core *core, const uint64_t *inos, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (hold_one(core, inos[i]) == -ENOMEM)
+			return -ENOMEM;
+	return 0;
+}
+
+static int hold_writers(struct core *core)
+{
+	uint64_t *inos = NULL;
+	size_t count = 0;
+	int rc = writers_list(core, &inos, &count);
+
+	if (rc == 0)
+		rc = hold_each(core, inos, count);
+	free(inos);
+	return rc;
+}
+
+static int hold_pending(struct core *core)
+{
+	uint64_t inos[256], after = 0;
+	int n, rc = meta_commit(core->meta);
+
+	while (rc == 0) {
+		if ((n = meta_pending_unjudged(core->meta, after, inos, 256)) <= 0)
+			return n;
+		after = inos[n - 1];
+		rc = hold_each(core, inos, (size_t)n);
+	}
+	return rc;
+}
+
+int hold_all_before(struct core *core)
+{
+	uint64_t adds = meta_pending_adds(core->meta);
+	int rc = hold_writers(core);
+
+	if (rc < 0 || all_judged(core))
+		return rc;
+	if ((rc = hold_pending(core)) == 0)
+		__atomic_store_n(&core->judged, adds + 1, __ATOMIC_RELEASE);
+	return rc;
+}
+
+/* ---- names that were lost --------------------------------------------------------------------------------------- */
 
 void held_from(struct core *core, struct inode *inode, struct held_name *out)
 {

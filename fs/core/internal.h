@@ -40,6 +40,12 @@ struct core {
 	struct hash held;
 	struct list held_order; /* oldest first */
 
+	/* Protects the list of files open for writing. A leaf. */
+	pthread_mutex_t writers_lock;
+	struct list writers;
+	/* meta_pending_adds when all that was pending had been judged, + 1; 0: never. Atomic. */
+	uint64_t judged;
+
 	/* Protects the state of parked operations and the lists they are in (io.c). Taken with no other lock held;
 	 * under it only transfer's, to cancel a fetch. */
 	pthread_mutex_t io_lock;
@@ -62,11 +68,15 @@ void orphan_begin(struct inode *); /* under the meta lock */
 void orphan_settle(struct core *, struct inode *);
 int name_create(struct core *, const struct core_caller *, uint64_t parent, const char *name, mode_t, bool writer,
 	struct stat *st, struct inode **);
-/* hold_at_once: marks a file held, if its rules and tags say so now, without waiting for its quiet period; what loosens
- * waits. hold_open: the same for a file that is open for writing, so that nobody judged it yet: before it loses a name
- * or is copied. Without the meta lock. */
+/* hold_at_once: marks a file held, if its rules and tags say so now, without waiting for its quiet period: after what
+ * may tighten. hold_before: before what may loosen one file, for what may not have been judged yet: one that is open
+ * for writing, or pending. hold_all_before: before what may loosen many, a directory's name or tags, or the rules;
+ * takes as long as there are such files. Without the meta lock. */
 void hold_at_once(struct core *, struct inode *);
-void hold_open(struct core *, struct inode *);
+void hold_before(struct core *, struct inode *);
+int hold_all_before(struct core *);
+void hold_writer(struct core *, struct core_file *); /* a file is open for writing; until: */
+void hold_writer_gone(struct core *, struct core_file *);
 /* what the caller must do, without locks, after a change that concerns the placement of an inode */
 void placement_changed(struct core *, struct inode *);
 /* the epoch was raised in the operation itself, beside meta_pending_add_subtree: a placement judged by what was before

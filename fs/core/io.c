@@ -174,7 +174,7 @@ static void mark_copy(struct core *core, struct core_io *io)
 	struct held_name held;
 	bool marks;
 
-	hold_open(core, io->inode);
+	hold_before(core, io->inode);
 	held_from(core, io->inode, &held);
 	free(held.tags);
 	held.tags = NULL;

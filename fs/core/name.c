@@ -21,6 +21,7 @@ void placement_changed(struct core *core, struct inode *inode)
 {
 	transfer_revalidate(core->transfer, inode->ino);
 	transfer_touch(core->transfer, inode->ino);
+	hold_at_once(core, inode);
 }
 
 void subtree_changed(struct core *core)
@@ -360,7 +361,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 		rc = -EISDIR;
 		goto out;
 	}
-	hold_open(core, inode);
+	hold_before(core, inode);
 	held_lost(core, parent, name, inode);
 	meta_lock(core->meta);
 	if (d->ino != inode->ino)

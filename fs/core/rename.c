@@ -17,7 +17,8 @@ struct renaming {
 	struct dentry *src, *dst;
 	unsigned flags;
 	bool rename_locked, over_locked;
-	struct held_name held; /* what file inherits from over, or from a held file that lost this name */
+	struct held_name held;	    /* what file inherits from over, or from a held file that lost this name */
+	struct held_name held_over; /* what over inherits from file, where they exchange their names */
 };
 
 static bool exchange(const struct renaming *r)
@@ -162,18 +163,26 @@ static int sync_before_replacing(struct core *core, const struct renaming *r)
 	return cache_sync(core->cache, r->file);
 }
 
+/* Whoever gets a held file's name gets its mark. */
 static int inherit(struct core *core, struct renaming *r, const char *new_name)
 {
-	hold_open(core, r->file);
+	bool files = S_ISREG(r->file->mode) && r->over && S_ISREG(r->over->mode);
+	int rc = 0;
+
+	hold_before(core, r->file);
 	if (r->over)
-		hold_open(core, r->over);
-	if (!S_ISREG(r->file->mode))
-		return 0;
-	if (r->over && S_ISREG(r->over->mode) && !exchange(r))
+		hold_before(core, r->over);
+	if (files)
 		held_from(core, r->over, &r->held);
-	else if (!r->over)
+	else if (S_ISREG(r->file->mode) && !r->over)
 		held_take(core, r->to->ino, new_name, &r->held);
-	return r->held.held ? meta_xattrs_load(core->meta, r->file) : 0;
+	if (files && exchange(r))
+		held_from(core, r->file, &r->held_over);
+	if (r->held.held)
+		rc = meta_xattrs_load(core->meta, r->file);
+	if (rc == 0 && r->held_over.held)
+		rc = meta_xattrs_load(core->meta, r->over);
+	return rc;
 }
 
 /* Under the meta lock: link counts of the directories when a directory changes places. */
@@ -218,6 +227,8 @@ static void apply(struct core *core, struct renaming *r)
 	if (r->over)
 		touch_moved(core, r->over);
 	held_give(core, r->file, &r->held);
+	if (r->over)
+		held_give(core, r->over, &r->held_over);
 	times_now(r->from, SET_MTIME | SET_CTIME);
 	times_now(r->to, SET_MTIME | SET_CTIME);
 	meta_inode_changed(core->meta, r->from);
@@ -244,6 +255,17 @@ static int rename_locked(struct core *core, struct renaming *r, const char *name
 	apply(core, r);
 	meta_unlock(core->meta);
 	return 1;
+}
+
+/* A directory takes all that is below it along. */
+static int before(struct core *core, const struct renaming *r)
+{
+	bool dirs;
+
+	meta_lock(core->meta);
+	dirs = r->src->type == DT_DIR || (exchange(r) && r->dst->type == DT_DIR);
+	meta_unlock(core->meta);
+	return dirs ? hold_all_before(core) : 0;
 }
 
 /* I1: what may not go abroad any more is cut before the rename replies. */
@@ -285,6 +307,8 @@ int core_rename(
 		(rc = meta_dentry_get(core->meta, parent, name, &r.src)) < 0 ||
 		(rc = meta_dentry_get(core->meta, new_parent, new_name, &r.dst)) < 0)
 		goto out;
+	if ((rc = before(core, &r)) < 0)
+		goto out;
 	lock_dirs(core, &r);
 	rc = rename_locked(core, &r, name, new_name);
 	unlock_dirs(core, &r);
@@ -294,6 +318,7 @@ int core_rename(
 	}
 out:
 	free(r.held.tags);
+	free(r.held_over.tags);
 	put_files(core, &r);
 	meta_dentry_put(core->meta, r.src);
 	meta_dentry_put(core->meta, r.dst);

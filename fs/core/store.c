@@ -275,6 +275,10 @@ int core_open(struct core **out, struct config *config, struct keyring *keyring,
 
 int core_start(struct core *core)
 {
+	uint64_t ino;
+
+	if (meta_pending_unjudged(core->meta, 0, &ino, 1) == 0)
+		core->judged = meta_pending_adds(core->meta) + 1;
 	return transfer_start(core->transfer);
 }
 
@@ -320,6 +324,8 @@ int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 	if (strcmp(config->store, core->store) != 0)
 		return errmsg_set(msg, -ERR_CONFIG, "`store` changed from %s to %s: unmount and mount again for that",
 			core->store, config->store);
+	if ((rc = hold_all_before(core)) < 0)
+		return errmsg_set(msg, rc, "what is at home by the rules in force cannot be marked: %s", err_text(rc));
 	if ((rc = place_check(core->place, config, msg)) < 0 ||
 		(rc = transfer_prepare(core->transfer, config, &change, msg)) < 0 ||
 		(rc = place_reload(core->place, config, msg)) < 0) {

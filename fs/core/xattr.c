@@ -22,6 +22,14 @@ static int check_xattr(const char *name)
 	return is_virtual(name) ? -EPERM : 0;
 }
 
+static int before_tags(struct core *core, struct inode *inode)
+{
+	if (S_ISDIR(inode->mode))
+		return hold_all_before(core);
+	hold_before(core, inode);
+	return 0;
+}
+
 static void tags_changed(struct core *core, struct inode *inode)
 {
 	if (S_ISDIR(inode->mode)) {
@@ -29,7 +37,6 @@ static void tags_changed(struct core *core, struct inode *inode)
 		return;
 	}
 	placement_changed(core, inode);
-	hold_at_once(core, inode);
 }
 
 /* value NULL: remove. */
@@ -43,7 +50,7 @@ static int change_xattr(struct core *core, uint64_t ino, const char *name, const
 	if ((rc = check_xattr(name)) < 0 || (rc = meta_throttle(core->meta)) < 0 ||
 		(rc = meta_inode_get(core->meta, ino, &inode)) < 0)
 		return rc;
-	if ((rc = meta_xattrs_load(core->meta, inode)) < 0)
+	if ((rc = meta_xattrs_load(core->meta, inode)) < 0 || (tags && (rc = before_tags(core, inode)) < 0))
 		goto out;
 	meta_lock(core->meta);
 	there = meta_xattr_find(inode, name, &old) != NULL;

@@ -280,6 +280,7 @@ struct meta {
 	uint64_t wal_frames, checkpoint_frames;
 	bool checkpoint_busy, checkpoint_stopping, truncate_wanted;
 
+	atomic_uint_least64_t pending_adds;
 	atomic_uint_least64_t committed, durable;
 
 	/* the writer thread's */

@@ -399,6 +399,14 @@ void meta_pending_done(struct meta *, uint64_t ino); /* under the meta lock */
 /* meta_pending_add_subtree: every file below a directory (as of the moment the record is applied), in one statement by
  * the writer. dir = META_ROOT_INO: every file. Under the meta lock. */
 void meta_pending_add_subtree(struct meta *, uint64_t dir);
+/* Whoever loosens something has to see first to it that what was placed at home until then is marked (I9): a pending
+ * file is unjudged from when it is entered until meta_pending_judged (under the meta lock). meta_pending_unjudged: up
+ * to max committed ones above after_ino, in order; the number, or an error. Blocks. meta_pending_adds: how many
+ * additions there were since the mount, so that nobody asks in vain; unjudged ones may be there from before the first.
+ */
+void meta_pending_judged(struct meta *, uint64_t ino);
+int meta_pending_unjudged(struct meta *, uint64_t after_ino, uint64_t *out, size_t max);
+uint64_t meta_pending_adds(const struct meta *);
 
 /* ---- zones, backends, settings --------------------------------------------------------------------------------- */
 

@@ -33,9 +33,11 @@ static int64_t pending_ino(struct meta_record *record)
 	return (int64_t)container_of(record, struct pending_record, record)->ino;
 }
 
+#define SQL_AGAIN " ON CONFLICT (ino) DO UPDATE SET judged = 0"
+
 static void add_apply(struct meta_txn *txn, struct meta_record *record)
 {
-	meta_txn_exec(txn, "INSERT OR IGNORE INTO pending (ino) VALUES (?1)", "i", pending_ino(record));
+	meta_txn_exec(txn, "INSERT INTO pending (ino) VALUES (?1)" SQL_AGAIN, "i", pending_ino(record));
 }
 
 static void done_apply(struct meta_txn *txn, struct meta_record *record)
@@ -43,18 +45,23 @@ static void done_apply(struct meta_txn *txn, struct meta_record *record)
 	meta_txn_exec(txn, "DELETE FROM pending WHERE ino = ?1", "i", pending_ino(record));
 }
 
+static void judged_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	meta_txn_exec(txn, "UPDATE pending SET judged = 1 WHERE ino = ?1", "i", pending_ino(record));
+}
+
 void pending_below(struct meta_txn *txn, uint64_t dir)
 {
 	if (dir == META_ROOT_INO)
 		meta_txn_exec(txn,
-			"INSERT OR IGNORE INTO pending SELECT ino FROM inode WHERE (mode & 61440) = 32768 AND nlink > "
-			"0",
+			"INSERT INTO pending (ino) SELECT ino FROM inode WHERE (mode & 61440) = 32768 AND nlink > "
+			"0" SQL_AGAIN,
 			"");
 	else
 		meta_txn_exec(txn,
 			"WITH RECURSIVE below (ino, type) AS (SELECT ino, type FROM dentry WHERE parent = ?1"
 			" UNION SELECT d.ino, d.type FROM below b JOIN dentry d ON d.parent = b.ino WHERE b.type = 4)"
-			" INSERT OR IGNORE INTO pending SELECT ino FROM below WHERE type = 8",
+			" INSERT INTO pending (ino) SELECT ino FROM below WHERE type = 8" SQL_AGAIN,
 			"i", (int64_t)dir);
 }
 
@@ -80,6 +87,7 @@ void meta_pending_add(struct meta *m, uint64_t ino)
 	if (ip)
 		ip->rows = true;
 	pending_queue(m, ino, add_apply);
+	atomic_fetch_add(&m->pending_adds, 1);
 }
 
 void meta_pending_done(struct meta *m, uint64_t ino)
@@ -90,6 +98,33 @@ void meta_pending_done(struct meta *m, uint64_t ino)
 void meta_pending_add_subtree(struct meta *m, uint64_t dir)
 {
 	pending_queue(m, dir, subtree_apply);
+	atomic_fetch_add(&m->pending_adds, 1);
+}
+
+void meta_pending_judged(struct meta *m, uint64_t ino)
+{
+	pending_queue(m, ino, judged_apply);
+}
+
+uint64_t meta_pending_adds(const struct meta *m)
+{
+	return atomic_load(&m->pending_adds);
+}
+
+int meta_pending_unjudged(struct meta *m, uint64_t after_ino, uint64_t *out, size_t max)
+{
+	struct query q;
+	size_t count = 0;
+	int rc;
+
+	query_open(&q, m,
+		"SELECT ino FROM pending INDEXED BY pending_unjudged WHERE judged = 0 AND ino > ?1 ORDER BY ino LIMIT "
+		"?2",
+		"ii", (int64_t)after_ino, (int64_t)max);
+	while (count < max && query_step(&q) > 0)
+		out[count++] = (uint64_t)meta_row_i64(&q.row, 0);
+	rc = query_close(&q);
+	return rc < 0 ? rc : (int)count;
 }
 
 int meta_pending(struct meta *m, uint64_t after_ino, uint64_t *out, size_t max)

@@ -202,8 +202,13 @@ static const char *const schema_1 =
 	") STRICT, WITHOUT ROWID;\n"
 	"PRAGMA user_version = 1;\n";
 
+/* judged: whether a file that has to be held for what its placement was when it became pending is (I9) */
+static const char *const schema_2 = "ALTER TABLE pending ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;\n"
+				    "CREATE INDEX pending_unjudged ON pending (ino) WHERE judged = 0;\n"
+				    "PRAGMA user_version = 2;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1 };
+static const char *const migrations[] = { schema_1, schema_2 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

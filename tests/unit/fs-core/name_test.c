@@ -6,12 +6,16 @@
 
 #define ROOT META_ROOT_INO
 
+#define RULES                                                                                                          \
+	"[rule personal]\ntag = personal\nzone = domestic\n"                                                           \
+	"[rule hr]\npath = /hr/**\nzone = domestic\n"                                                                  \
+	"[rule pub]\npath = /pub/**\nzone = foreign\n"
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	fixture_make(f, "settle = 1s",
-		"[rule hr]\npath = /hr/**\nzone = domestic\n[rule pub]\npath = /pub/**\nzone = foreign\n");
+	fixture_make(f, "settle = 1s", RULES);
 	*state = f;
 	return 0;
 }
@@ -432,6 +436,81 @@ static void test_held_before_the_quiet_period(void **state)
 	assert_false(is_held(f, st.st_ino));
 }
 
+/* What a directory's tags or name, or a reload, made held stays so, though nothing has had the time to mark it. */
+static void test_held_below_a_directory(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t hr = fixture_mkdir(f, ROOT, "hr"), pub = fixture_mkdir(f, ROOT, "pub"), dir, ino[20];
+	struct core_file *file;
+	struct stat st;
+	char name[16];
+
+	/* a tag comes and goes */
+	dir = fixture_mkdir(f, pub, "tagged");
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		ino[i] = fixture_write(f, dir, name, "x");
+		assert_false(is_held(f, ino[i]));
+	}
+	assert_int_equal(core_setxattr(f->core, pub, "user.xdg.tags", "personal", 8, 0), 0);
+	assert_int_equal(core_removexattr(f->core, pub, "user.xdg.tags"), 0);
+	for (int i = 0; i < 20; i++)
+		assert_true(is_held(f, ino[i]));
+
+	/* there and back again, and one file out of it */
+	dir = fixture_mkdir(f, pub, "moved");
+	ino[0] = fixture_write(f, dir, "a", "x");
+	ino[1] = fixture_write(f, dir, "b", "x");
+	assert_int_equal(core_rename(f->core, pub, "moved", hr, "moved", 0), 0);
+	assert_int_equal(core_rename(f->core, dir, "b", pub, "b", 0), 0);
+	assert_int_equal(core_rename(f->core, hr, "moved", pub, "moved", 0), 0);
+	assert_true(is_held(f, ino[0]));
+	assert_true(is_held(f, ino[1]));
+
+	/* open for writing while its directory leaves */
+	dir = fixture_mkdir(f, hr, "left");
+	assert_int_equal(core_file_create(f->core, &me, dir, "open", 0644, O_WRONLY, &file, &st), 0);
+	assert_int_equal(core_rename(f->core, hr, "left", pub, "left", 0), 0);
+	assert_true(is_held(f, st.st_ino));
+	core_file_release(f->core, file);
+}
+
+static void test_held_over_a_reload(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t pub = fixture_mkdir(f, ROOT, "pub"), ino = fixture_write(f, pub, "a", "x");
+	struct errmsg msg = { 0 };
+	struct config *config;
+
+	assert_false(is_held(f, ino));
+	fixture_config(f, "", "[rule tight]\npath = /pub/**\nzone = domestic\n");
+	config = fixture_load(f);
+	assert_int_equal(core_reload(f->core, config, &msg), 0);
+	config_put(config);
+	fixture_config(f, "", RULES);
+	config = fixture_load(f);
+	assert_int_equal(core_reload(f->core, config, &msg), 0);
+	config_put(config);
+	assert_true(is_held(f, ino));
+}
+
+/* each of the two has a name that was a held file's */
+static void test_held_exchange(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t pub = fixture_mkdir(f, ROOT, "pub"), a = fixture_write(f, pub, "a", "1"),
+		 b = fixture_write(f, pub, "b", "2");
+
+	assert_int_equal(core_setxattr(f->core, a, "user.xdg.tags", "personal", 8, 0), 0);
+	assert_int_equal(core_rename(f->core, pub, "a", pub, "b", RENAME_EXCHANGE), 0);
+	assert_true(is_held(f, a));
+	assert_true(is_held(f, b));
+	expect_tags(f, b, "personal");
+	a = fixture_write(f, pub, "c", "3");
+	assert_int_equal(core_rename(f->core, pub, "c", pub, "a", RENAME_EXCHANGE), 0);
+	assert_true(is_held(f, a));
+}
+
 enum change { TAG, UNTAG, RENAME, LINK, UNLINK, CHOWN, TAG_DIRECTORY, RENAME_DIRECTORY, CHANGES };
 
 static int change(struct fixture *f, enum change what, uint64_t ino, uint64_t dir)
@@ -503,6 +582,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_held_follows_a_save, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_before_the_quiet_period, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_below_a_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_over_a_reload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_exchange, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes_are_pending, setup, teardown),
 	};
 

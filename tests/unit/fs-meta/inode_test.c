@@ -48,7 +48,7 @@ static void open_refuses(void **state)
 		{ "UPDATE setting SET value = zeroblob(16) WHERE key = 'store_id'", -ERR_TAMPERED, "another store" },
 		{ "UPDATE setting SET value = x'00' WHERE key = 'block_bytes'", -ERR_CORRUPT, "not whole" },
 		{ "DELETE FROM setting WHERE key = 'store_id'", -ERR_CORRUPT, "not whole" },
-		{ "PRAGMA user_version = 2", -ERR_NEWER, "newer borderfs" },
+		{ "PRAGMA user_version = 3", -ERR_NEWER, "newer borderfs" },
 	};
 	struct errmsg msg = { 0 };
 	struct meta *m;
@@ -61,7 +61,7 @@ static void open_refuses(void **state)
 	assert_non_null(strstr(msg.text, "already"));
 	errmsg_free(&msg);
 	assert_int_equal(meta_open(&m, "/nonexistent", f.keyring, NULL, &msg), -ENOENT);
-	assert_non_null(strstr(msg.text, "borderfs init"));
+	assert_non_null(strstr(msg.text, "is missing"));
 	errmsg_free(&msg);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		spoil(&f, rows[i].sql);
@@ -70,6 +70,35 @@ static void open_refuses(void **state)
 		assert_non_null(strstr(msg.text, rows[i].text));
 		errmsg_free(&msg);
 	}
+	fix_end(&f);
+}
+
+/* A store of version 1 is brought to the present one; what was pending in it is judged. */
+static void migrates(void **state)
+{
+	uint64_t ino, got[2];
+	struct fix f;
+
+	(void)state;
+	fix_start(&f);
+	ino = fix_make(&f, META_ROOT_INO, "f", S_IFREG | 0600);
+	fix_close(&f);
+	spoil(&f, "DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"
+		  " INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; PRAGMA user_version = 1");
+	fix_open(&f);
+	assert_int_equal(meta_pending_unjudged(f.m, 0, got, 2), 1);
+	assert_int_equal(got[0], ino);
+	meta_lock(f.m);
+	meta_pending_judged(f.m, ino);
+	meta_unlock(f.m);
+	assert_int_equal(meta_commit(f.m), 0);
+	assert_int_equal(meta_pending_unjudged(f.m, 0, got, 2), 0);
+	assert_int_equal(meta_pending(f.m, 0, got, 2), 1);
+	meta_lock(f.m);
+	meta_pending_add(f.m, ino);
+	meta_unlock(f.m);
+	assert_int_equal(meta_commit(f.m), 0);
+	assert_int_equal(meta_pending_unjudged(f.m, 0, got, 2), 1);
 	fix_end(&f);
 }
 
@@ -472,6 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(root_is_there),
 		cmocka_unit_test(open_refuses),
+		cmocka_unit_test(migrates),
 		cmocka_unit_test(fields_survive),
 		cmocka_unit_test(missing_is_enoent),
 		cmocka_unit_test(numbers_are_never_reused),
