@@ -8,10 +8,13 @@ static int print_message(void *ctx, json_t *line)
 	const char *file = json_string_value(json_object_get(line, "file"));
 	const char *level = json_string_value(json_object_get(line, "level"));
 	const char *text = json_string_value(json_object_get(line, "text"));
+	json_int_t number = json_integer_value(json_object_get(line, "line"));
 
 	(void)ctx;
-	fprintf(stderr, "%s:%lld: %s: %s\n", file ? file : "",
-		(long long)json_integer_value(json_object_get(line, "line")), level ? level : "", text ? text : "");
+	fprintf(stderr, "%s", file ? file : "");
+	if (number)
+		fprintf(stderr, ":%lld", (long long)number);
+	fprintf(stderr, ": %s: %s\n", level ? level : "", text ? text : "");
 	return 0;
 }
 

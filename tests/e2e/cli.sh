@@ -64,6 +64,15 @@ is_held() { # a process of this user sits in the mount
 	fuser -sm "$mnt"
 }
 
+# powerless COMMAND...: root without its capabilities, so that modes count.
+powerless() {
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --bounding-set=-all --inh-caps=-all "$@"
+	else
+		"$@"
+	fi
+}
+
 step "usage"
 expect_status 2 "$BORDERFS"
 expect_status 2 "$BORDERFS" nonsense
@@ -289,6 +298,43 @@ expect_equal "$("$BORDERFS" explain --json "$mnt/private/1" | jq -r .zone)" dome
 directories_config
 kill -HUP "$daemon_pid"
 within 10 grep -q "the configuration is in force" "$daemon_log"
+
+step "reload: rules in a directory that cannot be read are not lost"
+mkdir "$TEST_TMP/rules.d" "$mnt/public/hr"
+printf '[tag personal]\npath = /public/hr/**\n' >"$TEST_TMP/rules.d/hr.ini"
+echo anna >"$mnt/public/hr/anna"
+filesystem_keys='include = rules.d/*.ini' directories_config
+expect_status 0 bfs reload
+expect_equal "$said" "" "what was said"
+is_explained() { # at home, by the tag of the included file
+	expect_equal "$("$BORDERFS" explain --json "$mnt/public/hr/anna" | jq -r '.zone, .rule')" "domestic
+personal-data-stays" "the explanation"
+}
+is_explained
+include_line=$(grep -n '^include' "$ini" | cut -d: -f1)
+chmod 0 "$TEST_TMP/rules.d"
+expect_status 1 powerless "$BORDERFS" rules check -c "$ini"
+expect_says "$ini:$include_line: error: \"include\": $TEST_TMP/rules.d cannot be read: Permission denied"
+chmod 700 "$TEST_TMP/rules.d"
+mv "$TEST_TMP/rules.d" "$TEST_TMP/rules.away"
+expect_status 1 bfs reload
+expect_says "$ini:$include_line: error: \"include\": there is no directory $TEST_TMP/rules.d" "what was in force stays in force"
+is_explained
+mv "$TEST_TMP/rules.away" "$TEST_TMP/rules.d"
+chmod 0 "$TEST_TMP/rules.d/hr.ini"
+expect_status 1 powerless "$BORDERFS" rules check -c "$ini"
+expect_says "$ini:$include_line: error: \"include\": $TEST_TMP/rules.d/hr.ini cannot be read: Permission denied"
+rm "$TEST_TMP/rules.d/hr.ini"
+mkfifo "$TEST_TMP/rules.d/hr.ini"
+expect_status 1 timeout 5 "$BORDERFS" reload -c "$ini"
+expect_says "$ini:$include_line: error: \"include\": $TEST_TMP/rules.d/hr.ini is not a regular file"
+is_explained
+rm "$TEST_TMP/rules.d/hr.ini"
+expect_status 0 bfs reload
+expect_says "$ini:$include_line: warning: \"include\": nothing matches rules.d/*.ini"
+directories_config
+bfs reload
+bfs sync --timeout 60
 
 step "cache drop"
 expect_status 0 bfs cache drop
