@@ -52,10 +52,10 @@ static int words_give(int fd, const char *file, const char *words)
 		return fflush(stdout) == 0 ? 0 : OUTCOME_FAILED;
 	}
 	if ((rc = words_write(fd, words)) < 0) {
-		complain("the store is made, but its recovery words could not be written to %s: %s; remove the store "
-			 "and "
-			 "make it again",
+		complain("no store was made, since its recovery words could not be written to %s: %s; make room there, "
+			 "and run init again",
 			file, err_text(rc));
+		unlink(file);
 		return OUTCOME_FAILED;
 	}
 	printf("the recovery words are in %s: keep them apart from this machine\n", file);
@@ -142,6 +142,8 @@ static int create(struct config *config, const struct secrets *secrets, enum kdf
 	errmsg_free(&msg);
 	rc = words_give(fd, file, words);
 	secret_free_text(words);
+	if (rc == 0 && (rc = core_created(config, &msg)) < 0)
+		return complain_rc(rc, &msg);
 	return rc;
 }
 

@@ -27,9 +27,12 @@ struct core;
 /* ---- store ---------------------------------------------------------------------------------------------------- */
 
 /* core_create: makes the store of a configuration: its directory (0700, made if missing, -EEXIST if it holds a store),
- * keys, metadata. words as in keyring_create. root is owned by uid:gid. Blocks on the local disk, seconds. */
+ * keys, metadata. words as in keyring_create. root is owned by uid:gid. Blocks on the local disk, seconds. Until
+ * core_created, when the words are where their owner finds them, it counts as unfinished: the next core_create removes
+ * it. */
 int core_create(struct config *, const struct unlock *, size_t unlock_count, enum kdf_cost, uid_t uid, gid_t gid,
 	char **words, struct errmsg *);
+int core_created(struct config *, struct errmsg *);
 /* core_unlock: opens the keyring in the configuration's store. -ENOENT with "run borderfs init". */
 int core_unlock(struct config *, const struct unlock *, struct keyring **, struct errmsg *);
 /* core_open: locks the store (-ERR_LOCKED: another borderfs has it), opens every room, starts nothing. The keyring is

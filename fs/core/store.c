@@ -103,8 +103,6 @@ static int make(struct config *config, int dir, const struct unlock *unlock, siz
 
 	if (rc == 0 && (rc = number_zones(config, keyring, msg)) == 0)
 		rc = meta_create(config->store, keyring, config->block_bytes, uid, gid, msg);
-	if (rc == 0 && (unlinkat(dir, UNFINISHED, 0) < 0 || file_sync_dir(dir) < 0))
-		rc = errmsg_set(msg, -errno, "the store %s is not writable: %s", config->store, strerror(errno));
 	keyring_close(keyring);
 	return rc;
 }
@@ -155,6 +153,17 @@ out:
 	if (lock >= 0)
 		close(lock);
 	return rc;
+}
+
+int core_created(struct config *config, struct errmsg *msg)
+{
+	int dir = open_store_dir(config->store, msg), rc;
+
+	if (dir < 0)
+		return dir;
+	rc = unlinkat(dir, UNFINISHED, 0) < 0 ? -errno : file_sync_dir(dir);
+	close(dir);
+	return rc < 0 ? errmsg_set(msg, rc, "the store %s is not writable: %s", config->store, err_text(rc)) : 0;
 }
 
 int core_unlock(struct config *config, const struct unlock *unlock, struct keyring **out, struct errmsg *msg)

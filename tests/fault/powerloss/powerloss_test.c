@@ -82,7 +82,8 @@ static void make_store(bool uploads)
 	shell("mkdir %s/far", run_dir, "");
 	write_ini(uploads);
 	config = load();
-	if ((rc = core_create(config, &secret, 1, KDF_MINIMUM, 0, 0, &words, &msg)) < 0)
+	if ((rc = core_create(config, &secret, 1, KDF_MINIMUM, 0, 0, &words, &msg)) < 0 ||
+		(rc = core_created(config, &msg)) < 0)
 		stop(errmsg_text(&msg, rc));
 	secret_free_text(words);
 	config_put(config);

@@ -98,6 +98,7 @@ static inline void fixture_make(struct fixture *f, const char *extra, const char
 	if ((rc = core_create(config, &passphrase, 1, KDF_MINIMUM, 1000, 1000, &words, &msg)) < 0)
 		fail_msg("%s", errmsg_text(&msg, rc));
 	secret_free_text(words);
+	assert_int_equal(core_created(config, &msg), 0);
 	config_put(config);
 	fixture_open(f);
 }
