@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* passfs SOURCE DIR: a FUSE filesystem that hands everything on to the directory SOURCE, neither sealed nor changed:
- * what FUSE costs when the data must really be kept. An inode is an O_PATH descriptor; its number is its address.
+ * what FUSE costs when the data must really be kept. An inode is an O_PATH descriptor; its number is its address. Like
+ * libfuse's passthrough_ll it leaves permissions to SOURCE, so that the kernel asks for no attributes to check them.
  * Serves until it is unmounted. */
 #include "tests/bench/serve.h"
 
@@ -499,7 +500,7 @@ static const struct fuse_lowlevel_ops ops = {
 
 int main(int argc, char **argv)
 {
-	char options[] = "fsname=pass,subtype=passfs,default_permissions";
+	char options[] = "fsname=pass,subtype=passfs";
 	struct rlimit descriptors;
 
 	if (argc != 3) {
