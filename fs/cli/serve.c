@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -24,6 +25,10 @@ struct daemon {
 	int end_fd; /* the mount has ended: the signal thread may too */
 	pthread_t signals, prober;
 	bool probing; /* the prober is to be joined */
+
+	/* the signal thread's */
+	struct control_reload *reload; /* on SIGHUP, under way */
+	bool reload_again;	       /* another one came meanwhile */
 };
 
 static void raise_event(int fd)
@@ -37,21 +42,45 @@ static void raise_event(int fd)
 
 /* ---- signals -------------------------------------------------------------------------------------------------- */
 
-static void reload(struct daemon *d)
+static void reload_begin(struct daemon *d)
+{
+	int rc;
+
+	/* what is being read may be older than this signal */
+	d->reload_again = d->reload != NULL;
+	if (d->reload_again)
+		return;
+	rc = control_reload_begin(&d->reload, d->core);
+	if (rc < 0)
+		log_error("reload: %s", err_text(rc));
+}
+
+static void log_finding(const struct config_message *m)
+{
+	char line[16] = "";
+
+	if (m->line)
+		snprintf(line, sizeof line, ":%d", m->line);
+	log_warn("%s%s: %s: %s", m->file, line, m->error ? "error" : "warning", m->text);
+}
+
+static void reload_end(struct daemon *d)
 {
 	struct config_messages msgs = { 0 };
 	struct errmsg msg = { 0 };
-	int rc = control_reload(d->core, &msgs, &msg);
+	int rc = control_reload_end(d->reload, &msgs, &msg);
 
+	d->reload = NULL;
 	for (size_t i = 0; i < msgs.count; i++)
-		log_warn("%s:%d: %s: %s", msgs.v[i].file ? msgs.v[i].file : "", msgs.v[i].line,
-			msgs.v[i].error ? "error" : "warning", msgs.v[i].text);
+		log_finding(&msgs.v[i]);
 	if (rc < 0)
 		log_error("reload: %s", errmsg_text(&msg, rc));
 	else
 		log_info("reload: the configuration is in force");
 	config_messages_free(&msgs);
 	errmsg_free(&msg);
+	if (d->reload_again)
+		reload_begin(d);
 }
 
 /* true: the daemon is to stop */
@@ -65,24 +94,38 @@ static bool take_signal(struct daemon *d)
 		log_info("stopping on signal %u", info.ssi_signo);
 		return true;
 	}
-	reload(d);
+	reload_begin(d);
 	return false;
+}
+
+/* true: the daemon is to stop; false: it has */
+static bool watch(struct daemon *d)
+{
+	for (;;) {
+		struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN }, { .fd = d->end_fd, .events = POLLIN },
+			{ .fd = control_reload_fd(d->reload), .events = POLLIN } };
+
+		if (poll(p, 3, -1) < 0)
+			continue;
+		if (p[1].revents)
+			return false;
+		if (p[0].revents && take_signal(d))
+			return true;
+		if (p[2].revents)
+			reload_end(d);
+	}
 }
 
 static void *signals_run(void *arg)
 {
 	struct daemon *d = arg;
-	struct pollfd p[] = { { .fd = d->signal_fd, .events = POLLIN }, { .fd = d->end_fd, .events = POLLIN } };
-	bool stop = false;
+	bool stop = watch(d);
 
-	while (!stop) {
-		if (poll(p, 2, -1) < 0)
-			continue;
-		if (p[1].revents)
-			return NULL;
-		stop = take_signal(d);
-	}
-	front_stop(d->front);
+	d->reload_again = false;
+	if (d->reload)
+		reload_end(d);
+	if (stop)
+		front_stop(d->front);
 	return NULL;
 }
 

@@ -25,9 +25,17 @@ void control_drain(struct control *); /* ends what runs, refuses what comes; who
 /* control_stop: drains where that was not done, and tells who waits for the end how it came: rc of core_stop, and a
  * sentence or NULL. Accepts NULL. */
 void control_stop(struct control *, int rc, const char *sentence);
-/* control_reload: loads the file of the configuration in force again and puts it in force, whole or not at all. One at
- * a time. Findings are appended to msgs. 0, -ERR_CONFIG, as core_reload. Blocks. */
-int control_reload(struct core *, struct config_messages *msgs, struct errmsg *);
+/* A reload: the file of the configuration in force is read again, on a thread that nobody waits for, since it may be on
+ * a disk that does not answer; and what was read is put in force, whole or not at all.
+ *
+ * control_reload_begin: starts the reading. control_reload_fd: readable when it has been read; -1 for NULL.
+ * control_reload_end: puts it in force unless a reload that began later did so already, and frees. msgs receives the
+ * findings. 0, -ERR_CONFIG, as core_reload; -ERR_STOPPED where it has not been read yet: then it is given up. Blocks on
+ * the local disk. */
+struct control_reload;
+int control_reload_begin(struct control_reload **, struct core *);
+int control_reload_fd(const struct control_reload *);
+int control_reload_end(struct control_reload *, struct config_messages *msgs, struct errmsg *);
 
 /* control_cache_drop: drops every local copy that is durably known to be on a backend, and adds to facts what became of
  * it: "bytes_dropped", "bytes_left", "bytes_dirty". Blocks on the local disk. */

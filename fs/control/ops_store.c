@@ -188,31 +188,18 @@ int op_sync(struct request *r)
 
 /* ---- reload --------------------------------------------------------------------------------------------------- */
 
-int control_reload(struct core *core, struct config_messages *msgs, struct errmsg *msg)
-{
-	/* one reload at a time: that of the signal and those of commands; nothing else is taken around it */
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	struct config *old = core_config(core), *fresh = NULL;
-	int rc;
-
-	pthread_mutex_lock(&lock);
-	rc = config_load(&fresh, old->file, msgs);
-	if (rc == 0)
-		rc = core_reload(core, fresh, msg);
-	else
-		errmsg_set(msg, rc, "%s is not valid: what was in force stays in force", old->file);
-	pthread_mutex_unlock(&lock);
-	config_put(fresh);
-	config_put(old);
-	return rc;
-}
-
+/* An asker that has gone does not end it, but the daemon's end does. */
 int op_reload(struct request *r)
 {
 	struct control *c = r->ctx;
 	struct config_messages msgs = { 0 };
-	int rc = control_reload(c->options.core, &msgs, r->msg), rc2 = 0;
+	struct control_reload *reload;
+	int rc = control_reload_begin(&reload, c->options.core), rc2 = 0;
 
+	if (rc < 0)
+		return rc;
+	request_outlast(r, control_reload_fd(reload));
+	rc = control_reload_end(reload, &msgs, r->msg);
 	for (size_t i = 0; i < msgs.count && rc2 == 0; i++)
 		rc2 = request_send(r, facts_message(&msgs.v[i]));
 	config_messages_free(&msgs);

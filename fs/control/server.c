@@ -168,6 +168,11 @@ int request_wait(struct request *r, int fd, int64_t deadline_ns)
 	}
 }
 
+int request_outlast(struct request *r, int fd)
+{
+	return line_wait(fd, POLLIN, r->server->drain_fd, INT64_MAX);
+}
+
 int request_park(struct request *r)
 {
 	struct server *s = r->server;

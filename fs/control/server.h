@@ -57,10 +57,12 @@ void server_stop(struct server *, int rc, const char *sentence);
 void server_answer(struct server *, int sock);
 
 /* For operations. request_send: one line of the answer (stolen). request_wait: until fd (-1: none) is readable or the
- * deadline (0 both), -ECANCELED when the asker has hung up, -ERR_STOPPED when the daemon stops. request_park: until the
- * daemon has stopped: what it ended with; -ECANCELED. */
+ * deadline (0 both), -ECANCELED when the asker has hung up, -ERR_STOPPED when the daemon stops. request_outlast: until
+ * fd is readable, whether the asker is still there or not; -ERR_STOPPED. request_park: until the daemon has stopped:
+ * what it ended with; -ECANCELED. */
 int request_send(struct request *, json_t *);
 int request_wait(struct request *, int fd, int64_t deadline_ns);
+int request_outlast(struct request *, int fd);
 int request_park(struct request *);
 
 #endif

@@ -60,6 +60,10 @@ daemon_ended() { # what nobody waits for stays as a zombie
 	! kill -0 "$daemon_pid" 2>/dev/null || grep -q "State:.Z" "/proc/$daemon_pid/status"
 }
 
+two_reload() { # two threads of the daemon read the configuration
+	[ "$(cat /proc/"$daemon_pid"/task/*/comm | grep -cx reload)" = 2 ]
+}
+
 is_held() { # a process of this user sits in the mount
 	fuser -sm "$mnt"
 }
@@ -401,6 +405,55 @@ exec 7>&-
 bfs_background
 expect_equal "$(cat "$mnt/private/busy")" "written before the end" "what was written before"
 bfs umount "$mnt"
+
+step "a FIFO in the place of the configuration holds up nobody"
+bfs_background
+mv "$ini" "$ini.away"
+mkfifo "$ini"
+expect_status 1 timeout 5 "$BORDERFS" rules check -c "$ini"
+expect_says "$ini: error: is not a regular file"
+expect_status 1 timeout 5 "$BORDERFS" status -c "$ini"
+expect_says "$ini is not a regular file"
+expect_status 1 timeout 5 "$BORDERFS" status -c /dev/zero
+expect_says "/dev/zero is not a regular file"
+kill -HUP "$daemon_pid"
+within 10 grep -qF "$ini is not valid: what was in force stays in force" "$daemon_log"
+kill -TERM "$daemon_pid"
+within 10 daemon_ended
+! is_mounted || fail "still mounted"
+mv "$ini.away" "$ini"
+
+step "a disk of the configuration that does not answer holds up nobody but who asked for a reload"
+disk_ini=$TEST_TMP/disk.ini
+sed -e "s|^store = .*|store = $TEST_TMP/disk-store|" -e "s|= $home|= $home-disk|" -e "s|= $abroad|= $abroad-disk|" "$ini" >"$disk_ini"
+"$BORDERFS" init -c "$disk_ini" --offline --kdf minimum --words-file "$TEST_TMP/disk-words"
+"$BORDERFS" mount -c "$disk_ini" -l "$TEST_TMP/disk.log" "$TEST_TMP/second"
+disk_pid=$("$BORDERFS" status -c "$disk_ini" --json | jq .pid)
+filesystem_keys="include = $TEST_TMP/second/*.ini" directories_config
+printf '[tag personal]\npath = /hr/**\n' >"$TEST_TMP/second/hr.ini"
+for end in TERM umount; do
+	bfs_background
+	kill -STOP "$disk_pid"
+	kill -HUP "$daemon_pid"
+	"$BORDERFS" reload -c "$ini" >"$TEST_TMP/reload-said" 2>&1 &
+	asker=$!
+	within 10 two_reload
+	expect_status 0 timeout 5 "$BORDERFS" status -c "$ini"
+	echo goes-on >"$mnt/private/goes-on"
+	if [ $end = TERM ]; then
+		kill -TERM "$daemon_pid"
+	else
+		expect_status 0 timeout 5 "$BORDERFS" umount "$mnt"
+	fi
+	within 10 daemon_ended
+	status=0
+	wait "$asker" || status=$?
+	expect_equal "$status" 1 "the reload's status"
+	grep -qF "the filesystem is being unmounted" "$TEST_TMP/reload-said" || fail "the reload said: $(cat "$TEST_TMP/reload-said")"
+	kill -CONT "$disk_pid"
+done
+"$BORDERFS" umount "$TEST_TMP/second"
+directories_config
 
 step "as mount(8) calls it"
 ln -s "$BORDERFS" "$TEST_TMP/mount.fuse.borderfs"

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,8 @@ static struct {
 	int64_t sync_deadline;
 	bool cancelled, umounting;
 	int reloads, reload_rc;
+	bool load_stuck; /* config_load does not come back */
+	int loads, loaded;
 	uint64_t where_missing; /* an inode that went away meanwhile */
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -205,6 +208,14 @@ int config_load(struct config **out, const char *file, struct config_messages *m
 {
 	(void)msgs;
 	assert_string_equal(file, "/c.ini");
+	pthread_mutex_lock(&fake.lock);
+	fake.loads++;
+	pthread_cond_broadcast(&fake.changed);
+	while (fake.load_stuck)
+		pthread_cond_wait(&fake.changed, &fake.lock);
+	fake.loaded++;
+	pthread_cond_broadcast(&fake.changed);
+	pthread_mutex_unlock(&fake.lock);
 	*out = &config;
 	return 0;
 }
@@ -441,6 +452,113 @@ static void test_reload(void **state)
 	fake.reload_rc = 0;
 }
 
+static void wait_for(const int *what, int count)
+{
+	int64_t deadline = clock_mono_ns() + 20 * NS_PER_S;
+
+	pthread_mutex_lock(&fake.lock);
+	while (*what < count)
+		assert_int_equal(cond_wait_until(&fake.changed, &fake.lock, deadline), 0);
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static void set_stuck(bool stuck)
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.load_stuck = stuck;
+	pthread_cond_broadcast(&fake.changed);
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static struct control_reload *begin_stuck(void)
+{
+	int before = fake.loads;
+	struct control_reload *r;
+
+	set_stuck(true);
+	assert_int_equal(control_reload_begin(&r, the_core), 0);
+	wait_for(&fake.loads, before + 1);
+	return r;
+}
+
+static void wait_read(const struct control_reload *r)
+{
+	struct pollfd p = { .fd = control_reload_fd(r), .events = POLLIN };
+
+	assert_int_equal(poll(&p, 1, 20000), 1);
+}
+
+/* what was read earlier never comes after what was read later */
+static void test_reload_order(void **state)
+{
+	struct control_reload *first = begin_stuck(), *second;
+	struct config_messages msgs = { 0 };
+	int before = fake.reloads;
+
+	(void)state;
+	set_stuck(false);
+	wait_read(first);
+	assert_int_equal(control_reload_begin(&second, the_core), 0);
+	wait_read(second);
+	assert_int_equal(control_reload_end(second, &msgs, NULL), 0);
+	assert_int_equal(fake.reloads, before + 1);
+	assert_int_equal(control_reload_end(first, &msgs, NULL), 0);
+	assert_int_equal(fake.reloads, before + 1);
+	/* one that was refused is in nobody's way */
+	assert_int_equal(control_reload_begin(&first, the_core), 0);
+	wait_read(first);
+	assert_int_equal(control_reload_begin(&second, the_core), 0);
+	wait_read(second);
+	fake.reload_rc = -ERR_HELD;
+	assert_int_equal(control_reload_end(second, &msgs, NULL), -ERR_HELD);
+	fake.reload_rc = 0;
+	assert_int_equal(control_reload_end(first, &msgs, NULL), 0);
+	assert_int_equal(fake.reloads, before + 3);
+}
+
+static void test_reload_given_up(void **state)
+{
+	struct control_reload *r = begin_stuck();
+	struct config_messages msgs = { 0 };
+	int before = fake.reloads, loaded = fake.loaded;
+
+	(void)state;
+	assert_int_equal(control_reload_end(r, &msgs, NULL), -ERR_STOPPED);
+	set_stuck(false);
+	wait_for(&fake.loaded, loaded + 1);
+	assert_int_equal(fake.reloads, before);
+}
+
+static void *ask_reload(void *arg)
+{
+	const struct control_at at = { config_file, store };
+
+	assert_int_equal(control_ask(&at, "reload", NULL, -1, NULL, NULL, arg, NULL), 0);
+	return NULL;
+}
+
+/* a configuration on a disk that does not answer holds up nobody but who asked for it */
+static void test_reload_stuck(void **state)
+{
+	struct control_options o = { .core = the_core };
+	int loads = fake.loads, loaded = fake.loaded;
+	json_t *last = NULL;
+	pthread_t asker;
+
+	(void)state;
+	set_stuck(true);
+	assert_int_equal(pthread_create(&asker, NULL, ask_reload, &last), 0);
+	wait_for(&fake.loads, loads + 1);
+	assert_int_equal(status_of(ask("status", NULL, -1)), 0);
+	control_stop(control, 0, NULL);
+	pthread_join(asker, NULL);
+	assert_string_equal(json_string_value(json_object_get(last, "error")), "STOPPED");
+	json_decref(last);
+	set_stuck(false);
+	wait_for(&fake.loaded, loaded + 1);
+	assert_int_equal(control_start(&control, &o, NULL), 0);
+}
+
 struct umounter {
 	pthread_t thread;
 	json_t *last;
@@ -499,6 +617,9 @@ int main(void)
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_sync_hangup),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload_order),
+		cmocka_unit_test(test_reload_given_up),
+		cmocka_unit_test(test_reload_stuck),
 		cmocka_unit_test(test_umount),
 	};
 	int rc = cmocka_run_group_tests(tests, setup, teardown);
