@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/core/acl.h"
 #include "fs/core/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define TICK_NS_MAX (20 * NS_PER_MS) /* further ahead: the clock was set back */
 
 void stat_fill(const struct inode *inode, struct stat *st)
 {
@@ -20,10 +24,33 @@ void stat_fill(const struct inode *inode, struct stat *st)
 	st->st_ctim = inode->ctime;
 }
 
-void times_now(struct inode *inode, unsigned set)
+/* The kernel stamps what it writes by the coarse clock, or by a finer one that it has shown to somebody since that
+ * clock's last tick. Times made here are neither younger than those it gives afterwards nor older than those it gave
+ * before: programs compare them. */
+static struct timespec stamp(const struct core *core)
 {
-	int64_t ns = clock_real_ns();
-	struct timespec now = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+	struct timespec now;
+	int64_t ahead;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	ahead = core->stamp_ns - (now.tv_sec * NS_PER_S + now.tv_nsec);
+	if (ahead <= 0 || ahead > TICK_NS_MAX)
+		return now;
+	return (struct timespec){ .tv_sec = core->stamp_ns / NS_PER_S, .tv_nsec = core->stamp_ns % NS_PER_S };
+}
+
+/* Under the meta lock. One from the future is no clock's. */
+static void stamp_seen(struct core *core, const struct timespec *t)
+{
+	int64_t ns = t->tv_sec > 0 && t->tv_sec < INT64_MAX / NS_PER_S ? t->tv_sec * NS_PER_S + t->tv_nsec : 0;
+
+	if (ns > core->stamp_ns && ns <= clock_real_ns())
+		core->stamp_ns = ns;
+}
+
+void times_now(struct core *core, struct inode *inode, unsigned set)
+{
+	struct timespec now = stamp(core);
 
 	if (set & SET_ATIME)
 		inode->atime = now;
@@ -49,6 +76,13 @@ int inode_get_dir(struct core *core, uint64_t ino, struct inode **out)
 
 int core_getattr(struct core *core, uint64_t ino, struct stat *st)
 {
+	struct timespec birth;
+
+	return core_getattr_birth(core, ino, st, &birth);
+}
+
+int core_getattr_birth(struct core *core, uint64_t ino, struct stat *st, struct timespec *birth)
+{
 	struct inode *inode;
 	int rc = meta_inode_get(core->meta, ino, &inode);
 
@@ -56,20 +90,47 @@ int core_getattr(struct core *core, uint64_t ino, struct stat *st)
 		return rc;
 	meta_lock(core->meta);
 	stat_fill(inode, st);
+	*birth = inode->btime;
 	meta_unlock(core->meta);
 	meta_inode_put(core->meta, inode);
 	return 0;
 }
 
-static void set_times(struct inode *inode, unsigned set, const struct stat *in)
+static void set_times(struct core *core, struct inode *inode, unsigned set, const struct stat *in)
 {
 	if (set & SET_ATIME)
 		inode->atime = in->st_atim;
 	if (set & SET_MTIME)
 		inode->mtime = in->st_mtim;
-	times_now(inode, (set & SET_ATIME_NOW ? SET_ATIME : 0) | (set & SET_MTIME_NOW ? SET_MTIME : 0) | SET_CTIME);
-	if (set & SET_CTIME)
+	times_now(
+		core, inode, (set & SET_ATIME_NOW ? SET_ATIME : 0) | (set & SET_MTIME_NOW ? SET_MTIME : 0) | SET_CTIME);
+	if (set & SET_CTIME) {
 		inode->ctime = in->st_ctim;
+		stamp_seen(core, &in->st_ctim);
+	}
+}
+
+/* Under the meta lock; attributes loaded. */
+static int set_mode(struct core *core, struct inode *inode, mode_t mode)
+{
+	const void *list;
+	void *copy;
+	size_t len;
+	int rc;
+
+	mode = (inode->mode & S_IFMT) | (mode & ALLPERMS);
+	if ((list = meta_xattr_find(inode, ACL_ACCESS, &len))) {
+		if (!(copy = malloc(len)))
+			return -ENOMEM;
+		memcpy(copy, list, len);
+		acl_chmod(copy, len, mode);
+		rc = meta_xattr_set(core->meta, inode, ACL_ACCESS, copy, len);
+		free(copy);
+		if (rc < 0)
+			return rc;
+	}
+	inode->mode = mode;
+	return 0;
 }
 
 int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct stat *in, struct stat *st)
@@ -83,23 +144,27 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 		return rc;
 	if (matters)
 		hold_before(core, inode);
+	if (set & SET_MODE && (rc = meta_xattrs_load(core->meta, inode)) < 0)
+		goto out;
 	meta_lock(core->meta);
-	if (set & SET_MODE)
-		inode->mode = (inode->mode & S_IFMT) | (in->st_mode & 07777);
+	if (set & SET_MODE && (rc = set_mode(core, inode, in->st_mode)) < 0)
+		goto out_locked;
 	if (set & SET_UID)
 		inode->uid = in->st_uid;
 	if (set & SET_GID)
 		inode->gid = in->st_gid;
-	set_times(inode, set, in);
+	set_times(core, inode, set, in);
 	if (matters && S_ISREG(inode->mode))
 		place_changed(core->place, inode);
 	meta_inode_changed(core->meta, inode);
 	stat_fill(inode, st);
+out_locked:
 	meta_unlock(core->meta);
-	if (matters && S_ISREG(inode->mode))
+	if (rc == 0 && matters && S_ISREG(inode->mode))
 		placement_changed(core, inode);
+out:
 	meta_inode_put(core->meta, inode);
-	return 0;
+	return rc;
 }
 
 int core_statfs(struct core *core, struct statvfs *out)

@@ -65,6 +65,7 @@ struct core_caller {
 /* core_lookup: the inode behind a name; *st is filled. -ENOENT. "." and ".." are served too. */
 int core_lookup(struct core *, uint64_t parent, const char *name, struct stat *st);
 int core_getattr(struct core *, uint64_t ino, struct stat *st);
+int core_getattr_birth(struct core *, uint64_t ino, struct stat *st, struct timespec *birth);
 /* core_forget: the kernel no longer knows the inode: an orphan nobody has open is deleted. */
 void core_forget(struct core *, uint64_t ino);
 
@@ -94,14 +95,18 @@ enum core_set {
 /* core_setattr: everything but the size (see CORE_TRUNCATE). */
 int core_setattr(struct core *, uint64_t ino, unsigned set, const struct stat *in, struct stat *st);
 
+/* core_setxattr: flags as setxattr(2), and CORE_XATTR_KILL_SGID: the caller may not keep the set-group-id bit where
+ * this is an access list. Access lists and modes change each other. */
+#define CORE_XATTR_KILL_SGID 0x10000
 int core_setxattr(struct core *, uint64_t ino, const char *name, const void *value, size_t len, int flags);
 /* core_getxattr: appends the value; includes the virtual user.borderfs.* attributes. -ENODATA. */
 int core_getxattr(struct core *, uint64_t ino, const char *name, struct buf *out);
-int core_listxattr(struct core *, uint64_t ino, struct buf *out);
+/* core_listxattr: names, each with its NUL; trusted.* for the privileged only. */
+int core_listxattr(struct core *, uint64_t ino, bool privileged, struct buf *out);
 int core_removexattr(struct core *, uint64_t ino, const char *name);
 
 /* core_readdir: entries with id > after in order of id, "." (id 1) and ".." (id 2) first; fn's non-zero result stops.
- * With plus, st is filled for each (NULL for "." and ".."). */
+ * st has number and type; with plus all of it, but for "." and "..". */
 int core_readdir(struct core *, uint64_t dir, uint64_t after, bool plus,
 	int (*fn)(void *ctx, const char *name, uint64_t id, const struct stat *st), void *ctx);
 int core_statfs(struct core *, struct statvfs *);
@@ -110,10 +115,13 @@ int core_statfs(struct core *, struct statvfs *);
 
 struct core_file; /* one open file description */
 /* core_file_open: flags as open(2) (O_TRUNC is not handled: see CORE_TRUNCATE). core_file_create: makes the name too,
- * -EEXIST. core_file_release: the last close. */
+ * -EEXIST. core_file_tmp: O_TMPFILE in a directory: a file without a name, which core_link may give one unless flags
+ * have O_EXCL. core_file_release: the last close. */
 int core_file_open(struct core *, uint64_t ino, int flags, struct core_file **);
 int core_file_create(struct core *, const struct core_caller *, uint64_t parent, const char *name, mode_t, int flags,
 	struct core_file **, struct stat *st);
+int core_file_tmp(struct core *, const struct core_caller *, uint64_t parent, mode_t, int flags, struct core_file **,
+	struct stat *st);
 void core_file_release(struct core *, struct core_file *);
 uint64_t core_file_ino(const struct core_file *);
 

@@ -6,16 +6,23 @@
 #define DOT_IDS 2 /* ids 1 and 2 are "." and ".."; a dentry's own are moved up by as much */
 #define BATCH	64
 
-static int list_dots(
-	uint64_t after, int (*fn)(void *ctx, const char *name, uint64_t id, const struct stat *st), void *ctx)
+static int list_dots(struct core *core, uint64_t dir, uint64_t after,
+	int (*fn)(void *ctx, const char *name, uint64_t id, const struct stat *st), void *ctx)
 {
+	struct stat st = { .st_ino = dir, .st_mode = S_IFDIR };
+	uint64_t up;
 	int rc = 0;
 
 	if (after < 1)
-		rc = fn(ctx, ".", 1, NULL);
-	if (rc == 0 && after < 2)
-		rc = fn(ctx, "..", 2, NULL);
-	return rc;
+		rc = fn(ctx, ".", 1, &st);
+	if (rc != 0 || after >= 2)
+		return rc;
+	/* a removed directory has no parent any more */
+	if ((rc = meta_parent(core->meta, dir, &up)) < 0 && rc != -ENOENT)
+		return rc;
+	if (rc == 0 && up)
+		st.st_ino = up;
+	return fn(ctx, "..", 2, &st);
 }
 
 /* -ENOENT: deleted since the directory was read, so no longer an entry. */
@@ -32,7 +39,7 @@ int core_readdir(struct core *core, uint64_t dir, uint64_t after, bool plus,
 {
 	struct dirent_out *entries;
 	struct stat st;
-	int n, rc = list_dots(after, fn, ctx);
+	int n, rc = list_dots(core, dir, after, fn, ctx);
 
 	if (rc != 0)
 		return rc;

@@ -46,15 +46,9 @@ int core_file_open(struct core *core, uint64_t ino, int flags, struct core_file 
 	return 0;
 }
 
-int core_file_create(struct core *core, const struct core_caller *caller, uint64_t parent, const char *name,
-	mode_t mode, int flags, struct core_file **out, struct stat *st)
+/* A file whose inode was made open, or not made. */
+static int file_made(struct core *core, struct core_file *file, int rc, struct core_file **out)
 {
-	struct core_file *file = file_new(NULL, writes(flags));
-	int rc;
-
-	if (!file)
-		return -ENOMEM;
-	rc = name_create(core, caller, parent, name, mode, file->writer, st, &file->inode);
 	if (rc < 0) {
 		pthread_mutex_destroy(&file->lock);
 		free(file);
@@ -64,6 +58,27 @@ int core_file_create(struct core *core, const struct core_caller *caller, uint64
 		hold_writer(core, file);
 	*out = file;
 	return 0;
+}
+
+int core_file_create(struct core *core, const struct core_caller *caller, uint64_t parent, const char *name,
+	mode_t mode, int flags, struct core_file **out, struct stat *st)
+{
+	struct core_file *file = file_new(NULL, writes(flags));
+
+	if (!file)
+		return -ENOMEM;
+	return file_made(
+		core, file, name_create(core, caller, parent, name, mode, file->writer, st, &file->inode), out);
+}
+
+int core_file_tmp(struct core *core, const struct core_caller *caller, uint64_t parent, mode_t mode, int flags,
+	struct core_file **out, struct stat *st)
+{
+	struct core_file *file = file_new(NULL, true);
+
+	if (!file)
+		return -ENOMEM;
+	return file_made(core, file, name_none(core, caller, parent, mode, flags, st, &file->inode), out);
 }
 
 void core_file_release(struct core *core, struct core_file *file)

@@ -24,6 +24,7 @@ struct core {
 	struct transfer *transfer;
 	int failed;	   /* atomic */
 	int64_t settle_ns; /* atomic; of the configuration in force */
+	int64_t stamp_ns;  /* under the meta lock: the latest time the kernel gave a file it had written */
 	char *store;
 
 	/* Protects the rooms that callbacks from below are passed on to: set when a room is open, cleared before it is
@@ -60,14 +61,19 @@ struct core {
 
 /* attr.c */
 void stat_fill(const struct inode *, struct stat *); /* under the meta lock */
-void times_now(struct inode *, unsigned set);	     /* SET_ATIME | SET_MTIME | SET_CTIME; under the meta lock */
+void times_now(
+	struct core *, struct inode *, unsigned set); /* SET_ATIME | SET_MTIME | SET_CTIME; under the meta lock */
 int inode_get_dir(struct core *, uint64_t ino, struct inode **); /* -ENOTDIR */
 
 /* name.c */
+/* of an inode without a name, in lookups: the kernel no longer knows it; it was made without one and may get one */
+enum orphan { ORPHAN_FORGOTTEN = 1, ORPHAN_MAY_LINK = 2 };
 void orphan_begin(struct inode *); /* under the meta lock */
 void orphan_settle(struct core *, struct inode *);
 int name_create(struct core *, const struct core_caller *, uint64_t parent, const char *name, mode_t, bool writer,
 	struct stat *st, struct inode **);
+int name_none(struct core *, const struct core_caller *, uint64_t parent, mode_t, int flags, struct stat *st,
+	struct inode **);
 /* hold_at_once: marks a file held, if its rules and tags say so now, without waiting for its quiet period: after what
  * may tighten. hold_before: before what may loosen one file, for what may not have been judged yet: one that is open
  * for writing, or pending. hold_all_before: before what may loosen many, a directory's name or tags, or the rules;

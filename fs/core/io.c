@@ -71,7 +71,7 @@ static void content_changed(struct core *core, struct inode *inode, bool times)
 {
 	meta_lock(core->meta);
 	if (times)
-		times_now(inode, SET_MTIME | SET_CTIME);
+		times_now(core, inode, SET_MTIME | SET_CTIME);
 	/* the quiet period starts again: what is under way abroad ends with its present request (I1) */
 	inode->place_gen++;
 	meta_inode_changed(core->meta, inode);
@@ -129,6 +129,22 @@ static int change_range(struct core *core, struct core_io *io, struct cache_need
 	return rc;
 }
 
+/* Room is not set aside, but more than there is is not promised. */
+static int check_room(struct core *core, const struct core_io *io)
+{
+	struct statvfs fs;
+	uint64_t has;
+
+	if (io->mode & ~FALLOC_FL_KEEP_SIZE)
+		return 0;
+	if (statvfs(core->store, &fs) < 0)
+		return -errno;
+	meta_lock(core->meta);
+	has = io->inode->bytes;
+	meta_unlock(core->meta);
+	return io->len > has && (io->len - has) / fs.f_frsize > fs.f_bavail ? -ENOSPC : 0;
+}
+
 static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct cache_need *need)
 {
 	struct inode *inode = io->inode;
@@ -142,6 +158,8 @@ static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct c
 		return -EOPNOTSUPP;
 	if (io->off > FILE_BYTES_MAX || io->len > FILE_BYTES_MAX - io->off)
 		return -EFBIG;
+	if ((rc = check_room(core, io)) < 0)
+		return rc;
 	pthread_rwlock_wrlock(&inode->data_lock);
 	rc = change_range(core, io, need);
 	if (rc == 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/core/acl.h"
 #include "fs/core/internal.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,52 +89,78 @@ struct new_node {
 	bool writer;
 };
 
-static void new_owner(const struct inode *dir, const struct new_node *what, mode_t *mode, gid_t *gid)
+/* Under the meta lock. The directory's default list stands in the place of the umask. */
+static int inherit_list(struct core *core, struct inode *dir, const struct new_node *what, struct inode *inode)
 {
-	*mode = what->mode & ~(S_ISLNK(what->mode) ? 0 : what->caller->umask);
-	*gid = what->caller->gid;
-	if (!(dir->mode & S_ISGID))
-		return;
-	*gid = dir->gid;
-	if (S_ISDIR(*mode))
-		*mode |= S_ISGID;
+	const void *list;
+	uint8_t *copy;
+	size_t len;
+	int rc = 0;
+
+	if (S_ISLNK(what->mode))
+		return 0;
+	if (!(list = meta_xattr_find(dir, ACL_DEFAULT, &len))) {
+		inode->mode &= ~what->caller->umask;
+		return 0;
+	}
+	if (!(copy = malloc(len)))
+		return -ENOMEM;
+	memcpy(copy, list, len);
+	if (acl_inherit(copy, len, &inode->mode))
+		rc = meta_xattr_set(core->meta, inode, ACL_ACCESS, copy, len);
+	if (rc == 0 && S_ISDIR(what->mode))
+		rc = meta_xattr_set(core->meta, inode, ACL_DEFAULT, list, len);
+	free(copy);
+	return rc;
 }
 
-/* Under the meta lock and the directory's data_lock. */
-static int attach_new(struct core *core, struct inode *dir, struct dentry *d, const struct new_node *what,
-	const struct held_name *held, struct inode **out)
+static int fill_new(struct core *core, struct inode *dir, const struct new_node *what, struct inode *inode)
 {
-	struct inode *inode;
-	mode_t mode;
-	gid_t gid;
+	times_now(core, inode, SET_ATIME | SET_MTIME | SET_CTIME);
+	inode->btime = inode->ctime;
+	inode->open_count = what->open;
+	inode->writer_count = what->writer;
+	if (dir->mode & S_ISGID)
+		inode->gid = dir->gid;
+	if (dir->mode & S_ISGID && S_ISDIR(what->mode))
+		inode->mode |= S_ISGID;
+	if (!what->target)
+		return inherit_list(core, dir, what, inode);
+	inode->size = inode->disk_size = strlen(what->target);
+	return meta_xattr_set(core->meta, inode, TARGET_XATTR, what->target, inode->size);
+}
+
+/* Under the meta lock and the directory's data_lock; the directory's attributes are loaded. *out is set also where it
+ * fails: the caller puts it. */
+static int make_inode(struct core *core, struct inode *dir, const struct new_node *what, struct inode **out)
+{
+	const struct core_caller *caller = what->caller;
 
 	if (dir->nlink == 0)
 		return -ENOENT;
-	if (d->ino)
-		return -EEXIST;
-	if (S_ISDIR(what->mode) && dir->nlink >= LINK_MAX_NAMES)
-		return -EMLINK;
-	new_owner(dir, what, &mode, &gid);
-	if (!(inode = meta_inode_new(core->meta, mode, what->caller->uid, gid, what->rdev)))
+	if (!(*out = meta_inode_new(core->meta, what->mode, caller->uid, caller->gid, what->rdev)))
 		return -ENOMEM;
-	inode->nlink = S_ISDIR(mode) ? 2 : 1;
-	inode->open_count = what->open;
-	inode->writer_count = what->writer;
-	if (what->target) {
-		inode->size = inode->disk_size = strlen(what->target);
-		if (meta_xattr_set(core->meta, inode, TARGET_XATTR, what->target, inode->size) < 0) {
-			*out = inode;
-			inode->nlink = 0;
-			return -ENOMEM;
-		}
-	}
-	meta_inode_changed(core->meta, inode);
-	held_give(core, inode, held);
-	meta_dentry_set(core->meta, d, inode->ino, IFTODT(mode));
-	dir->nlink += S_ISDIR(mode);
-	times_now(dir, SET_MTIME | SET_CTIME);
+	return fill_new(core, dir, what, *out);
+}
+
+static int attach_new(struct core *core, struct inode *dir, struct dentry *d, const struct new_node *what,
+	const struct held_name *held, struct inode **out)
+{
+	int rc;
+
+	if (dir->nlink > 0 && d->ino)
+		return -EEXIST;
+	if (S_ISDIR(what->mode) && dir->nlink == UINT32_MAX)
+		return -EMLINK;
+	if ((rc = make_inode(core, dir, what, out)) < 0)
+		return rc;
+	(*out)->nlink = S_ISDIR(what->mode) ? 2 : 1;
+	meta_inode_changed(core->meta, *out);
+	held_give(core, *out, held);
+	meta_dentry_set(core->meta, d, (*out)->ino, IFTODT(what->mode));
+	dir->nlink += S_ISDIR(what->mode);
+	times_now(core, dir, SET_MTIME | SET_CTIME);
 	meta_inode_changed(core->meta, dir);
-	*out = inode;
 	return 0;
 }
 
@@ -148,7 +176,7 @@ static int make_node(struct core *core, uint64_t parent, const char *name, const
 		(rc = inode_get_dir(core, parent, &dir)) < 0)
 		return rc;
 	pthread_rwlock_wrlock(&dir->data_lock);
-	if ((rc = meta_dentry_get(core->meta, parent, name, &d)) < 0)
+	if ((rc = meta_xattrs_load(core->meta, dir)) < 0 || (rc = meta_dentry_get(core->meta, parent, name, &d)) < 0)
 		goto out;
 	if (S_ISREG(what->mode))
 		held_take(core, parent, name, &held);
@@ -210,6 +238,35 @@ int name_create(struct core *core, const struct core_caller *caller, uint64_t pa
 	return make_node(core, parent, name, &what, st, out);
 }
 
+/* core_file_tmp's part: as name_create, but no name points at it yet. */
+int name_none(struct core *core, const struct core_caller *caller, uint64_t parent, mode_t mode, int flags,
+	struct stat *st, struct inode **out)
+{
+	struct new_node what = { .caller = caller, .mode = S_IFREG | (mode & 07777), .open = true, .writer = true };
+	struct inode *dir, *inode = NULL;
+	int rc = meta_throttle(core->meta);
+
+	if (rc < 0 || (rc = inode_get_dir(core, parent, &dir)) < 0)
+		return rc;
+	if ((rc = meta_xattrs_load(core->meta, dir)) < 0)
+		goto out;
+	meta_lock(core->meta);
+	if ((rc = make_inode(core, dir, &what, &inode)) == 0) {
+		orphan_begin(inode);
+		if (!(flags & O_EXCL))
+			inode->lookups = ORPHAN_MAY_LINK;
+		meta_inode_changed(core->meta, inode);
+		stat_fill(inode, st);
+		*out = inode;
+	}
+	meta_unlock(core->meta);
+out:
+	if (rc < 0)
+		meta_inode_put(core->meta, inode);
+	meta_inode_put(core->meta, dir);
+	return rc;
+}
+
 int core_readlink(struct core *core, uint64_t ino, struct buf *out)
 {
 	struct inode *inode;
@@ -235,36 +292,58 @@ int core_readlink(struct core *core, uint64_t ino, struct buf *out)
 	return rc < 0 ? rc : out->err;
 }
 
+/* Under the meta lock. */
+static int check_link(const struct inode *inode, const struct inode *dir, const struct dentry *d)
+{
+	if (S_ISDIR(inode->mode))
+		return -EPERM;
+	if (dir->nlink == 0 || (inode->nlink == 0 && !(inode->lookups & ORPHAN_MAY_LINK)))
+		return -ENOENT;
+	if (d->ino)
+		return -EEXIST;
+	return inode->nlink >= LINK_MAX_NAMES ? -EMLINK : 0;
+}
+
+/* Under the meta lock. Whether it is the first name: the orphan's reference is the caller's then. */
+static bool attach_link(
+	struct core *core, struct inode *dir, struct dentry *d, struct inode *inode, const struct held_name *held)
+{
+	bool first = inode->nlink == 0;
+
+	if (first)
+		inode->core = NULL;
+	meta_dentry_set(core->meta, d, inode->ino, IFTODT(inode->mode));
+	inode->nlink++;
+	place_changed(core->place, inode);
+	times_now(core, inode, SET_CTIME);
+	times_now(core, dir, SET_MTIME | SET_CTIME);
+	meta_inode_changed(core->meta, inode);
+	meta_inode_changed(core->meta, dir);
+	if (first)
+		held_give(core, inode, held);
+	return first;
+}
+
 int core_link(struct core *core, uint64_t ino, uint64_t parent, const char *name, struct stat *st)
 {
 	struct inode *dir = NULL, *inode = NULL;
+	struct held_name held = { 0 };
 	struct dentry *d = NULL;
+	bool first = false;
 	int rc;
 
 	if ((rc = check_name(name)) < 0 || (rc = meta_throttle(core->meta)) < 0 ||
 		(rc = inode_get_dir(core, parent, &dir)) < 0)
 		return rc;
 	pthread_rwlock_wrlock(&dir->data_lock);
-	if ((rc = meta_inode_get(core->meta, ino, &inode)) < 0 ||
+	if ((rc = meta_inode_get(core->meta, ino, &inode)) < 0 || (rc = meta_xattrs_load(core->meta, inode)) < 0 ||
 		(rc = meta_dentry_get(core->meta, parent, name, &d)) < 0)
 		goto out;
+	if (inode->nlink == 0)
+		held_take(core, parent, name, &held);
 	meta_lock(core->meta);
-	if (S_ISDIR(inode->mode))
-		rc = -EPERM;
-	else if (inode->nlink == 0 || dir->nlink == 0)
-		rc = -ENOENT;
-	else if (d->ino)
-		rc = -EEXIST;
-	else if (inode->nlink >= LINK_MAX_NAMES)
-		rc = -EMLINK;
-	if (rc == 0) {
-		meta_dentry_set(core->meta, d, ino, IFTODT(inode->mode));
-		inode->nlink++;
-		place_changed(core->place, inode);
-		times_now(inode, SET_CTIME);
-		times_now(dir, SET_MTIME | SET_CTIME);
-		meta_inode_changed(core->meta, inode);
-		meta_inode_changed(core->meta, dir);
+	if ((rc = check_link(inode, dir, d)) == 0) {
+		first = attach_link(core, dir, d, inode, &held);
 		stat_fill(inode, st);
 	}
 	meta_unlock(core->meta);
@@ -273,7 +352,10 @@ int core_link(struct core *core, uint64_t ino, uint64_t parent, const char *name
 		placement_changed(core, inode);
 out:
 	pthread_rwlock_unlock(&dir->data_lock);
+	free(held.tags);
 	meta_dentry_put(core->meta, d);
+	if (first)
+		meta_inode_put(core->meta, inode);
 	meta_inode_put(core->meta, inode);
 	meta_inode_put(core->meta, dir);
 	return rc;
@@ -282,13 +364,13 @@ out:
 /* ---- losing names ------------------------------------------------------------------------------------------------ */
 
 /* An inode without a name lives until nobody has it open and the kernel forgot it. Its last name's loser leaves a
- * reference behind, which this gives back. lookups is 1 once the kernel forgot the orphan. */
+ * reference behind, which this gives back. */
 void orphan_settle(struct core *core, struct inode *inode)
 {
 	bool gone;
 
 	meta_lock(core->meta);
-	gone = inode->nlink == 0 && inode->core && inode->lookups && inode->open_count == 0;
+	gone = inode->nlink == 0 && inode->core && inode->lookups & ORPHAN_FORGOTTEN && inode->open_count == 0;
 	if (gone) {
 		inode->core = NULL;
 		meta_inode_delete(core->meta, inode);
@@ -318,7 +400,7 @@ void core_forget(struct core *core, uint64_t ino)
 	meta_lock(core->meta);
 	inode = meta_inode_peek(core->meta, ino);
 	if (inode && inode->nlink == 0)
-		inode->lookups = 1;
+		inode->lookups |= ORPHAN_FORGOTTEN;
 	meta_unlock(core->meta);
 	if (!inode)
 		return;
@@ -337,8 +419,8 @@ static void detach(struct core *core, struct inode *dir, struct dentry *d, struc
 		inode->nlink--;
 	}
 	place_changed(core->place, inode);
-	times_now(inode, SET_CTIME);
-	times_now(dir, SET_MTIME | SET_CTIME);
+	times_now(core, inode, SET_CTIME);
+	times_now(core, dir, SET_MTIME | SET_CTIME);
 	meta_inode_changed(core->meta, inode);
 	meta_inode_changed(core->meta, dir);
 	if (inode->nlink == 0)

@@ -202,7 +202,7 @@ static void count_dirs(struct renaming *r)
 static void touch_moved(struct core *core, struct inode *inode)
 {
 	place_changed(core->place, inode);
-	times_now(inode, SET_CTIME);
+	times_now(core, inode, SET_CTIME);
 	meta_inode_changed(core->meta, inode);
 }
 
@@ -229,8 +229,8 @@ static void apply(struct core *core, struct renaming *r)
 	held_give(core, r->file, &r->held);
 	if (r->over)
 		held_give(core, r->over, &r->held_over);
-	times_now(r->from, SET_MTIME | SET_CTIME);
-	times_now(r->to, SET_MTIME | SET_CTIME);
+	times_now(core, r->from, SET_MTIME | SET_CTIME);
+	times_now(core, r->to, SET_MTIME | SET_CTIME);
 	meta_inode_changed(core->meta, r->from);
 	meta_inode_changed(core->meta, r->to);
 }

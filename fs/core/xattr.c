@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/core/acl.h"
 #include "fs/core/internal.h"
 
+#include <linux/xattr.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -12,14 +14,23 @@ static bool is_virtual(const char *name)
 	return strncmp(name, VIRTUAL_PREFIX, strlen(VIRTUAL_PREFIX)) == 0;
 }
 
-static int check_xattr(const char *name)
+static bool is_trusted(const char *name)
 {
+	return strncmp(name, XATTR_TRUSTED_PREFIX, XATTR_TRUSTED_PREFIX_LEN) == 0;
+}
+
+static int check_name(const char *name)
+{
+	static const char *const prefixes[] = { XATTR_USER_PREFIX, XATTR_TRUSTED_PREFIX, XATTR_SECURITY_PREFIX };
+
 	if (strlen(name) > XATTR_NAME_MAX)
 		return -ERANGE;
-	/* ACLs that nobody enforces would be worse than none */
-	if (strncmp(name, "user.", 5) != 0 && strncmp(name, "trusted.", 8) != 0 && strncmp(name, "security.", 9) != 0)
-		return -EOPNOTSUPP;
-	return is_virtual(name) ? -EPERM : 0;
+	if (acl_is_name(name))
+		return 0;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return name[strlen(prefixes[i])] ? 0 : -EINVAL;
+	return -EOPNOTSUPP;
 }
 
 static int before_tags(struct core *core, struct inode *inode)
@@ -39,31 +50,65 @@ static void tags_changed(struct core *core, struct inode *inode)
 	placement_changed(core, inode);
 }
 
+static int check_list(const struct inode *inode, const char *name, const void *value, size_t len)
+{
+	if (S_ISLNK(inode->mode))
+		return -EOPNOTSUPP;
+	if (value && strcmp(name, ACL_DEFAULT) == 0 && !S_ISDIR(inode->mode))
+		return -EACCES;
+	return value ? acl_check(value, len) : 0;
+}
+
+/* Under the meta lock. What says no more than the mode is kept as the mode alone. To remove a list that is not there is
+ * no error. */
+static int set_list(struct core *core, struct inode *inode, const char *name, const void *value, size_t len, int flags)
+{
+	bool plain = false, access = value && strcmp(name, ACL_ACCESS) == 0;
+	mode_t mode = inode->mode;
+	size_t old;
+	int rc = 0;
+
+	if (access)
+		mode = (mode & ~(mode_t)ACCESSPERMS) | acl_mode(value, len, &plain);
+	if (access && flags & CORE_XATTR_KILL_SGID)
+		mode &= ~(mode_t)S_ISGID;
+	if (value && !plain)
+		rc = meta_xattr_set(core->meta, inode, name, value, len);
+	else if (meta_xattr_find(inode, name, &old))
+		rc = meta_xattr_set(core->meta, inode, name, NULL, 0);
+	if (rc == 0)
+		inode->mode = mode;
+	return rc;
+}
+
 /* value NULL: remove. */
 static int change_xattr(struct core *core, uint64_t ino, const char *name, const void *value, size_t len, int flags)
 {
-	bool tags = strcmp(name, TAGS_XATTR) == 0, there;
+	bool tags = strcmp(name, TAGS_XATTR) == 0, list = acl_is_name(name), there;
 	struct inode *inode;
 	size_t old;
 	int rc;
 
-	if ((rc = check_xattr(name)) < 0 || (rc = meta_throttle(core->meta)) < 0 ||
+	if ((rc = check_name(name)) < 0 || (rc = is_virtual(name) ? -EPERM : meta_throttle(core->meta)) < 0 ||
 		(rc = meta_inode_get(core->meta, ino, &inode)) < 0)
 		return rc;
-	if ((rc = meta_xattrs_load(core->meta, inode)) < 0 || (tags && (rc = before_tags(core, inode)) < 0))
+	if ((rc = list ? check_list(inode, name, value, len) : 0) < 0 ||
+		(rc = meta_xattrs_load(core->meta, inode)) < 0 || (tags && (rc = before_tags(core, inode)) < 0))
 		goto out;
 	meta_lock(core->meta);
 	there = meta_xattr_find(inode, name, &old) != NULL;
 	if (there && flags & XATTR_CREATE)
 		rc = -EEXIST;
-	else if (!there && (flags & XATTR_REPLACE || !value))
+	else if (!there && (flags & XATTR_REPLACE || (!value && !list)))
 		rc = -ENODATA;
+	else if (list)
+		rc = set_list(core, inode, name, value, len, flags);
 	else
 		rc = meta_xattr_set(core->meta, inode, name, value, len);
 	if (rc == 0) {
 		if (tags)
 			place_changed(core->place, inode);
-		times_now(inode, SET_CTIME);
+		times_now(core, inode, SET_CTIME);
 		meta_inode_changed(core->meta, inode);
 	}
 	meta_unlock(core->meta);
@@ -111,14 +156,12 @@ int core_getxattr(struct core *core, uint64_t ino, const char *name, struct buf 
 	struct inode *inode;
 	const void *value;
 	size_t len;
-	int rc = meta_inode_get(core->meta, ino, &inode);
+	int rc = check_name(name);
 
-	if (rc < 0)
+	if (rc < 0 || (rc = meta_inode_get(core->meta, ino, &inode)) < 0)
 		return rc;
 	if (is_virtual(name)) {
 		rc = get_virtual(core, inode, name, out);
-	} else if (strncmp(name, "system.", 7) == 0 || strcmp(name, TARGET_XATTR) == 0) {
-		rc = -EOPNOTSUPP;
 	} else if ((rc = meta_xattrs_load(core->meta, inode)) == 0) {
 		meta_lock(core->meta);
 		if ((value = meta_xattr_find(inode, name, &len)))
@@ -131,18 +174,18 @@ int core_getxattr(struct core *core, uint64_t ino, const char *name, struct buf 
 	return rc < 0 ? rc : out->err;
 }
 
-/* Appends the names a program may see: not the target of a symlink. */
-static void append_visible(struct buf *out, const struct buf *all)
+/* Appends the names a program may see: not the target of a symlink, and without privilege nothing trusted. */
+static void append_visible(struct buf *out, const struct buf *all, bool privileged)
 {
 	for (size_t i = 0; i < all->len; i += strlen((char *)all->data + i) + 1) {
 		const char *name = (char *)all->data + i;
 
-		if (strcmp(name, TARGET_XATTR) != 0)
+		if (strcmp(name, TARGET_XATTR) != 0 && (privileged || !is_trusted(name)))
 			buf_put(out, name, strlen(name) + 1);
 	}
 }
 
-int core_listxattr(struct core *core, uint64_t ino, struct buf *out)
+int core_listxattr(struct core *core, uint64_t ino, bool privileged, struct buf *out)
 {
 	struct buf all = BUF_INIT;
 	struct inode *inode;
@@ -154,7 +197,7 @@ int core_listxattr(struct core *core, uint64_t ino, struct buf *out)
 		meta_lock(core->meta);
 		meta_xattr_list(inode, &all);
 		meta_unlock(core->meta);
-		append_visible(out, &all);
+		append_visible(out, &all, privileged);
 		rc = all.err < 0 ? all.err : out->err;
 	}
 	buf_free(&all);

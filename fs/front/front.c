@@ -22,6 +22,7 @@
 
 struct front {
 	struct fuse_session *session;
+	struct serving serving;
 	char *mountpoint;
 	bool mounted;
 	dev_t device;
@@ -125,10 +126,12 @@ static int open_session(struct front *front, struct core *core, const struct fro
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int rc = make_args(options, &args);
 
-	if (rc == 0 && !(front->session = fuse_session_new(&args, &front_ops, sizeof(front_ops), core)))
+	front->serving.core = core;
+	if (rc == 0 && !(front->session = fuse_session_new(&args, &front_ops, sizeof(front_ops), &front->serving)))
 		rc = errmsg_set(
 			msg, -EINVAL, "an option given with -o is not known: %s", options->extra ? options->extra : "");
 	fuse_opt_free_args(&args);
+	front->serving.session = front->session;
 	return rc;
 }
 
@@ -170,6 +173,8 @@ int front_mount(struct front **out, struct core *core, const struct front_option
 	}
 	front->mounted = true;
 	front->device = mounted_device(front->mountpoint);
+	if ((rc = raw_attach(&front->serving)) < 0)
+		goto out;
 out:
 	if (rc < 0) {
 		front_free(front);

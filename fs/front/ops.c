@@ -7,15 +7,16 @@
 
 struct core *request_core(fuse_req_t req)
 {
-	return fuse_req_userdata(req);
+	const struct serving *serving = fuse_req_userdata(req);
+
+	return serving->core;
 }
 
 struct core_caller request_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-	/* the kernel has applied the umask */
-	return (struct core_caller){ .uid = ctx->uid, .gid = ctx->gid };
+	return (struct core_caller){ .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
 }
 
 void reply_rc(fuse_req_t req, int rc)
@@ -54,7 +55,8 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 	(void)userdata;
 	want(conn, FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-			   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA);
+			   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL |
+			   FUSE_CAP_DONT_MASK);
 	/* libfuse wants an open to truncate, unless told otherwise: the kernel's setattr before it does */
 	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
@@ -285,7 +287,7 @@ static void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, siz
 static void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct buf names = BUF_INIT;
-	int rc = core_listxattr(request_core(req), ino, &names);
+	int rc = core_listxattr(request_core(req), ino, fuse_req_ctx(req)->uid == 0, &names);
 
 	reply_sized(req, rc, &names, size);
 	buf_free(&names);
@@ -316,17 +318,17 @@ static int list_entry_into(void *ctx, const char *name, uint64_t id, const struc
 {
 	struct listing *l = ctx;
 	struct fuse_entry_param entry = { 0 };
-	struct stat dot = { .st_mode = S_IFDIR };
 	size_t n;
 
 	if (l->plus) {
-		if (st)
+		/* "." and ".." are no lookups */
+		if (id > 2)
 			entry_fill(&entry, st);
 		else
-			entry.attr = dot;
+			entry.attr = *st;
 		n = fuse_add_direntry_plus(l->req, l->buf + l->len, l->max - l->len, name, &entry, (off_t)id);
 	} else {
-		n = fuse_add_direntry(l->req, l->buf + l->len, l->max - l->len, name, st ? st : &dot, (off_t)id);
+		n = fuse_add_direntry(l->req, l->buf + l->len, l->max - l->len, name, st, (off_t)id);
 	}
 	if (n > l->max - l->len)
 		return 1;

@@ -9,6 +9,14 @@
 
 extern const struct fuse_lowlevel_ops front_ops;
 
+/* What a session serves: its user data. */
+struct serving {
+	struct core *core;
+	struct fuse_session *session;
+	uint64_t init_unique; /* raw.c: the number of the request INIT, and what the kernel offered in it */
+	uint32_t init_flags;
+};
+
 /* reply_rc: 0 or a negative error as the reply. */
 void reply_rc(fuse_req_t, int rc);
 void reply_entry(fuse_req_t, int rc, const struct stat *);
@@ -19,6 +27,10 @@ struct core *request_core(fuse_req_t);
 /* Every change of names and attributes comes through the kernel, so what it caches stays right for as long as it
  * likes. */
 #define CACHE_SECONDS (365.0 * 86400)
+
+/* raw_attach: requests that libfuse does not know are answered by raw.c from here on. After the mount, before it
+ * serves. */
+int raw_attach(struct serving *);
 
 /* io.c: handlers of content, which may be answered later */
 void front_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);

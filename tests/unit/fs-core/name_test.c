@@ -91,7 +91,7 @@ static void test_symlink(void **state)
 	fixture_open(f);
 	assert_int_equal(core_readlink(f->core, st.st_ino, &target), 0);
 	assert_string_equal((char *)target.data, "../some/where");
-	assert_int_equal(core_listxattr(f->core, st.st_ino, &names), 0);
+	assert_int_equal(core_listxattr(f->core, st.st_ino, true, &names), 0);
 	assert_int_equal(names.len, 0);
 	assert_int_equal(core_getxattr(f->core, st.st_ino, "borderfs.target", &names), -EOPNOTSUPP);
 	buf_free(&target);
@@ -139,6 +139,39 @@ static void test_orphan_ends_with_the_store(void **state)
 	fixture_close(f);
 	fixture_open(f);
 	assert_int_equal(core_getattr(f->core, a, &st), -ENOENT);
+}
+
+/* A file without a name gets one by core_link, unless it must not; else it ends as every orphan does. */
+static void test_unnamed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t inos[3];
+
+	for (int i = 0; i < 3; i++) {
+		struct core_file *file;
+		struct stat st;
+
+		assert_int_equal(core_file_tmp(f->core, &me, ROOT, 0666, i == 1 ? O_EXCL : 0, &file, &st), 0);
+		inos[i] = st.st_ino;
+		assert_int_equal(st.st_nlink, 0);
+		assert_int_equal(st.st_mode, S_IFREG | 0644);
+		assert_int_equal(fixture_pwrite(f, inos[i], "text", 4, 0), 4);
+		if (i < 2)
+			assert_int_equal(core_link(f->core, inos[i], ROOT, "named", &st), i == 1 ? -ENOENT : 0);
+		core_forget(f->core, inos[i]);
+		core_file_release(f->core, file);
+	}
+	for (int again = 0; again < 2; again++) {
+		struct stat st;
+
+		fixture_expect(f, inos[0], "text");
+		assert_int_equal(stat_of(f, inos[0]).st_nlink, 1);
+		assert_int_equal(fixture_ino(f, ROOT, "named"), inos[0]);
+		assert_int_equal(core_getattr(f->core, inos[1], &st), -ENOENT);
+		assert_int_equal(core_getattr(f->core, inos[2], &st), -ENOENT);
+		fixture_close(f);
+		fixture_open(f);
+	}
 }
 
 static void test_rmdir(void **state)
@@ -302,7 +335,9 @@ static const struct {
 	{ "user.two", XATTR_REPLACE, -ENODATA },
 	{ "security.selinux", 0, 0 },
 	{ "trusted.x", 0, 0 },
-	{ "system.posix_acl_access", 0, -EOPNOTSUPP },
+	{ "user.", 0, -EINVAL },
+	{ "system.posix_acl_access", 0, -EINVAL },
+	{ "system.other", 0, -EOPNOTSUPP },
 	{ "borderfs.target", 0, -EOPNOTSUPP },
 	{ "user.borderfs.zone", 0, -EPERM },
 };
@@ -325,9 +360,12 @@ static void test_xattrs(void **state)
 	assert_int_equal(core_getxattr(f->core, ino, "user.one", &value), 0);
 	assert_string_equal((char *)value.data, "value");
 	assert_int_equal(core_getxattr(f->core, ino, "user.none", &value), -ENODATA);
-	assert_int_equal(core_listxattr(f->core, ino, &names), 0);
+	assert_int_equal(core_listxattr(f->core, ino, true, &names), 0);
 	assert_int_equal(names.len,
 		sizeof("user.one") + sizeof("security.selinux") + sizeof("trusted.x") + sizeof("user.empty"));
+	names.len = 0;
+	assert_int_equal(core_listxattr(f->core, ino, false, &names), 0);
+	assert_int_equal(names.len, sizeof("user.one") + sizeof("security.selinux") + sizeof("user.empty"));
 	assert_int_equal(core_removexattr(f->core, ino, "user.one"), 0);
 	assert_int_equal(core_removexattr(f->core, ino, "user.one"), -ENODATA);
 	buf_free(&names);
@@ -574,6 +612,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_symlink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_and_orphans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_orphan_ends_with_the_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unnamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rmdir, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rename_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rename_across_directories, setup, teardown),

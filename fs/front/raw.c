@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Below libfuse: what it does not know of the kernel's protocol. Requests are looked at as they are read from the
+ * device, and those in the table are answered here, by the reader's thread: none of them waits for more than the local
+ * disk. libfuse never sees them. */
+#include "base/log.h"
+#include "fs/front/ops.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <linux/xattr.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* FUSE_STATX, of protocol 7.39, which older headers lack */
+#define RAW_STATX 52
+struct raw_statx_in {
+	uint32_t getattr_flags, reserved;
+	uint64_t fh;
+	uint32_t sx_flags, sx_mask;
+};
+struct raw_sx_time {
+	int64_t tv_sec;
+	uint32_t tv_nsec;
+	int32_t reserved;
+};
+struct raw_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, spare0;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct raw_sx_time atime, btime, ctime, mtime;
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t spare2[14];
+};
+struct raw_statx_out {
+	uint64_t attr_valid;
+	uint32_t attr_valid_nsec, flags;
+	uint64_t spare[2];
+	struct raw_statx stat;
+};
+
+/* One request: body is NUL-terminated where it ends with a name. */
+struct raw {
+	struct serving *serving;
+	int fd;
+	const struct fuse_in_header *in;
+	const char *body;
+	size_t len; /* of body */
+};
+
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
+
+/* -errno where the kernel did not take it: -ENOENT where the request was interrupted. */
+static int reply(const struct raw *r, int rc, const void *data, size_t len)
+{
+	struct fuse_out_header out = { .len = (uint32_t)sizeof(out), .unique = r->in->unique };
+	struct iovec iov[2] = { { &out, sizeof(out) }, { (void *)(uintptr_t)data, len } };
+
+	if (rc < 0)
+		out.error = -err_errno(rc);
+	else
+		out.len += (uint32_t)len;
+	return writev(r->fd, iov, rc < 0 || len == 0 ? 1 : 2) < 0 ? -errno : 0;
+}
+
+static void attr_fill(struct fuse_attr *attr, const struct stat *st)
+{
+	*attr = (struct fuse_attr){
+		.ino = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.blocks = (uint64_t)st->st_blocks,
+		.atime = (uint64_t)st->st_atim.tv_sec,
+		.mtime = (uint64_t)st->st_mtim.tv_sec,
+		.ctime = (uint64_t)st->st_ctim.tv_sec,
+		.atimensec = (uint32_t)st->st_atim.tv_nsec,
+		.mtimensec = (uint32_t)st->st_mtim.tv_nsec,
+		.ctimensec = (uint32_t)st->st_ctim.tv_nsec,
+		.mode = st->st_mode,
+		.nlink = (uint32_t)st->st_nlink,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.rdev = (uint32_t)st->st_rdev,
+		.blksize = (uint32_t)st->st_blksize,
+	};
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+static void raw_tmpfile(struct raw *r)
+{
+	const struct fuse_create_in *in = (const void *)r->body;
+	struct core_caller caller = { .uid = r->in->uid, .gid = r->in->gid, .umask = in->umask };
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} out = { 0 };
+	struct core_file *file;
+	struct stat st;
+	int rc = core_file_tmp(r->serving->core, &caller, r->in->nodeid, in->mode, (int)in->flags, &file, &st);
+
+	if (rc < 0) {
+		reply(r, rc, NULL, 0);
+		return;
+	}
+	out.entry.nodeid = st.st_ino;
+	out.entry.generation = 1;
+	out.entry.entry_valid = out.entry.attr_valid = (uint64_t)CACHE_SECONDS;
+	attr_fill(&out.entry.attr, &st);
+	out.open.fh = (uintptr_t)file;
+	out.open.open_flags = FOPEN_KEEP_CACHE;
+	if (reply(r, 0, &out, sizeof(out)) == -ENOENT) /* interrupted: no release will come */
+		core_file_release(r->serving->core, file);
+}
+
+static struct raw_sx_time sx_time(struct timespec t)
+{
+	return (struct raw_sx_time){ .tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec };
+}
+
+static void raw_statx(struct raw *r)
+{
+	struct raw_statx_out out = { .attr_valid = (uint64_t)CACHE_SECONDS };
+	struct raw_statx *sx = &out.stat;
+	struct timespec birth;
+	struct stat st;
+	int rc = core_getattr_birth(r->serving->core, r->in->nodeid, &st, &birth);
+
+	if (rc == 0)
+		*sx = (struct raw_statx){
+			.mask = STATX_BASIC_STATS | STATX_BTIME,
+			.blksize = (uint32_t)st.st_blksize,
+			.nlink = (uint32_t)st.st_nlink,
+			.uid = st.st_uid,
+			.gid = st.st_gid,
+			.mode = (uint16_t)st.st_mode,
+			.ino = st.st_ino,
+			.size = (uint64_t)st.st_size,
+			.blocks = (uint64_t)st.st_blocks,
+			.atime = sx_time(st.st_atim),
+			.btime = sx_time(birth),
+			.ctime = sx_time(st.st_ctim),
+			.mtime = sx_time(st.st_mtim),
+			.rdev_major = major(st.st_rdev),
+			.rdev_minor = minor(st.st_rdev),
+		};
+	reply(r, rc, &out, sizeof(out));
+}
+
+/* The longer form of SETXATTR says whether a new access list costs the file its set-group-id bit. */
+static void raw_setxattr(struct raw *r)
+{
+	const struct fuse_setxattr_in *in = (const void *)r->body;
+	const char *name = r->body + sizeof(*in), *value = name + strlen(name) + 1;
+	int flags = (int)in->flags;
+
+	if (value + in->size > r->body + r->len) {
+		reply(r, -EIO, NULL, 0);
+		return;
+	}
+	if (in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID)
+		flags |= CORE_XATTR_KILL_SGID;
+	reply(r, core_setxattr(r->serving->core, r->in->nodeid, name, value, in->size, flags), NULL, 0);
+}
+
+/* ---- between the device and libfuse ------------------------------------------------------------------------------ */
+
+static const struct {
+	uint32_t opcode, needs; /* of what was agreed on; 0: the kernel asks, and an ENOSYS would end it */
+	size_t least;
+	void (*fn)(struct raw *);
+} requests[] = {
+	{ FUSE_TMPFILE, 0, sizeof(struct fuse_create_in), raw_tmpfile },
+	{ RAW_STATX, 0, sizeof(struct raw_statx_in), raw_statx },
+	{ FUSE_SETXATTR, FUSE_SETXATTR_EXT, sizeof(struct fuse_setxattr_in), raw_setxattr },
+};
+
+/* true: answered */
+static bool take(struct serving *serving, int fd, const struct fuse_in_header *in, size_t len)
+{
+	struct raw r = { serving, fd, in, (const char *)(in + 1), len - sizeof(*in) };
+
+	if (in->opcode == FUSE_INIT && r.len >= sizeof(uint32_t) * 4) {
+		serving->init_unique = in->unique;
+		serving->init_flags = ((const struct fuse_init_in *)(const void *)r.body)->flags;
+	}
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		if (requests[i].opcode != in->opcode || (requests[i].needs & ~serving->init_flags))
+			continue;
+		if (r.len >= requests[i].least)
+			requests[i].fn(&r);
+		else
+			reply(&r, -EIO, NULL, 0);
+		return true;
+	}
+	return false;
+}
+
+static ssize_t raw_read(int fd, void *buf, size_t len, void *userdata)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buf, len);
+	while (n >= (ssize_t)sizeof(struct fuse_in_header) && take(userdata, fd, buf, (size_t)n));
+	return n;
+}
+
+/* The answer to INIT is the first one, before anything is served: what we do is agreed on in it. */
+static ssize_t raw_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct serving *serving = userdata;
+	struct fuse_out_header *out = iov[0].iov_base;
+
+	if (serving->init_unique && out->unique == serving->init_unique) {
+		serving->init_unique = 0;
+		if (out->error == 0 && count > 1 && iov[1].iov_len >= sizeof(uint32_t) * 4)
+			((struct fuse_init_out *)iov[1].iov_base)->flags |= serving->init_flags & FUSE_SETXATTR_EXT;
+	}
+	return writev(fd, iov, count);
+}
+
+int raw_attach(struct serving *serving)
+{
+	static const struct fuse_custom_io io = { .read = raw_read, .writev = raw_writev };
+
+	return fuse_session_custom_io(serving->session, &io, fuse_session_fd(serving->session));
+}
