@@ -98,7 +98,8 @@ struct backend_ops {
 	 * body cut short leaves no object under key. -ERR_EXISTS where the key is taken and the driver can tell. */
 	int (*put)(struct backend *, struct call *, const char *key, struct source *);
 	/* get: exactly [off, off+len) to the sink, or an error; a longer, shorter or other answer is -ERR_PROTOCOL.
-	 * -ERR_ABSENT only on a confirmed "no such object" (I7). */
+	 * -ERR_TAMPERED, with a sentence, where what is under key cannot hold the range: it ends before, or is no
+	 * object of ours at all (I6). -ERR_ABSENT only on a confirmed "no such object" (I7). */
 	int (*get)(struct backend *, struct call *, const char *key, uint64_t off, uint64_t len, struct sink *);
 	int (*head)(struct backend *, struct call *, const char *key, uint64_t *size);
 	/* del: absent is 0. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,29 @@ int local_parent(struct local *l, struct call *c, int root, const char *path, bo
 	return rc < 0 ? local_error(l, c, -rc, "cannot open a directory") : dir;
 }
 
+static int not_a_file(struct local *l, struct call *c)
+{
+	return errmsg_set(c->msg, -ERR_TAMPERED, "backend '%s': what has the object's name is not a file",
+		l->backend.config->name);
+}
+
+static int cut_short(struct local *l, struct call *c, uint64_t size, uint64_t end)
+{
+	return errmsg_set(c->msg, -ERR_TAMPERED,
+		"backend '%s': the object is cut short: it has %" PRIu64 " bytes, and was to be read up to %" PRIu64,
+		l->backend.config->name, size, end);
+}
+
+/* A link cannot be opened, and neither can a socket; nothing of that is the disk's fault. */
+static int not_opened(struct local *l, struct call *c, int parent, const char *name, int error)
+{
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		return not_a_file(l, c);
+	return local_error(l, c, error, "cannot open an object");
+}
+
 /* Opens an object for reading; -ERR_ABSENT only where the mark says that the right disk is there (I7). */
 static int open_object(struct local *l, struct call *c, const char *key)
 {
@@ -173,7 +197,9 @@ static int open_object(struct local *l, struct call *c, const char *key)
 	if (rc == -ENOENT || (rc >= 0 && fd < 0 && errno == ENOENT))
 		rc = (rc = local_marked(l, c, root)) < 0 ? rc : -ERR_ABSENT;
 	else if (rc >= 0 && fd < 0)
-		rc = local_error(l, c, errno, "cannot open an object");
+		rc = not_opened(l, c, parent, name, errno);
+	else if (rc == -ERR_PROTOCOL)
+		rc = -ERR_TAMPERED; /* the directory it was put into is none any more */
 	if (parent >= 0)
 		close(parent);
 	close(root);
@@ -188,8 +214,7 @@ static int object_size(struct local *l, struct call *c, int fd, uint64_t *size)
 	if (fstat(fd, &st) < 0)
 		return local_error(l, c, errno, "cannot look at an object");
 	if (!S_ISREG(st.st_mode))
-		return errmsg_set(c->msg, -ERR_PROTOCOL, "backend '%s': what has an object's name is not a file",
-			l->backend.config->name);
+		return not_a_file(l, c);
 	*size = (uint64_t)st.st_size;
 	return 0;
 }
@@ -204,7 +229,9 @@ static int copy_out(struct local *l, struct call *c, int fd, uint64_t off, uint6
 
 		if (n < 0)
 			rc = (int)n;
-		else if ((rc = file_pread_full(fd, chunk, (size_t)n, (off_t)off)) < 0)
+		else if ((rc = file_pread_full(fd, chunk, (size_t)n, (off_t)off)) == -ERR_CORRUPT)
+			rc = cut_short(l, c, off, off + len);
+		else if (rc < 0)
 			rc = local_error(l, c, -rc, "cannot read an object");
 		else
 			rc = sink->write(sink, chunk, (size_t)n);
@@ -225,8 +252,7 @@ static int local_get(struct backend *b, struct call *c, const char *key, uint64_
 		return fd;
 	rc = object_size(l, c, fd, &size);
 	if (!rc && (off > size || len > size - off))
-		rc = errmsg_set(c->msg, -ERR_PROTOCOL, "backend '%s': the object is shorter than what was asked for",
-			b->config->name);
+		rc = cut_short(l, c, size, off + len);
 	if (!rc)
 		rc = copy_out(l, c, fd, off, len, sink);
 	close(fd);

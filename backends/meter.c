@@ -32,16 +32,17 @@ static int counting_write(struct sink *s, const void *data, size_t len)
 	return c->to->write(c->to, data, len);
 }
 
+/* An object that was damaged there (I6) was answered all the same. */
+static bool is_answer(int rc)
+{
+	return rc >= 0 || rc == -ERR_ABSENT || rc == -ERR_EXISTS || rc == -ERR_TAMPERED;
+}
+
 /* An answer that says no, and what was decided on this side, are no failures of the backend. */
 static bool is_failure(int rc)
 {
-	return rc < -ERR_FIRST && rc != -ERR_ABSENT && rc != -ERR_EXISTS && rc != -ERR_BORDER && rc != -ERR_REVOKED &&
-	       rc != -ERR_STOPPED && rc != -ERR_FROZEN;
-}
-
-static bool is_answer(int rc)
-{
-	return rc >= 0 || rc == -ERR_ABSENT || rc == -ERR_EXISTS;
+	return rc < -ERR_FIRST && !is_answer(rc) && rc != -ERR_BORDER && rc != -ERR_REVOKED && rc != -ERR_STOPPED &&
+	       rc != -ERR_FROZEN;
 }
 
 static void note_result(struct backend_status *s, const struct call *c, int rc)

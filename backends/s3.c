@@ -36,12 +36,26 @@ static int s3_put(struct backend *b, struct call *c, const char *key, struct sou
 }
 
 /* "bytes FIRST-LAST/TOTAL", or TOTAL "*" */
-static bool is_range(const char *v, uint64_t first, uint64_t last)
+struct content_range {
+	unsigned long long first, last, total;
+	bool has_total;
+};
+
+static bool range_parse(const char *v, struct content_range *r)
 {
-	unsigned long long a, b;
 	int n = 0;
 
-	return v && sscanf(v, "bytes %llu-%llu/%n", &a, &b, &n) == 2 && n && a == first && b == last;
+	if (!v || sscanf(v, "bytes %llu-%llu/%n", &r->first, &r->last, &n) != 2 || !n)
+		return false;
+	r->has_total = sscanf(v + n, "%llu", &r->total) == 1;
+	return true;
+}
+
+static int cut_short(struct s3_request *q, unsigned long long total)
+{
+	return errmsg_set(q->call->msg, -ERR_TAMPERED,
+		"backend '%s': the object is cut short: it has %llu bytes, and was to be read up to %llu",
+		q->s3->backend.config->name, total, (unsigned long long)(q->range_off + q->range_len));
 }
 
 /* Nothing of the answer reaches the sink unless it is exactly what was asked for. */
@@ -49,14 +63,20 @@ static int accept_range(struct http_request *http, const struct http_response *r
 {
 	struct s3_request *q = container_of(http, struct s3_request, http);
 	bool whole = q->range_off == 0 && r->length >= 0 && (uint64_t)r->length == q->range_len;
+	const char *other = "it sent another range than was asked for";
+	uint64_t last = q->range_off + q->range_len - 1;
+	struct content_range got;
 
 	if (r->status == 200 && whole)
 		return 0;
 	if (r->status != 206)
 		return s3_misanswered(q, "it answered a ranged request with another part of the object");
-	if (!is_range(r->content_range, q->range_off, q->range_off + q->range_len - 1) ||
-		(r->length >= 0 && (uint64_t)r->length != q->range_len))
-		return s3_misanswered(q, "it sent another range than was asked for (the object is shorter?)");
+	if (!range_parse(r->content_range, &got) || got.first != q->range_off)
+		return s3_misanswered(q, other);
+	if (got.last < last && got.has_total && got.total == got.last + 1)
+		return cut_short(q, got.total);
+	if (got.last != last || (r->length >= 0 && (uint64_t)r->length != q->range_len))
+		return s3_misanswered(q, other);
 	return 0;
 }
 
@@ -64,10 +84,12 @@ static int s3_head(struct backend *b, struct call *c, const char *key, uint64_t 
 
 static int get_nothing(struct backend *b, struct call *c, const char *key, uint64_t off)
 {
+	struct s3_request q = request(b, c, "HEAD", key);
 	uint64_t size;
 	int rc = s3_head(b, c, key, &size);
 
-	return rc < 0 ? rc : off <= size ? 0 : -ERR_PROTOCOL;
+	q.range_off = off;
+	return rc < 0 ? rc : off <= size ? 0 : cut_short(&q, size);
 }
 
 static int s3_get(struct backend *b, struct call *c, const char *key, uint64_t off, uint64_t len, struct sink *sink)
@@ -98,7 +120,7 @@ static int confirm_absent(struct backend *b, struct call *c, const char *key)
 
 	q.range_len = 1;
 	rc = s3_perform(&q);
-	if (!rc)
+	if (!rc || rc == -ERR_TAMPERED)
 		rc = errmsg_set(
 			c->msg, -ERR_SERVER, "backend '%s': it denies and confirms the same object", b->config->name);
 	s3_request_free(&q);

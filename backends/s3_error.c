@@ -43,6 +43,7 @@ static const struct {
 	{ "BadDigest", -ERR_SERVER }, /* damaged on the way; another try may not be */
 	{ "XAmzContentSHA256Mismatch", -ERR_SERVER },
 	{ "IncompleteBody", -ERR_SERVER },
+	{ "InvalidRange", -ERR_TAMPERED }, /* it ends before what we know that we put there */
 	{ "PermanentRedirect", -ERR_REDIRECT },
 	{ "TemporaryRedirect", -ERR_REDIRECT },
 	{ "Redirect", -ERR_REDIRECT },
@@ -65,9 +66,11 @@ static const struct {
 	{ 507, -ERR_QUOTA },
 };
 
-/* I7: "no such object" counts only where status and code agree. */
+/* I7: "no such object" counts only where status and code agree; so does a damaged one. */
 static int confirms(int status, int rc)
 {
+	if (rc == -ERR_TAMPERED)
+		return status == 416;
 	return rc != -ERR_ABSENT || status == 404;
 }
 

@@ -106,6 +106,7 @@ static const struct {
 	{ -ERR_NO_BUCKET, "; create the bucket there, or correct bucket" },
 	{ -ERR_CLOCK, "; set this machine's clock" },
 	{ -ERR_QUOTA, "; free space there or raise the quota" },
+	{ -ERR_TAMPERED, "; the object is cut short" },
 };
 
 static const char *hint_for(int rc)

@@ -20,6 +20,26 @@ static struct endpoint *endpoint_take(struct transfer *t, uint32_t backend_id, b
 	return s;
 }
 
+/* Damage that the driver saw comes with its sentence; what only the seal tells has none. */
+static void log_failure(
+	const struct endpoint *s, const char *name, const struct object_range *range, const struct errmsg *msg, int rc)
+{
+	const char *backend = s->backend->config->name;
+	char says[512];
+
+	if (rc == -ERR_TAMPERED && msg->text)
+		log_error("object %s is damaged: %s", name, endpoint_says(s, msg->text, says, sizeof says));
+	else if (rc == -ERR_TAMPERED)
+		log_error("object %s on backend '%s' failed authentication: it was changed there (segments from %llu)",
+			name, backend, (unsigned long long)range->first_segment);
+	else if (rc == -ERR_ABSENT)
+		log_error("object %s is not on backend '%s', which had confirmed it", name, backend);
+	else if (rc == -ERR_PROTOCOL)
+		log_warn("object %s: %s", name, endpoint_says(s, errmsg_text(msg, rc), says, sizeof says));
+	else
+		log_debug("object %s from backend '%s': %s", name, backend, errmsg_text(msg, rc));
+}
+
 static int get_range(struct transfer *t, struct endpoint *s, const struct object_ref *ref,
 	const struct object_range *range, const struct object_read *read, uint8_t *body)
 {
@@ -40,13 +60,8 @@ static int get_range(struct transfer *t, struct endpoint *s, const struct object
 		rc = -ERR_PROTOCOL;
 	if (rc == 0)
 		rc = object_open_range(t->keyring, ref, range, body, read->out);
-	if (rc == -ERR_TAMPERED)
-		log_error("object %s on backend '%s' failed authentication: it was changed there (segments from %llu)",
-			name, s->backend->config->name, (unsigned long long)range->first_segment);
-	else if (rc == -ERR_ABSENT)
-		log_error("object %s is not on backend '%s', which had confirmed it", name, s->backend->config->name);
-	else if (rc < 0)
-		log_debug("object %s from backend '%s': %s", name, s->backend->config->name, errmsg_text(&f.msg, rc));
+	if (rc < 0)
+		log_failure(s, name, range, &f.msg, rc);
 	flight_free(&f);
 	return rc;
 }

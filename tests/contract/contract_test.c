@@ -230,11 +230,11 @@ static void returns_exactly_the_range(void **state)
 		{ 999, 1, 0 },
 		{ 250, 500, 0 },
 		{ 1000, 0, 0 },
-		{ 1001, 0, -ERR_PROTOCOL },
-		{ 0, 1001, -ERR_PROTOCOL },
-		{ 999, 2, -ERR_PROTOCOL },
-		{ 1000, 1, -ERR_PROTOCOL },
-		{ 5000, 10, -ERR_PROTOCOL },
+		{ 1001, 0, -ERR_TAMPERED },
+		{ 0, 1001, -ERR_TAMPERED },
+		{ 999, 2, -ERR_TAMPERED },
+		{ 1000, 1, -ERR_TAMPERED },
+		{ 5000, 10, -ERR_TAMPERED },
 	};
 	uint8_t data[1000], back[2000];
 
@@ -258,7 +258,7 @@ static void keeps_an_empty_body(void **state)
 	OK(head(b, "empty", &size, 0));
 	assert_int_equal(size, 0);
 	OK(get(b, "empty", 0, none, 0, 0));
-	FAILS(-ERR_PROTOCOL, get(b, "empty", 0, none, 1, -ERR_PROTOCOL));
+	FAILS(-ERR_TAMPERED, get(b, "empty", 0, none, 1, -ERR_TAMPERED));
 	OK(del(b, "empty", 0));
 }
 

@@ -312,17 +312,57 @@ static void follows_no_links(void **state)
 	path_of(p, "link", path);
 	assert_int_equal(symlink("k", path), 0);
 	assert_int_equal(put(p->backend, "out/k", "x"), -ERR_PROTOCOL);
-	assert_int_equal(get(p->backend, "out/k", text, 1), -ERR_PROTOCOL);
-	assert_int_equal(get(p->backend, "link", text, 1), -ERR_PROTOCOL);
+	assert_int_equal(get(p->backend, "out/k", text, 1), -ERR_TAMPERED);
+	assert_int_equal(get(p->backend, "link", text, 1), -ERR_TAMPERED);
 	assert_int_equal(put(p->backend, "link", "y"), -ERR_EXISTS);
 	assert_int_equal(put(p->backend, "k/below", "x"), -ERR_PROTOCOL);
 	assert_int_equal(list(p->backend, &count), 0);
 	assert_int_equal(count, 1);
 	path_of(p, "dir", path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(get(p->backend, "dir", text, 1), -ERR_PROTOCOL);
+	assert_int_equal(get(p->backend, "dir", text, 1), -ERR_TAMPERED);
 	assert_int_equal(put(p->backend, "dir", "x"), -ERR_EXISTS);
 	assert_int_equal(del(p->backend, "dir"), -ERR_PROTOCOL);
+}
+
+/* I6: what is not what was put there is damage, with a sentence that says what it is; and no failure of the backend. */
+static void tells_damage_from_failure(void **state)
+{
+	static const struct {
+		const char *key, *says;
+	} rows[] = {
+		{ "short", "cut short: it has 3 bytes, and was to be read up to 5" },
+		{ "link", "not a file" },
+		{ "dir", "not a file" },
+		{ "fifo", "not a file" },
+		{ "socket", "not a file" },
+		{ "short/below", "Not a directory" },
+	};
+	struct place *p = *state;
+	struct backend_status status;
+	struct backend *b;
+	char path[128], text[8];
+
+	assert_int_equal(put(p->backend, "short", "abc"), 0);
+	assert_int_equal(symlink("short", (path_of(p, "link", path), path)), 0);
+	assert_int_equal(mkdir((path_of(p, "dir", path), path), 0700), 0);
+	assert_int_equal(mkfifo((path_of(p, "fifo", path), path), 0600), 0);
+	assert_int_equal(mknod((path_of(p, "socket", path), path), S_IFSOCK | 0600, 0), 0);
+	assert_int_equal(backend_open(&b, &p->setting.config, ZONE, false, NULL), 0);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sink_memory m;
+		struct asked a;
+
+		assert_int_equal(backend_get(b, ask(&a), rows[i].key, 0, 5, sink_memory(&m, text, 5)), -ERR_TAMPERED);
+		assert_says(&a.msg, rows[i].says);
+		asked_end(&a);
+	}
+	backend_status(b, &status);
+	assert_int_equal(status.failures, 0);
+	assert_int_equal(status.last_error, 0);
+	assert_true(status.last_ok_ns > 0);
+	assert_true(status.up);
+	backend_free(b);
 }
 
 static void removes_orphans_of_the_dead(void **state)
@@ -579,6 +619,7 @@ int main(void)
 		TEST(needs_its_directory),
 		TEST(an_unmounted_disk_has_lost_nothing),
 		TEST(follows_no_links),
+		TEST(tells_damage_from_failure),
 		TEST(removes_orphans_of_the_dead),
 		TEST(survives_every_failure_of_a_put),
 		TEST(syncs_in_order),

@@ -76,14 +76,16 @@ static void believes_only_the_exact_range(void **state)
 		{ { ANSWER_CLOSE, "HTTP/1.1 206 P\r\nContent-Range: bytes 3-7/100\r\n\r\nhell" }, -ERR_PROTOCOL },
 		{ { ANSWER_CLOSE, "HTTP/1.1 206 P\r\nContent-Range: bytes 3-7/100\r\n\r\nhello!" }, -ERR_PROTOCOL },
 		{ { ANSWER, RANGE_206("2-6/100", "5", "hello") }, -ERR_PROTOCOL }, /* another range */
-		{ { ANSWER, RANGE_206("3-6/7", "4", "hell") }, -ERR_PROTOCOL },	   /* the object is shorter */
+		{ { ANSWER, RANGE_206("3-6/7", "4", "hell") }, -ERR_TAMPERED },	   /* the object is shorter */
+		{ { ANSWER, RANGE_206("3-6/8", "4", "hell") }, -ERR_PROTOCOL },
+		{ { ANSWER, RANGE_206("3-6/*", "4", "hell") }, -ERR_PROTOCOL },
 		{ { ANSWER, RANGE_206("3-7/100", "6", "hello!") }, -ERR_PROTOCOL },
 		{ { ANSWER, RANGE_206("hello", "5", "hello") }, -ERR_PROTOCOL },
 		{ { ANSWER, "HTTP/1.1 206 P\r\nContent-Length: 5\r\n\r\nhello" }, -ERR_PROTOCOL },
 		{ { ANSWER, ANSWER_200("5", "hello") }, -ERR_PROTOCOL }, /* the whole object: but from 3 was asked */
 		{ { ANSWER, ANSWER_200("0", "") }, -ERR_PROTOCOL },
 		{ { ANSWER_CLOSE, RANGE_206("3-7/100", "5", "hel") }, -ERR_UNREACHABLE }, /* broke */
-		{ { ANSWER_CLOSE, S3_ERROR("416", "InvalidRange") }, -ERR_PROTOCOL },
+		{ { ANSWER_CLOSE, S3_ERROR("416", "InvalidRange") }, -ERR_TAMPERED },
 		{ { ANSWER_CLOSE, NO_KEY }, -ERR_ABSENT },
 		{ { ANSWER_CLOSE, S3_ERROR("404", "NoSuchBucket") }, -ERR_NO_BUCKET },
 		{ { ANSWER, EMPTY_404 }, -ERR_PROTOCOL }, /* I7 */
@@ -107,6 +109,8 @@ static void believes_only_the_exact_range(void **state)
 			assert_string_equal(back, "hello");
 		else
 			assert_says(&a.msg, "'virginia'");
+		if (rc == -ERR_TAMPERED)
+			assert_says(&a.msg, "the object is cut short");
 		asked_end(&a);
 		cloud_stop(&w);
 	}

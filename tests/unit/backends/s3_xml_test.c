@@ -229,7 +229,9 @@ static void maps_errors(void **state)
 		{ 412, "PreconditionFailed", -ERR_EXISTS },
 		{ 501, "NotImplemented", -ERR_PROTOCOL },
 		{ 400, "InvalidArgument", -ERR_PROTOCOL },
-		{ 416, "InvalidRange", -ERR_PROTOCOL },
+		{ 416, "InvalidRange", -ERR_TAMPERED },
+		{ 400, "InvalidRange", -ERR_PROTOCOL },
+		{ 416, "", -ERR_PROTOCOL },
 		{ 418, "", -ERR_PROTOCOL },
 	};
 

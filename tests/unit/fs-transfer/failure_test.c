@@ -239,6 +239,60 @@ static void test_tampered(void **state)
 	cloud_destroy(&c);
 }
 
+static void make_short(void)
+{
+	assert_int_equal(truncate(damaged, 100), 0);
+}
+
+static void make_link(void)
+{
+	assert_int_equal(unlink(damaged), 0);
+	assert_int_equal(symlink("/etc/hostname", damaged), 0);
+}
+
+static void make_directory(void)
+{
+	assert_int_equal(unlink(damaged), 0);
+	assert_int_equal(mkdir(damaged, 0700), 0);
+}
+
+/* I6: an object that was cut short or replaced is as one that was changed: no failure of its backend, and the other
+ * copy is read. */
+static void test_replaced(void **state)
+{
+	static void (*const ways[])(void) = { make_short, make_link, make_directory };
+	uint8_t *data = cloud_noise(100000, 6), got[4096];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(ways); i++) {
+		struct backend_status status;
+		struct fault *near, *near2;
+		struct cloud c;
+		char path[256];
+		uint64_t ino;
+
+		open_with(&c, COPIES, "near", &near);
+		near2 = fault_wrap(&c, "near2");
+		ino = cloud_write(&c, META_ROOT_INO, "a", data, 100000);
+		cloud_sync(&c, ino);
+		cloud_evict(&c);
+		snprintf(path, sizeof path, "%s/near", c.s.dir);
+		nftw(path, damage, 16, FTW_PHYS);
+		assert_int_equal(chmod(damaged, 0600), 0);
+		ways[i]();
+		cloud_expect(&c, ino, data, 100000);
+		assert_true(fault_count(near2, OP_GET) > 0);
+		fault_set(near2, OP_GET, -ERR_ABSENT);
+		cloud_evict(&c);
+		assert_int_equal(cloud_pread(&c, ino, got, sizeof got, 49152, 0), -ERR_TAMPERED);
+		backend_status(near->wrap.inner, &status);
+		assert_int_equal(status.failures, 0);
+		assert_true(status.up);
+		cloud_destroy(&c);
+	}
+	free(data);
+}
+
 /* Deletions are tried until they are confirmed, and sync waits for that. */
 static void test_delete_fails(void **state)
 {
@@ -355,6 +409,7 @@ int main(void)
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_next_replica),
 		cmocka_unit_test(test_tampered),
+		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_delete_fails),
 		cmocka_unit_test(test_delete_after_restart),
 		cmocka_unit_test(test_sync_says_why),

@@ -1,0 +1,94 @@
+#!/bin/bash
+# test: timeout=120
+# SPDX-License-Identifier: GPL-3.0-or-later
+# I6 and I8 as the reader of a file sees them: its object was cut short or replaced, its server hangs. Each ends in the
+# error that is meant, soon, with a line in the log; and status follows what the backends answered last.
+. "${0%/*}/lib.sh"
+
+home=$TEST_TMP/near
+backend_keys='connect-timeout=2s timeout=4s'
+mkdir -p "$home" "$mnt"
+(umask 077 && echo 'correct horse battery staple' >"$passphrase")
+tool_start abroad trapd
+{
+	ini_filesystem
+	ini_zone domestic domestic home
+	ini_zone foreign foreign abroad
+	printf '[backend home]\ntype = local\npath = %s\n' "$home"
+	ini_plain_backend abroad "http://127.0.0.1:${tool_port[abroad]}"
+	printf '[rule public-goes-out]\npath = /public/**\nzone = foreign\n'
+} >"$ini"
+
+# object_of FILE: the name of its one object, as `where` says it.
+object_of() {
+	where_is "$1" object_names
+}
+
+# local_object FILE: its path in the directory that is the backend.
+local_object() {
+	find "$home" -name "$(basename "$(object_of "$1")")" -not -path '*/.borderfs/*'
+}
+
+# forget: nothing of any file is on this machine any more.
+forget() {
+	bfs cache drop
+	bfs_umount
+	bfs_mount
+}
+
+# state_of BACKEND: as `status` shows it: up, failing or down.
+state_of() {
+	bfs status --json | jq -r --arg name "$1" '.zones[].backends[] | select(.name == $name) |
+		if .up | not then "down" elif .error then "failing" else "up" end'
+}
+
+lines_of() {
+	grep -cF "$1" "$daemon_log" || true
+}
+
+# expect_damage FILE OBJECT BACKEND TEXT: reading the file is EIO, and the log says which object is damaged where, and how; it
+# is no failure of the backend.
+expect_damage() {
+	local file=$1 object=$2 backend=$3 text=$4 before
+	before=$(lines_of "object $object is damaged: backend '$backend'")
+	expect_status 1 cat "$file"
+	expect_says 'Input/output error'
+	[ "$(lines_of "object $object is damaged: backend '$backend'")" -gt "$before" ] ||
+		fail "no line in the log names $object"
+	grep -F "object $object is damaged" "$daemon_log" | grep -qF "$text" || fail "the log does not say '$text'"
+	expect_equal "$(state_of "$backend")" up "the state of $backend"
+}
+
+bfs_init >/dev/null
+bfs_mount
+mkdir "$mnt/public"
+for i in 1 2 3 4; do
+	head -c 20000 /dev/urandom >"$mnt/$i"
+	head -c 20000 /dev/urandom >"$mnt/public/$i"
+done
+bfs sync --timeout 60
+
+step 'an object in a directory is cut short, or something else'
+for i in 1 2 3; do
+	object[i]=$(object_of "$mnt/$i")
+	path[i]=$(local_object "$mnt/$i")
+	[ -f "${path[i]}" ] || fail "no object of $i"
+done
+forget
+chmod 600 "${path[@]}"
+truncate -s 100 "${path[1]}"
+rm "${path[2]}" "${path[3]}"
+mkdir "${path[2]}"
+ln -s /etc/hostname "${path[3]}"
+expect_damage "$mnt/1" "${object[1]}" home 'the object is cut short: it has 100 bytes'
+expect_damage "$mnt/2" "${object[2]}" home 'is not a file'
+expect_damage "$mnt/3" "${object[3]}" home 'is not a file'
+cat "$mnt/4" >/dev/null
+
+step 'an object on an S3 server is cut short'
+object=$(object_of "$mnt/public/1")
+curl -sf -X PUT --data-binary short. "http://127.0.0.1:${tool_port[abroad]}/office/$object"
+expect_damage "$mnt/public/1" "$object" abroad 'the object is cut short'
+cat "$mnt/public/2" >/dev/null
+
+bfs_umount
