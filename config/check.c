@@ -2,6 +2,7 @@
 /* What ties sections together: home, which zone has which backend, and what only the whole shows. */
 #include "config/load.h"
 #include "config/message.h"
+#include "config/realdir.h"
 #include "config/strv.h"
 
 #include <errno.h>
@@ -124,17 +125,8 @@ static void check_zone(struct load *l, const struct config_zone *z)
 			z->name);
 }
 
-static bool inside(const char *path, const char *dir)
+static bool same_bucket(const struct config_backend *a, const struct config_backend *b)
 {
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && (!path[len] || path[len] == '/' || len == 1);
-}
-
-static bool same_place(const struct config_backend *a, const struct config_backend *b)
-{
-	if (a->path && b->path)
-		return inside(a->path, b->path) || inside(b->path, a->path);
 	if (!a->endpoint || !b->endpoint || !a->bucket || !b->bucket || strcmp(a->endpoint, b->endpoint) != 0 ||
 		strcmp(a->bucket, b->bucket) != 0)
 		return false;
@@ -143,17 +135,39 @@ static bool same_place(const struct config_backend *a, const struct config_backe
 	       strncmp(a->prefix, b->prefix, strlen(b->prefix)) == 0;
 }
 
-static void check_places(struct load *l, size_t at)
+/* dirs: the backends', and then the store's; empty for those that are no directory */
+static void check_place(struct load *l, size_t at, const struct realdir *dirs)
 {
 	const struct config_backend *b = l->c->backends[at];
+	const char *relation = realdir_relation(&dirs[at], &dirs[l->c->backend_count]);
 
+	if (relation)
+		load_error(l, section_origin(load_section(l, "backend", b->name), "path"),
+			"the directory of backend \"%s\", %s, %s the store's, %s; expected one apart from it", b->name,
+			b->path, relation, l->c->store);
 	for (size_t i = 0; i < at; i++)
-		if (same_place(l->c->backends[i], b))
+		if (same_bucket(l->c->backends[i], b) || realdir_relation(&dirs[i], &dirs[at]))
 			load_error(l, &b->origin,
 				"backends \"%s\" and \"%s\" are the same place, or one lies inside the other; expected "
-				"two "
-				"places",
+				"two places",
 				l->c->backends[i]->name, b->name);
+}
+
+static void check_places(struct load *l)
+{
+	size_t count = l->c->backend_count;
+	struct realdir *dirs = calloc(count + 1, sizeof *dirs);
+
+	l->no_memory |= !dirs || (l->c->store && realdir_init(&dirs[count], l->c->store) < 0);
+	for (size_t i = 0; i < count && !l->no_memory; i++) {
+		if (l->c->backends[i]->path && realdir_init(&dirs[i], l->c->backends[i]->path) < 0)
+			l->no_memory = true;
+		else
+			check_place(l, i, dirs);
+	}
+	for (size_t i = 0; dirs && i <= count; i++)
+		realdir_free(&dirs[i]);
+	free(dirs);
 }
 
 static bool is_loopback(const char *url)
@@ -200,11 +214,11 @@ void load_check(struct load *l)
 
 	for (size_t i = 0; i < l->c->zone_count; i++)
 		check_zone(l, l->c->zones[i]);
+	check_places(l);
 	for (size_t i = 0; i < l->c->backend_count; i++) {
 		const struct config_backend *b = l->c->backends[i];
 
 		s = load_section(l, "backend", b->name);
-		check_places(l, i);
 		check_tls(l, b, s);
 		check_files(l, b, s);
 	}

@@ -114,6 +114,11 @@ char *config_find(const char *name, struct errmsg *msg);
  * -errno. */
 int config_locate(const char *file, char **store);
 
+/* config_check_mountpoint: whether what lives by this configuration may be mounted on the directory: -ERR_CONFIG, with
+ * a sentence, where that is, holds or lies in the store or the directory of a local backend, by whatever name: it would
+ * be stored in itself. Blocks on the disks of these. */
+int config_check_mountpoint(const struct config *, const char *directory, struct errmsg *);
+
 struct config_zone *config_zone_find(const struct config *, const char *name);
 struct config_backend *config_backend_find(const struct config *, const char *name);
 

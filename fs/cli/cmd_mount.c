@@ -70,6 +70,14 @@ static int run_daemon(const struct cli_args *args, struct serve_options *o, stru
 	return rc;
 }
 
+static int check_directory(const struct config *config, const char *directory)
+{
+	struct errmsg msg = { 0 };
+	int rc = config_check_mountpoint(config, directory, &msg);
+
+	return rc < 0 ? complain_rc(rc, &msg) : 0;
+}
+
 static int mount_config(
 	const struct cli_args *args, struct config *config, const char *directory, const struct mount_options *m)
 {
@@ -84,8 +92,10 @@ static int mount_config(
 		.ready = ready,
 		.ctx = &l };
 	char *absolute = path_absolute(directory);
-	int rc = absolute ? open_log(m->log, &l) : OUTCOME_FAILED;
+	int rc = absolute ? check_directory(config, absolute) : OUTCOME_FAILED;
 
+	if (rc == 0)
+		rc = open_log(m->log, &l);
 	o.front.mountpoint = absolute;
 	if (rc == 0 && mounts_detach_dead(absolute) < 0)
 		complain("%s holds a dead mount that cannot be detached: unmount it with `fusermount3 -uz`", absolute);

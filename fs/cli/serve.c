@@ -21,6 +21,7 @@ struct daemon {
 	struct core *core;
 	struct front *front;
 	struct control *control;
+	const char *mountpoint;
 	int signal_fd;
 	int end_fd; /* the mount has ended: the signal thread may too */
 	pthread_t signals, prober;
@@ -50,7 +51,7 @@ static void reload_begin(struct daemon *d)
 	d->reload_again = d->reload != NULL;
 	if (d->reload_again)
 		return;
-	rc = control_reload_begin(&d->reload, d->core);
+	rc = control_reload_begin(&d->reload, d->core, d->mountpoint);
 	if (rc < 0)
 		log_error("reload: %s", err_text(rc));
 }
@@ -194,6 +195,7 @@ static int open_all(struct daemon *d, const struct serve_options *o, struct errm
 		return rc;
 	control.core = d->core;
 	control.front = d->front;
+	control.mountpoint = d->mountpoint;
 	if ((rc = control_start(&d->control, &control, msg)) < 0 || (rc = core_start(d->core)) < 0)
 		return rc;
 	return -pthread_create(&d->signals, NULL, signals_run, d);
@@ -238,7 +240,7 @@ static int run(struct daemon *d, const struct serve_options *o)
 
 int serve(const struct serve_options *o, struct errmsg *msg)
 {
-	struct daemon d = { .signal_fd = -1, .end_fd = -1 };
+	struct daemon d = { .mountpoint = o->front.mountpoint, .signal_fd = -1, .end_fd = -1 };
 	int rc;
 
 	raise_file_limit();

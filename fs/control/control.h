@@ -19,6 +19,7 @@ struct control;
 struct control_options {
 	struct core *core;
 	struct front *front;
+	const char *mountpoint; /* absolute */
 };
 int control_start(struct control **, const struct control_options *, struct errmsg *);
 void control_drain(struct control *); /* ends what runs, refuses what comes; who waits for the end goes on waiting */
@@ -30,10 +31,10 @@ void control_stop(struct control *, int rc, const char *sentence);
  *
  * control_reload_begin: starts the reading. control_reload_fd: readable when it has been read; -1 for NULL.
  * control_reload_end: puts it in force unless a reload that began later did so already, and frees. msgs receives the
- * findings. 0, -ERR_CONFIG, as core_reload; -ERR_STOPPED where it has not been read yet: then it is given up. Blocks on
- * the local disk. */
+ * findings. 0, -ERR_CONFIG, also for a configuration that cannot be mounted there, as core_reload; -ERR_STOPPED where
+ * it has not been read yet: then it is given up. Blocks on the local disk. */
 struct control_reload;
-int control_reload_begin(struct control_reload **, struct core *);
+int control_reload_begin(struct control_reload **, struct core *, const char *mountpoint);
 int control_reload_fd(const struct control_reload *);
 int control_reload_end(struct control_reload *, struct config_messages *msgs, struct errmsg *);
 

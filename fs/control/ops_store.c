@@ -194,7 +194,7 @@ int op_reload(struct request *r)
 	struct control *c = r->ctx;
 	struct config_messages msgs = { 0 };
 	struct control_reload *reload;
-	int rc = control_reload_begin(&reload, c->options.core), rc2 = 0;
+	int rc = control_reload_begin(&reload, c->options.core, c->options.mountpoint), rc2 = 0;
 
 	if (rc < 0)
 		return rc;

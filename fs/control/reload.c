@@ -11,7 +11,7 @@
 
 struct control_reload {
 	struct core *core;
-	char *file;
+	char *file, *mountpoint;
 	uint64_t ticket;
 	int done_fd;
 	atomic_uint references; /* whoever asked, and the thread */
@@ -19,6 +19,7 @@ struct control_reload {
 	/* the thread's until done_fd is readable, then the asker's */
 	struct config *fresh;
 	struct config_messages msgs;
+	struct errmsg msg;
 	int rc;
 };
 
@@ -45,6 +46,8 @@ static void reload_put(struct control_reload *r)
 	config_messages_free(&r->msgs);
 	if (r->done_fd >= 0)
 		close(r->done_fd);
+	errmsg_free(&r->msg);
+	free(r->mountpoint);
 	free(r->file);
 	free(r);
 }
@@ -57,6 +60,10 @@ static void *read_run(void *arg)
 
 	pthread_setname_np(pthread_self(), "reload"); /* for whoever looks what a daemon waits for */
 	r->rc = config_load(&r->fresh, r->file, &r->msgs);
+	if (r->rc < 0)
+		errmsg_set(&r->msg, r->rc, "%s is not valid: what was in force stays in force", r->file);
+	else
+		r->rc = config_check_mountpoint(r->fresh, r->mountpoint, &r->msg);
 	if (write(r->done_fd, &one, sizeof one) < 0) /* an eventfd at 0 takes 1 */
 		r->rc = -errno;
 	reload_put(r);
@@ -79,7 +86,7 @@ static int read_start(struct control_reload *r)
 	return rc;
 }
 
-int control_reload_begin(struct control_reload **out, struct core *core)
+int control_reload_begin(struct control_reload **out, struct core *core, const char *mountpoint)
 {
 	struct control_reload *r = calloc(1, sizeof *r);
 	struct config *config;
@@ -92,11 +99,14 @@ int control_reload_begin(struct control_reload **out, struct core *core)
 	r->core = core;
 	config = core_config(core);
 	r->file = strdup(config->file);
+	r->mountpoint = strdup(mountpoint);
 	config_put(config);
 	r->ticket = ticket_take();
 	r->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!r->file || r->done_fd < 0)
-		rc = r->file ? -errno : -ENOMEM;
+	if (r->done_fd < 0)
+		rc = -errno;
+	if (!r->file || !r->mountpoint)
+		rc = -ENOMEM;
 	if (rc == 0)
 		rc = read_start(r);
 	if (rc < 0)
@@ -132,11 +142,7 @@ int control_reload_end(struct control_reload *r, struct config_messages *msgs, s
 	} else {
 		*msgs = r->msgs;
 		r->msgs = (struct config_messages){ 0 };
-		rc = r->rc;
-		if (rc == 0)
-			rc = put_in_force(r, msg);
-		else
-			errmsg_set(msg, rc, "%s is not valid: what was in force stays in force", r->file);
+		rc = r->rc < 0 ? errmsg_set(msg, r->rc, "%s", errmsg_text(&r->msg, r->rc)) : put_in_force(r, msg);
 	}
 	reload_put(r);
 	return rc;

@@ -164,6 +164,38 @@ expect_status 1 bfs mount -p "$TEST_TMP/wrong" "$mnt"
 expect_says "the passphrase given does not open this store"
 expect_status 1 bfs mount -o nonsense=1 "$mnt"
 expect_says "nonsense=1"
+ln -s "$store" "$TEST_TMP/store-link"
+mkdir "$store/inside" "$home/inside" "$TEST_TMP/bound"
+before=$(find "$store" "$home" | sort)
+if [ "$(id -u)" = 0 ]; then
+	mount --bind "$store" "$TEST_TMP/bound"
+else
+	rmdir "$TEST_TMP/bound"
+	ln -s "$store" "$TEST_TMP/bound"
+fi
+cannot_hold_itself() { # DIRECTORY RELATION WHAT PATH
+	expect_status 1 timeout 20 "$BORDERFS" mount -c "$ini" -l "$TEST_TMP/not-made" "$1"
+	expect_says "the mount point " " $2 $3, $4: what is mounted would be stored in itself; choose a directory apart from it"
+}
+cannot_hold_itself "$store" is "the store's directory" "$store"
+cannot_hold_itself "$TEST_TMP/store-link" is "the store's directory" "$store"
+cannot_hold_itself "$TEST_TMP/bound" is "the store's directory" "$store"
+cannot_hold_itself "$TEST_TMP/bound/inside" "lies in" "the store's directory" "$store"
+cannot_hold_itself "$store/inside" "lies in" "the store's directory" "$store"
+cannot_hold_itself "$TEST_TMP" holds "the store's directory" "$store"
+cannot_hold_itself "$home" is "the directory of backend 'home'" "$home"
+cannot_hold_itself "$home/inside" "lies in" "the directory of backend 'home'" "$home"
+[ ! -e "$TEST_TMP/not-made" ] || fail "a log was made"
+expect_equal "$(find "$store" "$home" | sort)" "$before" "the store and the backend"
+if [ "$(id -u)" = 0 ]; then
+	umount "$TEST_TMP/bound"
+fi
+rmdir "$store/inside" "$home/inside"
+abroad_path=$store/objects directories_config
+expect_status 1 bfs rules check
+expect_says "$ini:$(grep -n "^path = $store/objects" "$ini" | cut -d: -f1): error: the directory of backend \"abroad\", $store/objects, lies in the store's, $store"
+expect_status 1 bfs mount "$mnt"
+expect_says "lies in the store's, $store"
 abroad_path=$TEST_TMP/elsewhere directories_config
 expect_status 3 bfs mount "$mnt"
 expect_says "backend abroad is" "$abroad foreign" "$TEST_TMP/elsewhere foreign"
@@ -339,6 +371,18 @@ expect_says "$ini:$include_line: warning: \"include\": nothing matches rules.d/*
 directories_config
 bfs reload
 bfs sync --timeout 60
+
+step "reload: a backend in the mount itself, above it, or in the store"
+for path in "$mnt/cloud" "$TEST_TMP" "$store"; do
+	directories_config
+	sed -i 's/^backends = abroad/&, itself/' "$ini"
+	printf '[backend itself]\ntype = local\npath = %s\n' "$path" >>"$ini"
+	expect_status 1 timeout 20 "$BORDERFS" reload -c "$ini"
+	expect_says "backend " "itself" " $path" apart
+done
+expect_says "what was in force stays in force"
+directories_config
+bfs reload
 
 step "cache drop"
 expect_status 0 bfs cache drop

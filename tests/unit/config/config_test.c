@@ -741,6 +741,86 @@ static void expect_found(const char *name, const char *path, const char *error)
 	free(got);
 }
 
+#define LOCAL(store, path)                                                                                             \
+	"[filesystem]\nstore = " store "\nhome = d\n[zone d]\nkind = domestic\nbackends = b\n[backend b]\ntype = "     \
+	"local\npath = " path "\n"
+#define STORED_IN_ITSELF(path, relation, store)                                                                        \
+	"test.ini:9: error: the directory of backend \"b\", " path ", " relation " the store's, " store                \
+	"; expected one apart from it\n"
+
+static void test_store_and_backend(void **state)
+{
+	static const struct row rows[] = {
+		{ LOCAL("st", "p"), "" },
+		{ LOCAL("st", "stp"), "" },
+		{ LOCAL("st", "st"), STORED_IN_ITSELF("st", "is", "st") },
+		{ LOCAL("st", "st/objects"), STORED_IN_ITSELF("st/objects", "lies in", "st") },
+		{ LOCAL("none/st", "none"), STORED_IN_ITSELF("none", "holds", "none/st") },
+		{ LOCAL("none/st", "none/stp"), "" },
+		{ LOCAL("none/st", "none/./st//x/"), STORED_IN_ITSELF("none/./st//x", "lies in", "none/st") },
+		{ LOCAL("st", "link"), STORED_IN_ITSELF("link", "is", "st") },
+		{ LOCAL("st", "link/new"), STORED_IN_ITSELF("link/new", "lies in", "st") },
+		{ LOCAL("link/new", "st/new/deep"), STORED_IN_ITSELF("st/new/deep", "lies in", "link/new") },
+		{ LOCAL("link/new", "st/newer"), "" },
+		{ LOCAL("st", "/"), STORED_IN_ITSELF("/", "holds", "st") },
+		{ LOCAL("st",
+			  "p") "[zone e]\nkind = domestic\nbackends = c\n[backend c]\ntype = local\npath = plink/x\n",
+			"test.ini:13: error: backends \"b\" and \"c\" are the same place, or one lies inside the "
+			"other; expected two places\n" },
+	};
+
+	(void)state;
+	assert_int_equal(file_mkdirs("st", 0700), 0);
+	assert_int_equal(file_mkdirs("p", 0700), 0);
+	assert_int_equal(symlink("st", "link"), 0);
+	assert_int_equal(symlink("p", "plink"), 0);
+	check_rows(rows, COUNT(rows));
+}
+
+static void expect_mountpoint(const struct config *c, const char *directory, const char *refused)
+{
+	char path[128], expected[400];
+	struct errmsg msg = { 0 };
+	int rc;
+
+	snprintf(path, sizeof path, "%s/%s", scratch, directory);
+	snprintf(expected, sizeof expected,
+		"the mount point %s %s, %s/%s: what is mounted would be stored in itself; choose a directory apart "
+		"from it",
+		path, refused, scratch, *refused && strstr(refused, "store") ? "home/share/st" : "clouds/p");
+	rc = config_check_mountpoint(c, path, &msg);
+	assert_int_equal(rc, *refused ? -ERR_CONFIG : 0);
+	if (*refused)
+		assert_string_equal(msg.text, expected);
+	errmsg_free(&msg);
+}
+
+static void test_mountpoint(void **state)
+{
+	struct config *c;
+	char *text;
+
+	(void)state;
+	scratch_write("test.ini", LOCAL("home/share/st", "clouds/p"));
+	assert_int_equal(file_mkdirs("home/share/st/cache", 0700), 0);
+	assert_int_equal(file_mkdirs("home/office", 0700), 0);
+	assert_int_equal(file_mkdirs("clouds", 0700), 0);
+	assert_int_equal(symlink("home/share", "away"), 0);
+	assert_int_equal(scratch_load(&c, &text), 0);
+	free(text);
+	expect_mountpoint(c, "home/office", "");
+	expect_mountpoint(c, "home/share/stopped", "");
+	expect_mountpoint(c, "elsewhere", "");
+	expect_mountpoint(c, "home", "holds the store's directory");
+	expect_mountpoint(c, "home/share/st", "is the store's directory");
+	expect_mountpoint(c, "away/st/cache", "lies in the store's directory");
+	expect_mountpoint(c, "away", "holds the store's directory");
+	expect_mountpoint(c, "clouds", "holds the directory of backend 'b'");
+	expect_mountpoint(c, "clouds/p", "is the directory of backend 'b'");
+	expect_mountpoint(c, "clouds/p/mnt", "lies in the directory of backend 'b'");
+	config_put(c);
+}
+
 static void test_find(void **state)
 {
 	char expected[128];
@@ -779,6 +859,8 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_store_and_backend),
+		cmocka_unit_test(test_mountpoint),
 		cmocka_unit_test(test_find),
 	};
 

@@ -37,7 +37,7 @@ static struct {
 	uint64_t sync_ino;
 	int64_t sync_deadline;
 	bool cancelled, umounting;
-	int reloads, reload_rc;
+	int reloads, reload_rc, mountpoint_rc;
 	bool load_stuck; /* config_load does not come back */
 	int loads, loaded;
 	uint64_t where_missing; /* an inode that went away meanwhile */
@@ -219,6 +219,12 @@ int config_load(struct config **out, const char *file, struct config_messages *m
 	*out = &config;
 	return 0;
 }
+int config_check_mountpoint(const struct config *c, const char *directory, struct errmsg *msg)
+{
+	assert_ptr_equal(c, &config);
+	assert_string_equal(directory, "/mnt");
+	return fake.mountpoint_rc < 0 ? errmsg_set(msg, fake.mountpoint_rc, "stored in itself") : 0;
+}
 void config_messages_free(struct config_messages *m)
 {
 	(void)m;
@@ -238,7 +244,7 @@ static struct json_t *lines;
 
 static int setup(void **state)
 {
-	struct control_options o = { .core = the_core };
+	struct control_options o = { .core = the_core, .mountpoint = "/mnt" };
 
 	(void)state;
 	snprintf(store, sizeof store, "/tmp/borderfs-control-XXXXXX");
@@ -450,6 +456,12 @@ static void test_reload(void **state)
 	assert_int_equal(status_of(last), 3);
 	assert_int_equal(fake.reloads, 2);
 	fake.reload_rc = 0;
+	fake.mountpoint_rc = -ERR_CONFIG;
+	last = ask("reload", NULL, -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "stored in itself");
+	assert_int_equal(status_of(last), 1);
+	assert_int_equal(fake.reloads, 2);
+	fake.mountpoint_rc = 0;
 }
 
 static void wait_for(const int *what, int count)
@@ -476,7 +488,7 @@ static struct control_reload *begin_stuck(void)
 	struct control_reload *r;
 
 	set_stuck(true);
-	assert_int_equal(control_reload_begin(&r, the_core), 0);
+	assert_int_equal(control_reload_begin(&r, the_core, "/mnt"), 0);
 	wait_for(&fake.loads, before + 1);
 	return r;
 }
@@ -498,16 +510,16 @@ static void test_reload_order(void **state)
 	(void)state;
 	set_stuck(false);
 	wait_read(first);
-	assert_int_equal(control_reload_begin(&second, the_core), 0);
+	assert_int_equal(control_reload_begin(&second, the_core, "/mnt"), 0);
 	wait_read(second);
 	assert_int_equal(control_reload_end(second, &msgs, NULL), 0);
 	assert_int_equal(fake.reloads, before + 1);
 	assert_int_equal(control_reload_end(first, &msgs, NULL), 0);
 	assert_int_equal(fake.reloads, before + 1);
 	/* one that was refused is in nobody's way */
-	assert_int_equal(control_reload_begin(&first, the_core), 0);
+	assert_int_equal(control_reload_begin(&first, the_core, "/mnt"), 0);
 	wait_read(first);
-	assert_int_equal(control_reload_begin(&second, the_core), 0);
+	assert_int_equal(control_reload_begin(&second, the_core, "/mnt"), 0);
 	wait_read(second);
 	fake.reload_rc = -ERR_HELD;
 	assert_int_equal(control_reload_end(second, &msgs, NULL), -ERR_HELD);
@@ -540,7 +552,7 @@ static void *ask_reload(void *arg)
 /* a configuration on a disk that does not answer holds up nobody but who asked for it */
 static void test_reload_stuck(void **state)
 {
-	struct control_options o = { .core = the_core };
+	struct control_options o = { .core = the_core, .mountpoint = "/mnt" };
 	int loads = fake.loads, loaded = fake.loaded;
 	json_t *last = NULL;
 	pthread_t asker;
@@ -588,7 +600,7 @@ static void *ask_umount(void *arg)
 static void test_umount(void **state)
 {
 	int64_t deadline = clock_mono_ns() + 20 * NS_PER_S;
-	struct control_options o = { .core = the_core };
+	struct control_options o = { .core = the_core, .mountpoint = "/mnt" };
 	struct umounter u = { 0 };
 
 	(void)state;
