@@ -20,6 +20,7 @@
 
 #define CHUNK_BYTES (256u << 10)
 #define TEMP_PREFIX "new-"
+#define TEMP_TRIES  8
 
 struct temp {
 	char name[sizeof TEMP_PREFIX + 32];
@@ -76,20 +77,38 @@ static int open_state(struct local *l, struct call *c, int root)
 	return fd;
 }
 
-static int temp_open(struct local *l, struct call *c, int root, struct temp *t)
+/* Whoever looks for orphans may have the lock before its maker: he keeps it for a moment, and removes the file. */
+static int temp_make(struct temp *t, bool *lost)
 {
+	struct stat st = { 0 };
 	uint8_t random[16];
 
-	t->fd = -1;
-	if ((t->dir = open_state(l, c, root)) < 0)
-		return t->dir;
 	randombytes_buf(random, sizeof random);
 	memcpy(t->name, TEMP_PREFIX, sizeof TEMP_PREFIX);
 	text_hex(random, sizeof random, t->name + strlen(TEMP_PREFIX));
 	t->fd = openat(t->dir, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (t->fd < 0 || flock(t->fd, LOCK_EX | LOCK_NB) < 0)
-		return local_error(l, c, errno, "cannot make a file");
+	if (t->fd < 0 || flock(t->fd, LOCK_EX) < 0 || fstat(t->fd, &st) < 0)
+		return -errno;
+	*lost = !st.st_nlink;
 	return 0;
+}
+
+static int temp_open(struct local *l, struct call *c, int root, struct temp *t)
+{
+	bool lost = true;
+	int rc = 0;
+
+	t->fd = -1;
+	if ((t->dir = open_state(l, c, root)) < 0)
+		return t->dir;
+	for (int i = 0; lost && !rc && i < TEMP_TRIES; i++) {
+		if (t->fd >= 0)
+			close(t->fd);
+		rc = temp_make(t, &lost);
+	}
+	if (!rc && lost)
+		rc = -ENOENT;
+	return rc ? local_error(l, c, -rc, "cannot make a file") : 0;
 }
 
 static void temp_close(struct temp *t, bool remove)

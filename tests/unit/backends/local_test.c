@@ -74,8 +74,44 @@ ssize_t pread(int fd, void *data, size_t len, off_t off)
 	return fails() ? -1 : syscall(SYS_pread64, fd, data, len, off);
 }
 
+/* the next file that is locked is robbed first: by one who looks for orphans, and is quicker than its maker */
+static struct {
+	bool next;
+	int fd;
+	char path[128];
+	pthread_t thread;
+} robber;
+
+static void *rob(void *arg)
+{
+	struct timespec moment = { 0, 30 * NS_PER_MS };
+
+	(void)arg;
+	nanosleep(&moment, NULL);
+	unlink(robber.path);
+	close(robber.fd);
+	return NULL;
+}
+
+static void robber_enter(int fd)
+{
+	char link[32];
+	ssize_t len;
+
+	robber.next = false;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	len = readlink(link, robber.path, sizeof robber.path - 1);
+	assert_true(len > 0);
+	robber.path[len] = 0;
+	robber.fd = open(robber.path, O_RDONLY);
+	assert_int_equal(syscall(SYS_flock, robber.fd, LOCK_EX), 0);
+	pthread_create(&robber.thread, NULL, rob, NULL);
+}
+
 int flock(int fd, int op)
 {
+	if (robber.next)
+		robber_enter(fd);
 	return fails() ? -1 : (int)syscall(SYS_flock, fd, op);
 }
 
@@ -384,6 +420,23 @@ static void removes_orphans_of_the_dead(void **state)
 	close(fd);
 }
 
+/* Several puts are the first ones of their process: one of them looks for orphans, and the others' files are none. */
+static void survives_who_looks_for_orphans(void **state)
+{
+	struct place *p = *state;
+	char text[8] = "";
+	int rc;
+
+	assert_int_equal(put(p->backend, "first", "x"), 0);
+	robber.next = true;
+	rc = put(p->backend, "k", "whole");
+	pthread_join(robber.thread, NULL);
+	assert_int_equal(rc, 0);
+	assert_int_equal(get(p->backend, "k", text, 5), 0);
+	assert_string_equal(text, "whole");
+	assert_int_equal(names_in(p, ".borderfs"), 0);
+}
+
 static int open_descriptors(void)
 {
 	struct dirent *e;
@@ -621,6 +674,7 @@ int main(void)
 		TEST(follows_no_links),
 		TEST(tells_damage_from_failure),
 		TEST(removes_orphans_of_the_dead),
+		TEST(survives_who_looks_for_orphans),
 		TEST(survives_every_failure_of_a_put),
 		TEST(syncs_in_order),
 		TEST(names_by_link_where_it_must),
