@@ -130,7 +130,7 @@ struct backend_ops {
 /* What status shows; a copy, taken under the backend's own lock. */
 struct backend_status {
 	bool up;			   /* false while the breaker is open */
-	int last_error;			   /* 0 or negative */
+	int last_error;			   /* negative; 0 once the backend has answered again */
 	int64_t last_error_ns, last_ok_ns; /* real clock, 0: never */
 	char last_message[256];
 	char peer[64];

@@ -14,8 +14,9 @@
 
 struct meter {
 	struct wrap wrap;
-	pthread_mutex_t lock; /* of status; a leaf */
+	pthread_mutex_t lock; /* of the rest; a leaf */
 	struct backend_status status;
+	bool body_refused; /* last_error is what a body was refused with: reads that succeed say nothing of that */
 };
 
 struct counting_sink {
@@ -45,12 +46,22 @@ static bool is_failure(int rc)
 	       rc != -ERR_FROZEN;
 }
 
-static void note_result(struct backend_status *s, const struct call *c, int rc)
+static bool has_body(const struct op *op)
 {
+	return op->kind == OP_PUT || op->kind == OP_BEGIN || op->kind == OP_PART || op->kind == OP_COMPLETE;
+}
+
+static void note_result(struct meter *m, const struct call *c, const struct op *op, int rc)
+{
+	struct backend_status *s = &m->status;
+
 	s->requests++;
 	if (is_answer(rc)) {
 		s->last_ok_ns = clock_real_ns();
+		if (!m->body_refused || has_body(op))
+			s->last_error = 0;
 	} else if (is_failure(rc)) {
+		m->body_refused = has_body(op) && (rc == -ERR_DENIED || rc == -ERR_QUOTA);
 		s->failures++;
 		s->last_error = rc;
 		s->last_error_ns = clock_real_ns();
@@ -79,7 +90,7 @@ static int meter_around(struct wrap *w, struct call *c, struct op *op)
 	rc = op_forward(w->inner, c, op);
 	sent = c->body_sent - sent;
 	pthread_mutex_lock(&m->lock);
-	note_result(&m->status, c, rc);
+	note_result(m, c, op, rc);
 	m->status.bytes_sent += sent;
 	m->status.bytes_received += sink.bytes;
 	if (is_answer(rc) && op->kind != OP_LIST && sent + sink.bytes <= SMALL_BYTES)

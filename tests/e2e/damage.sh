@@ -91,4 +91,15 @@ curl -sf -X PUT --data-binary short. "http://127.0.0.1:${tool_port[abroad]}/offi
 expect_damage "$mnt/public/1" "$object" abroad 'the object is cut short'
 cat "$mnt/public/2" >/dev/null
 
+step 'status follows what a backend answered last'
+mv "$home" "$home.away"
+expect_status 1 cat "$mnt/1"
+expect_equal "$(state_of home)" failing 'the state of home'
+expect_status 0 bfs status
+expect_says 'failing' 'is not a directory'
+mv "$home.away" "$home"
+head -c 20000 /dev/urandom >"$mnt/5"
+bfs sync --timeout 20 "$mnt/5"
+expect_equal "$(state_of home)" up 'the state of home'
+
 bfs_umount

@@ -383,6 +383,49 @@ static void counts(void **state)
 	backend_free(b);
 }
 
+/* last_error is of now: what answers again is not failing. */
+static void an_answer_ends_an_error(void **state)
+{
+	static const struct {
+		int put, get; /* one after the other */
+		int want;
+	} rows[] = {
+		{ U, 0, 0 },
+		{ -ERR_SERVER, 0, 0 },
+		{ -ERR_NO_BUCKET, -ERR_ABSENT, 0 },
+		{ T, -ERR_TAMPERED, 0 }, /* the object is damaged, but it answered */
+		{ T, -ERR_REVOKED, T },
+		{ 0, U, U },
+		{ -ERR_QUOTA, 0, -ERR_QUOTA }, /* it may be read, and still takes nothing */
+		{ -ERR_DENIED, 0, -ERR_DENIED },
+		{ -ERR_QUOTA, U, U },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const int script[] = { rows[i].put, rows[i].get, 0 };
+		struct backend_status status;
+		struct source_memory body;
+		struct backend *b;
+		struct setting s;
+		struct asked a;
+		struct fake f;
+
+		assert_int_equal(meter_wrap(&b, fake_init(&f, setting_init(&s, "fake"), script, COUNT(script))), 0);
+		assert_int_equal(guard_put(b, ask(&a), "k", source_memory(&body, "x", 1)), rows[i].put);
+		asked_end(&a);
+		assert_int_equal(head(b, &a, false), rows[i].get);
+		asked_end(&a);
+		backend_status(b, &status);
+		assert_int_equal(status.last_error, rows[i].want);
+		assert_int_equal(guard_put(b, ask(&a), "k", source_memory(&body, "x", 1)), 0);
+		asked_end(&a);
+		backend_status(b, &status);
+		assert_int_equal(status.last_error, 0);
+		backend_free(b);
+	}
+}
+
 static void opens_only_known_types(void **state)
 {
 	struct errmsg msg = { 0 };
@@ -414,6 +457,7 @@ int main(void)
 		cmocka_unit_test(lets_only_one_through),
 		cmocka_unit_test(waits_of_our_own_open_nothing),
 		cmocka_unit_test(counts),
+		cmocka_unit_test(an_answer_ends_an_error),
 		cmocka_unit_test(opens_only_known_types),
 	};
 
