@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -108,6 +109,19 @@ static int find_config(const struct cli_args *args, struct mount_at *at)
 	return rc < 0 ? OUTCOME_FAILED : 0;
 }
 
+/* fusermount3 would refuse it too, but not say why. */
+static int check_user(const struct mount_at *at)
+{
+	const struct passwd *pw;
+
+	if (geteuid() == 0 || at->user == getuid())
+		return 0;
+	pw = getpwuid(at->user);
+	complain("%s was mounted by another user, %s (%u): only they and root can unmount it", at->directory,
+		pw ? pw->pw_name : "without a name here", at->user);
+	return OUTCOME_FAILED;
+}
+
 static int end_served(const struct cli_args *args, const struct cli_daemon *d, const char *directory, pid_t pid)
 {
 	int pidfd, rc = 0;
@@ -144,6 +158,8 @@ static int run(const struct cli_args *args)
 	struct mount_at at = { 0 };
 	int rc = args->operand_count ? find_directory(args->operands[0], &at) : find_config(args, &at);
 
+	if (rc == 0)
+		rc = check_user(&at);
 	if (rc == 0 && cli_daemon_file(at.config_file, &daemon) == 0)
 		rc = end(args, &daemon, at.directory);
 	else if (rc == 0)

@@ -49,9 +49,12 @@ int path_device(int fd, dev_t *device, bool *directory)
 
 static int fill(struct mount_at *m, const struct mntent *e)
 {
+	const char *user = hasmntopt(e, "user_id");
 	struct statx st;
 
 	mount_at_free(m);
+	if (user && sscanf(user, "user_id=%u", &m->user) != 1)
+		return -EPROTO;
 	m->config_file = strdup(e->mnt_fsname);
 	m->directory = strdup(e->mnt_dir);
 	if (!m->config_file || !m->directory)

@@ -11,6 +11,7 @@
 struct mount_at {
 	char *config_file, *directory; /* malloc'd */
 	dev_t device;
+	uid_t user; /* who mounted it */
 };
 void mount_at_free(struct mount_at *);
 
