@@ -107,9 +107,9 @@ int cli_ask(const struct cli_daemon *, const char *op, json_t *args, int fd, int
  * went wrong on standard error. */
 int cli_verdict(int rc, const json_t *last, struct errmsg *);
 
-/* print_json: one object, one line, to standard output, which is flushed. */
+/* print_json: one object, one line, to standard output, which is flushed; no control character in it. */
 void print_json(const json_t *);
-/* print_text: text for people to standard output: control characters made visible. */
+/* print_text: text for people to standard output: control characters and what is no UTF-8 made visible, as \xNN. */
 void print_text(const char *data, size_t len);
 
 /* table: rows of cells in columns as wide as their widest cell; what is for people only. */
@@ -122,7 +122,7 @@ struct table {
 	{                                                                                                              \
 		.columns = (n)                                                                                         \
 	}
-/* table_cell: the next cell, row by row; control characters are made visible. table_print frees the table. */
+/* table_cell: the next cell, row by row, made visible as by print_text. table_print frees the table. */
 void table_cell(struct table *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_print(struct table *, const char *indent);
 void table_free(struct table *);

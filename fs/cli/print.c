@@ -7,16 +7,47 @@
 #include <string.h>
 #include <wchar.h>
 
-/* A name may hold what a terminal would obey, and a line break that would forge a line of ours. */
+/* The length of the UTF-8 character at s, of len bytes there, 0 where there is none (RFC 3629: no surrogates, nothing
+ * overlong). */
+static size_t character(const unsigned char *s, size_t len, uint32_t *value)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+	uint32_t c = n > 1 ? *s & (0x7fU >> n) : *s;
+
+	if (n > len)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	*value = c;
+	return n && c >= least[n] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? n : 0;
+}
+
+/* what a terminal would obey: also U+0080 to U+009F, of which U+009B is another ESC [ */
+static bool is_control(uint32_t c)
+{
+	return c < ' ' || (c >= 0x7f && c < 0xa0);
+}
+
+/* A name may hold what a terminal would obey, a line break that would forge a line of ours, or bytes that are no text.
+ */
 static void put_visible(struct buf *out, const char *data, size_t len, bool lines)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)data[i];
+	const unsigned char *s = (const unsigned char *)data;
+	uint32_t value;
 
-		if ((c < ' ' && !(lines && c == '\n')) || c == 127)
-			buf_printf(out, "\\x%02x", c);
-		else
-			buf_put(out, &c, 1);
+	for (size_t i = 0, n; i < len; i += n) {
+		n = character(s + i, len - i, &value);
+		if (n && (!is_control(value) || (lines && value == '\n'))) {
+			buf_put(out, s + i, n);
+			continue;
+		}
+		n = n ? n : 1;
+		for (size_t j = 0; j < n; j++)
+			buf_printf(out, "\\x%02x", s[i + j]);
 	}
 }
 
@@ -45,11 +76,35 @@ int complain_rc(int rc, struct errmsg *msg)
 	return outcome_of(rc);
 }
 
+/* JSON lets U+007F and above stand as they are; these are inside its strings only. */
+static void put_json(struct buf *out, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t len = strlen(text);
+	uint32_t value;
+
+	for (size_t i = 0, n; i < len; i += n) {
+		n = character(s + i, len - i, &value);
+		if (n && is_control(value))
+			buf_printf(out, "\\u%04X", (unsigned)value);
+		else
+			buf_put(out, s + i, n ? n : 1);
+		n = n ? n : 1;
+	}
+}
+
 void print_json(const json_t *object)
 {
-	json_dumpf(object, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
-	putchar('\n');
+	char *text = json_dumps(object, JSON_COMPACT | JSON_ENCODE_ANY);
+	struct buf out = BUF_INIT;
+
+	if (text)
+		put_json(&out, text);
+	buf_str(&out, "\n");
+	fwrite(out.data ? out.data : (const uint8_t *)"", 1, out.len, stdout);
 	fflush(stdout);
+	buf_free(&out);
+	free(text);
 }
 
 void print_text(const char *data, size_t len)

@@ -249,7 +249,20 @@ expect_equal "$(cd "$mnt" && "$BORDERFS" where -r --json . | jq -r 'select(.path
 expect_equal "$("$BORDERFS" where --json "$mnt/private/$odd" | jq -r .path_base64 | base64 -d)" "$mnt/private/$odd" \
 	"a name that is not UTF-8"
 expect_status 0 "$BORDERFS" where "$mnt/private/$odd"
-expect_says "$mnt/private/caf"$'\xe9'"\\x0ax"
+expect_says "$mnt/private/caf\\xe9\\x0ax"
+odd=$'\x1b[2J\x7f\xc2\x9b\xe5\xad\x97'
+echo odd >"$mnt/private/$odd"
+expect_status 0 "$BORDERFS" where -r "$mnt/private"
+expect_says "$mnt/private/\\x1b[2J\\x7f\\xc2\\x9b"$'\xe5\xad\x97 '
+expect_status 0 "$BORDERFS" explain "$mnt/private/$odd"
+expect_says "$mnt/private/\\x1b[2J\\x7f\\xc2\\x9b"$'\xe5\xad\x97: '
+for command in where explain; do
+	expect_status 0 "$BORDERFS" $command --json "$mnt/private/$odd"
+	expect_says "$mnt/private/\\u001B[2J\\u007F\\u009B"$'\xe5\xad\x97"'
+	expect_equal "$(jq -r .path <<<"$said")" "$mnt/private/$odd" "the path that $command prints"
+done
+rm "$mnt/private/$odd"
+bfs sync --timeout 60
 expect_equal "$("$BORDERFS" where -r --json "$mnt" | jq -r '.object_zones[0] + " " + .object_names[0]' | sed -n 's/^foreign //p' | sort)" \
 	"$(cd "$abroad" && find . -type f -name '[0-9a-f]*' | sed 's|^\./||' | sort)" "the objects abroad"
 expect_status 1 bfs where "$mnt/missing" "$mnt/private/1"
@@ -536,5 +549,10 @@ if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
 	chmod 644 "$ini"
 	expect_status 1 setpriv --reuid=nobody --clear-groups "$BORDERFS" status -c "$ini"
 	expect_says "belongs to another user"
+	for lazy in '' --lazy; do
+		expect_status 1 setpriv --reuid=nobody --clear-groups "$BORDERFS" umount $lazy "$mnt"
+		expect_equal "$said" "borderfs: $mnt was mounted by another user, root (0): only they and root can unmount it" "what was said"
+	done
+	expect_status 0 bfs status
 	bfs umount "$mnt"
 fi
