@@ -83,7 +83,7 @@ void load_filesystem(struct load *l)
 {
 	const struct doc_section *s = load_section(l, "filesystem", NULL);
 
-	l->c->cache_bytes = 10240 * MIB;
+	l->c->cache_bytes = 20480 * MIB;
 	l->c->settle_ns = 5 * NS_PER_S;
 	l->c->max_delay_ns = 3600 * NS_PER_S;
 	l->c->block_bytes = 4 * MIB;

@@ -675,7 +675,7 @@ static void test_defaults(void **state)
 	assert_int_equal(scratch_load(&c, &text), 0);
 	free(text);
 	assert_string_equal(c->name, "test");
-	assert_int_equal(c->cache_bytes, 10ULL << 30);
+	assert_int_equal(c->cache_bytes, 20ULL << 30);
 	assert_int_equal(c->settle_ns, 5 * NS_PER_S);
 	assert_int_equal(c->max_delay_ns, 3600 * NS_PER_S);
 	assert_int_equal(c->block_bytes, 4 << 20);
