@@ -52,6 +52,10 @@ struct cache_need {
  * -ERR_NEED_FETCH with the first missing part in need. data_lock shared. Blocks on the local disk. */
 int cache_read(struct cache *, struct inode *, uint64_t off, void *buf, size_t len, struct cache_need *need);
 
+/* cache_next: in one block, the first byte at or after off that is data (or is none), by units of 4 KiB; the block's
+ * length where there is none such. data_lock shared. Blocks on the local disk. */
+int cache_next(struct cache *, struct inode *, uint32_t index, uint32_t off, bool data, uint32_t *at);
+
 /* cache_write: changes content and, where the write ends past it, inode.size (and disk_size for inline files); raises
  * the versions; marks blocks dirty. Times are core's. A unit written in part whose rest is on a backend only is
  * -ERR_NEED_FETCH (nothing changed yet, or a part: the call is repeated whole). -ERR_CACHE_FULL: too much that is on no

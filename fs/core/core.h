@@ -129,7 +129,9 @@ uint64_t core_file_ino(const struct core_file *);
  * to it survive power loss when it returns 0 (I3); ino may be a directory. */
 int core_flush(struct core *, uint64_t ino);
 int core_fsync(struct core *, uint64_t ino);
-/* core_lseek: SEEK_DATA or SEEK_HOLE, by blocks. -ENXIO. */
+/* core_is_written: somebody has it open for writing, so that not all that was written need be here. */
+bool core_is_written(struct core *, uint64_t ino);
+/* core_lseek: SEEK_DATA or SEEK_HOLE, by units of 4 KiB. -ENXIO. Blocks on the local disk. */
 int core_lseek(struct core *, uint64_t ino, uint64_t off, int whence, uint64_t *out);
 
 enum core_io_kind { CORE_READ, CORE_WRITE, CORE_TRUNCATE, CORE_FALLOCATE, CORE_COPY };

@@ -150,32 +150,70 @@ int core_fsync(struct core *core, uint64_t ino)
 	return rc < 0 ? rc : meta_sync(core->meta);
 }
 
-static int seek_data(struct core *core, struct inode *inode, uint64_t off, uint64_t *out)
+bool core_is_written(struct core *core, uint64_t ino)
+{
+	struct inode *inode;
+	bool written = false;
+
+	meta_lock(core->meta);
+	if ((inode = meta_inode_peek(core->meta, ino)))
+		written = inode->writer_count > 0;
+	meta_unlock(core->meta);
+	meta_inode_put(core->meta, inode);
+	return written;
+}
+
+/* The first byte at or after off of a block that has anything, and where in that block it lies. */
+static int seek_block(struct core *core, struct inode *inode, uint64_t off, uint32_t *index, uint32_t *in, bool *found)
 {
 	uint64_t block_bytes = meta_block_bytes(core->meta);
-	uint32_t index;
-	bool found;
-	int rc = meta_next_data(core->meta, inode, (uint32_t)(off / block_bytes), &index, &found);
+	int rc = meta_next_data(core->meta, inode, (uint32_t)(off / block_bytes), index, found);
 
-	if (rc < 0)
-		return rc;
-	if (!found)
-		return -ENXIO;
-	*out = (uint64_t)index * block_bytes > off ? (uint64_t)index * block_bytes : off;
-	return 0;
+	*in = rc == 0 && *found && *index > off / block_bytes ? 0 : (uint32_t)(off % block_bytes);
+	return rc;
+}
+
+static int seek_data(struct core *core, struct inode *inode, uint64_t off, uint64_t size, uint64_t *out)
+{
+	uint64_t block_bytes = meta_block_bytes(core->meta);
+	uint32_t index, in, at;
+	bool found;
+	int rc;
+
+	for (; off < size; off = ((uint64_t)index + 1) * block_bytes) {
+		if ((rc = seek_block(core, inode, off, &index, &in, &found)) < 0)
+			return rc;
+		if (!found)
+			break;
+		if ((rc = cache_next(core->cache, inode, index, in, true, &at)) < 0)
+			return rc;
+		*out = index * block_bytes + at;
+		if (at < block_bytes)
+			return *out < size ? 0 : -ENXIO;
+	}
+	return -ENXIO;
 }
 
 static int seek_hole(struct core *core, struct inode *inode, uint64_t off, uint64_t size, uint64_t *out)
 {
-	uint64_t block_bytes = meta_block_bytes(core->meta), data;
+	uint64_t block_bytes = meta_block_bytes(core->meta);
+	uint32_t index, in, at;
+	bool found;
 	int rc;
 
-	*out = off;
-	while ((rc = seek_data(core, inode, *out, &data)) == 0 && data == *out && data < size)
-		*out = (data / block_bytes + 1) * block_bytes;
-	if (*out > size)
-		*out = size;
-	return rc == -ENXIO ? 0 : rc;
+	for (*out = off; *out < size; *out = ((uint64_t)index + 1) * block_bytes) {
+		if ((rc = seek_block(core, inode, *out, &index, &in, &found)) < 0)
+			return rc;
+		if (!found || index > *out / block_bytes)
+			return 0;
+		if ((rc = cache_next(core->cache, inode, index, in, false, &at)) < 0)
+			return rc;
+		*out = index * block_bytes + at;
+		if (at < block_bytes)
+			break;
+	}
+	*out = *out < size ? *out : size;
+	return 0;
 }
 
 int core_lseek(struct core *core, uint64_t ino, uint64_t off, int whence, uint64_t *out)
@@ -193,10 +231,10 @@ int core_lseek(struct core *core, uint64_t ino, uint64_t off, int whence, uint64
 	if (off >= size)
 		rc = -ENXIO;
 	else if (whence == SEEK_DATA)
-		rc = seek_data(core, inode, off, out);
+		rc = seek_data(core, inode, off, size, out);
 	else
 		rc = seek_hole(core, inode, off, size, out);
 	pthread_rwlock_unlock(&inode->data_lock);
 	meta_inode_put(core->meta, inode);
-	return rc == 0 && *out >= size && whence == SEEK_DATA ? -ENXIO : rc;
+	return rc;
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "fs/front/ops.h"
 
 #include <errno.h>
@@ -173,7 +174,7 @@ int front_mount(struct front **out, struct core *core, const struct front_option
 	}
 	front->mounted = true;
 	front->device = mounted_device(front->mountpoint);
-	if ((rc = raw_attach(&front->serving)) < 0)
+	if ((rc = raw_attach(&front->serving)) < 0 || (rc = pool_new(&front->serving.flusher, "bfs-flush", 1, 0)) < 0)
 		goto out;
 out:
 	if (rc < 0) {
@@ -245,6 +246,7 @@ void front_stop(struct front *front)
 			log_warn("front: not everything could be written back before unmounting: %s", strerror(errno));
 		close(fd);
 	}
+	pool_stop(front->serving.flusher); /* while there is somebody to take what it calls in */
 	end_loop(front);
 }
 
@@ -257,6 +259,7 @@ void front_free(struct front *front)
 {
 	if (!front)
 		return;
+	pool_free(front->serving.flusher);
 	if (front->session) {
 		if (front->mounted)
 			fuse_session_unmount(front->session);

@@ -235,18 +235,6 @@ static void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fus
 	reply_rc(req, core_fsync(request_core(req), ino));
 }
 
-static void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
-{
-	uint64_t out;
-	int rc = core_lseek(request_core(req), ino, (uint64_t)off, whence, &out);
-
-	(void)fi;
-	if (rc < 0)
-		reply_rc(req, rc);
-	else
-		fuse_reply_lseek(req, (off_t)out);
-}
-
 static void front_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;

@@ -13,6 +13,7 @@ extern const struct fuse_lowlevel_ops front_ops;
 struct serving {
 	struct core *core;
 	struct fuse_session *session;
+	struct pool *flusher; /* seek.c: one thread, that calls in what the kernel has not written */
 	uint64_t init_unique; /* raw.c: the number of the request INIT, and what the kernel offered in it */
 	uint32_t init_flags;
 };
@@ -31,6 +32,9 @@ struct core *request_core(fuse_req_t);
 /* raw_attach: requests that libfuse does not know are answered by raw.c from here on. After the mount, before it
  * serves. */
 int raw_attach(struct serving *);
+
+/* seek.c */
+void front_lseek(fuse_req_t, fuse_ino_t, off_t, int whence, struct fuse_file_info *);
 
 /* io.c: handlers of content, which may be answered later */
 void front_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);

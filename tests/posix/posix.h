@@ -36,7 +36,7 @@ struct posix_case {
 };
 
 /* The subjects, each ended by an entry without a name. */
-extern const struct posix_case cases_acl[], cases_tmpfile[], cases_content[], cases_dir[], cases_errors[],
+extern const struct posix_case cases_seek[], cases_acl[], cases_tmpfile[], cases_content[], cases_dir[], cases_errors[],
 	cases_fallocate[], cases_limits[], cases_link[], cases_lock[], cases_mmap[], cases_open[], cases_owner[],
 	cases_permission[], cases_rename[], cases_special[], cases_stat[], cases_times[], cases_xattr[];
 

@@ -17,8 +17,8 @@
 extern char **environ;
 
 static const struct posix_case *const subjects[] = { cases_errors, cases_open, cases_link, cases_rename, cases_dir,
-	cases_permission, cases_owner, cases_times, cases_stat, cases_content, cases_fallocate, cases_mmap, cases_lock,
-	cases_special, cases_tmpfile, cases_acl, cases_xattr, cases_limits };
+	cases_permission, cases_owner, cases_times, cases_stat, cases_content, cases_fallocate, cases_seek, cases_mmap,
+	cases_lock, cases_special, cases_tmpfile, cases_acl, cases_xattr, cases_limits };
 
 static int passed, failed, left_out;
 

@@ -235,6 +235,41 @@ static void test_sparse_and_seek(void **state)
 	assert_int_equal(core_lseek(f->core, ino, 41ull << 30, SEEK_DATA, &off), -ENXIO);
 }
 
+/* By units, not synced and synced. Once uploaded, what lies before data in one block is data too: zeros of its object.
+ */
+static void test_seek_by_units(void **state)
+{
+	static const struct {
+		int whence;
+		uint64_t from, wanted;
+	} rows[] = { { SEEK_DATA, 0, 20480 }, { SEEK_HOLE, 0, 0 }, { SEEK_HOLE, 20480, 24576 },
+		{ SEEK_HOLE, 24000, 24576 }, { SEEK_DATA, 24576, 9437184 }, { SEEK_HOLE, 9437184, 9441280 },
+		{ SEEK_HOLE, 9441280, 9441280 } };
+	struct fixture *f = *state;
+	uint64_t ino = fixture_write(f, ROOT, "f", ""), off;
+	struct core_io grow = { .kind = CORE_TRUNCATE, .ino = ino, .off = 10u << 20 };
+	char data[4096];
+
+	memset(data, 'x', sizeof(data));
+	assert_int_equal(fixture_pwrite(f, ino, data, sizeof(data), 20480), 4096);
+	assert_int_equal(fixture_pwrite(f, ino, data, sizeof(data), 9437184), 4096);
+	assert_int_equal(core_io_wait(f->core, &grow), 0);
+	for (int synced = 0; synced < 2; synced++) {
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			assert_int_equal(core_lseek(f->core, ino, rows[i].from, rows[i].whence, &off), 0);
+			assert_int_equal(off, rows[i].wanted);
+		}
+		assert_int_equal(core_lseek(f->core, ino, 9441280, SEEK_DATA, &off), -ENXIO);
+		assert_int_equal(core_lseek(f->core, ino, 10u << 20, SEEK_HOLE, &off), -ENXIO);
+		assert_int_equal(core_fsync(f->core, ino), 0);
+	}
+	fixture_sync(f);
+	assert_int_equal(core_lseek(f->core, ino, 0, SEEK_DATA, &off), 0);
+	assert_true(off <= 20480);
+	assert_int_equal(core_lseek(f->core, ino, 20480, SEEK_HOLE, &off), 0);
+	assert_int_equal(off, 24576);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fallocate_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sparse_and_seek, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seek_by_units, setup, teardown),
 	};
 
 	if (crypt_init() < 0)
