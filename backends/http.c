@@ -181,14 +181,22 @@ static int64_t stall_at_ns(const struct http_slot *s)
 	return most == INT64_MAX ? INT64_MAX : s->progress_ns + most;
 }
 
+/* At the call's deadline: is the peer slow, but there; or was the time spent before it was asked? */
+static bool is_own_wait(const struct http_slot *s)
+{
+	int64_t silent = clock_mono_ns() - s->progress_ns;
+
+	return silent < FLOWING_NS && (s->header_bytes + s->body_off || silent < stall_ns(s->http) / 2);
+}
+
 /* Whether the request may go on waiting. */
 static int watch(struct http_slot *s)
 {
 	int rc = call_state(s->call);
 	int64_t now = clock_mono_ns();
 
-	if (rc == -ERR_TIMEOUT && s->header_bytes + s->body_off && now - s->progress_ns < FLOWING_NS)
-		s->call->own_wait = true; /* slow, but there */
+	if (rc == -ERR_TIMEOUT && is_own_wait(s))
+		s->call->own_wait = true;
 	if (rc == -ERR_TIMEOUT)
 		return errmsg_set(s->call->msg, rc, "backend '%s': %s did not answer in the time given",
 			s->http->config->name, s->http->host);

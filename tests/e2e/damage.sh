@@ -6,7 +6,7 @@
 . "${0%/*}/lib.sh"
 
 home=$TEST_TMP/near
-backend_keys='connect-timeout=2s timeout=4s'
+backend_keys='connect-timeout=2s timeout=4s connections=2'
 mkdir -p "$home" "$mnt"
 (umask 077 && echo 'correct horse battery staple' >"$passphrase")
 tool_start abroad trapd
@@ -46,6 +46,11 @@ lines_of() {
 	grep -cF "$1" "$daemon_log" || true
 }
 
+# uploads_are N: so many are under way.
+uploads_are() {
+	[ "$(bfs status --json | jq .waiting.uploads)" = "$1" ]
+}
+
 # expect_damage FILE OBJECT BACKEND TEXT: reading the file is EIO, and the log says which object is damaged where, and how; it
 # is no failure of the backend.
 expect_damage() {
@@ -66,6 +71,7 @@ for i in 1 2 3 4; do
 	head -c 20000 /dev/urandom >"$mnt/$i"
 	head -c 20000 /dev/urandom >"$mnt/public/$i"
 done
+cp "$mnt/public/3" "$TEST_TMP/3"
 bfs sync --timeout 60
 
 step 'an object in a directory is cut short, or something else'
@@ -101,5 +107,24 @@ mv "$home.away" "$home"
 head -c 20000 /dev/urandom >"$mnt/5"
 bfs sync --timeout 20 "$mnt/5"
 expect_equal "$(state_of home)" up 'the state of home'
+
+step 'a server that hangs, and uploads hold all its connections: a read ends when the timeout is over'
+forget
+tool abroad do hang
+for i in 5 6 7; do
+	head -c 20000 /dev/urandom >"$mnt/public/$i"
+done
+within 10 uploads_are 3
+sleep 2 # their time is half over when the read begins to wait for a connection of theirs
+takes expect_status 1 cat "$mnt/public/3"
+expect_says 'Connection timed out'
+echo "after $took_ms ms"
+[ "$took_ms" -le 5200 ] || fail "a read took $took_ms ms, and the timeout is 4 s"
+takes expect_status 1 cat "$mnt/public/3"
+[ "$took_ms" -le 500 ] || fail "the next read took $took_ms ms"
+tool abroad do store
+within 40 cmp "$mnt/public/3" "$TEST_TMP/3"
+bfs sync --timeout 60
+expect_equal "$(state_of abroad)" up 'the state of abroad'
 
 bfs_umount

@@ -534,6 +534,31 @@ static void the_queue_ends_at_the_deadline(void **state)
 	web_stop(&w);
 }
 
+/* Whose fault a deadline is: not the server's that was asked in the last moment; but its own where it had the time. */
+static void a_deadline_blames_who_was_asked_in_time(void **state)
+{
+	static const struct step script[] = { { HANG, NULL } };
+	static const struct {
+		int64_t timeout_ms;
+		bool own_wait;
+	} rows[] = { { 60000, true }, { 400, false } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct asked a;
+		struct web w;
+		char back[1];
+
+		web_start(&w, script, 1);
+		w.setting.config.timeout_ns = rows[i].timeout_ms * NS_PER_MS;
+		ask(&a)->deadline_ns = clock_mono_ns() + 300 * NS_PER_MS;
+		assert_int_equal(web_get(&w, &a, back, 1), -ERR_TIMEOUT);
+		assert_int_equal(a.call.own_wait, rows[i].own_wait);
+		asked_end(&a);
+		web_stop(&w);
+	}
+}
+
 /* One connection is kept for those a person waits for. */
 static void uploads_leave_one_connection(void **state)
 {
@@ -665,6 +690,7 @@ int main(void)
 		cmocka_unit_test(checks_its_configuration),
 		cmocka_unit_test(a_cut_ends_every_wait),
 		cmocka_unit_test(the_queue_ends_at_the_deadline),
+		cmocka_unit_test(a_deadline_blames_who_was_asked_in_time),
 		cmocka_unit_test(uploads_leave_one_connection),
 		cmocka_unit_test(sends_nothing_after_a_cut),
 		cmocka_unit_test(stops_a_limited_upload_at_once),

@@ -293,6 +293,50 @@ static void test_replaced(void **state)
 	free(data);
 }
 
+/* The timeout bounds the silence of the whole read, however many replicas hang; not the time of one that flows. */
+static void test_patience(void **state)
+{
+	static const struct {
+		bool hangs, hangs2;
+		int64_t slow_ms;
+		int want;
+		int64_t most_ms;
+	} rows[] = {
+		{ true, false, 0, 0, 900 }, /* half of it for the first, and then there is another */
+		{ true, true, 0, -ERR_TIMEOUT, 1900 },
+		{ false, false, 400, 0, 3000 }, /* longer than the timeout, but never silent as long */
+	};
+	uint8_t *data = cloud_noise(100000, 5), *got = malloc(100000);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fault *near, *near2;
+		struct cloud c;
+		int64_t start;
+		uint64_t ino;
+		int rc;
+
+		open_with(&c, COPIES, "near", &near);
+		near2 = fault_wrap(&c, "near2");
+		near->wrap.backend.config->timeout_ns = near2->wrap.backend.config->timeout_ns = NS_PER_S / 2;
+		ino = cloud_write(&c, META_ROOT_INO, "a", data, 100000);
+		cloud_sync(&c, ino);
+		cloud_evict(&c);
+		near->hangs = rows[i].hangs;
+		near2->hangs = rows[i].hangs2;
+		near->slow_ns = rows[i].slow_ms * NS_PER_MS;
+		start = clock_mono_ns();
+		rc = cloud_pread(&c, ino, got, 100000, 0, 0);
+		assert_int_equal(rc, rows[i].want);
+		if (rc == 0)
+			assert_memory_equal(got, data, 100000);
+		assert_in_range((clock_mono_ns() - start) / NS_PER_MS, 0, rows[i].most_ms);
+		cloud_destroy(&c);
+	}
+	free(got);
+	free(data);
+}
+
 /* Deletions are tried until they are confirmed, and sync waits for that. */
 static void test_delete_fails(void **state)
 {
@@ -410,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_next_replica),
 		cmocka_unit_test(test_tampered),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_delete_fails),
 		cmocka_unit_test(test_delete_after_restart),
 		cmocka_unit_test(test_sync_says_why),

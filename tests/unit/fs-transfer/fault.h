@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_FS_TRANSFER_FAULT_H
 #define TESTS_UNIT_FS_TRANSFER_FAULT_H
 
+#include "backends/call.h"
 #include "backends/wrap.h"
 #include "fs/transfer/internal.h"
 #include "tests/unit/fs-transfer/fixture.h"
@@ -21,6 +22,8 @@ struct fault {
 	struct call *putting; /* the last put under way */
 	uint64_t got_bytes;
 	int64_t delay_ns;
+	bool hangs;	       /* gets: no answer until the call's deadline */
+	int64_t slow_ns;       /* gets: before each quarter of the bytes */
 	unsigned down_answers; /* so many more times it says that it is down */
 	/* called once, without locks, before a put or a get is passed on, or after a put was done */
 	void (*before_put)(void *ctx), (*after_put)(void *ctx), (*before_get)(void *ctx);
@@ -46,6 +49,24 @@ static inline void fault_hook(struct fault *f, void (**hook)(void *))
 	pthread_mutex_unlock(&f->lock);
 	if (fn)
 		fn(f->ctx);
+}
+
+static inline int fault_get(struct fault *f, struct call *c, const struct op *op)
+{
+	struct op part = *op;
+	int rc = 0;
+
+	if (f->hangs)
+		return call_pause(c, INT64_MAX);
+	if (!f->slow_ns)
+		return op_forward(f->wrap.inner, c, op);
+	for (unsigned i = 0; rc == 0 && i < 4; i++) {
+		part.off = op->off + op->len * i / 4;
+		part.len = op->off + op->len * (i + 1) / 4 - part.off;
+		if ((rc = call_pause(c, clock_mono_ns() + f->slow_ns)) == 0)
+			rc = op_forward(f->wrap.inner, c, &part);
+	}
+	return rc;
 }
 
 static inline int fault_around(struct wrap *w, struct call *c, struct op *op)
@@ -75,7 +96,7 @@ static inline int fault_around(struct wrap *w, struct call *c, struct op *op)
 	if (op->kind == OP_GET)
 		fault_hook(f, &f->before_get);
 	if (!before) {
-		int real = op_forward(w->inner, c, op);
+		int real = op->kind == OP_GET ? fault_get(f, c, op) : op_forward(w->inner, c, op);
 
 		rc = real < 0 || !after ? real : rc;
 	}
