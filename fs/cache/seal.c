@@ -43,52 +43,69 @@ int unit_read(struct cblock *b, uint32_t unit, struct map_unit from, uint8_t *ou
 	return slot_open(out, slot, &ad, b->c->key);
 }
 
-/* `n` pages from `unit` on into slots wherever they are free. */
-static int seal_run(struct cblock *b, uint32_t unit, uint32_t n, const uint8_t *plain)
+/* Pages of a block that go into slots beside each other, wherever in the block they are. */
+struct gathered {
+	uint32_t n, unit[SLOT_PAGES_MAX];
+	const uint8_t *page[SLOT_PAGES_MAX];
+};
+
+static void gather(const struct pages *p, struct gathered *g)
 {
-	uint32_t start;
-	int rc = slotfile_alloc(b->file, n, &start);
-	struct slot_ad ad = { .ino = b->ino, .block = b->index, .unit = unit };
-	uint32_t got = (uint32_t)rc;
+	uint32_t u = 0;
+
+	for (g->n = 0; g->n < SLOT_PAGES_MAX && (u = pages_next(p, u)) != UINT32_MAX; g->n++, u++) {
+		g->unit[g->n] = u;
+		g->page[g->n] = pages_find(p, u);
+	}
+}
+
+static int pages_write(struct cblock *b, const struct gathered *g, uint32_t start, uint32_t n, uint64_t seq)
+{
+	struct slot_ad ad = { .ino = b->ino, .block = b->index, .seq = seq };
+	uint8_t *sealed = malloc((size_t)n * SLOT_BYTES);
+	int rc;
+
+	if (!sealed)
+		return -ENOMEM;
+	slots_seal_pages(sealed, g->page, g->unit, n, &ad, b->c->key);
+	rc = slotfile_write(b->file, start, n, sealed);
+	free(sealed);
+	return rc;
+}
+
+/* As many as there are free slots beside each other. */
+static int pages_seal(struct cblock *b, const struct gathered *g)
+{
+	uint32_t start, got;
+	uint64_t seq;
+	int rc = slotfile_alloc(b->file, g->n, &start);
 
 	if (rc < 0)
 		return rc;
-	ad.seq = seq_take(b->c, got);
-	if ((rc = slots_write(b->c, b->file, start, got, plain, &ad)) < 0) {
+	got = (uint32_t)rc;
+	seq = seq_take(b->c, got);
+	if ((rc = pages_write(b, g, start, got, seq)) < 0) {
 		slotfile_unref(b->file, start, got);
 		return rc;
 	}
-	for (uint32_t i = 0; i < got; i++)
-		cblock_unit_set(b, unit + i, (struct map_unit){ .slot = start + i, .seq = ad.seq + i });
-	cblock_pages_drop(b, unit, got);
-	return (int)got;
-}
-
-static uint32_t gather(const struct pages *p, uint32_t unit, uint8_t *plain)
-{
-	const uint8_t *page;
-	uint32_t n = 0;
-
-	for (; n < BATCH_UNITS && (page = pages_find(p, unit + n)); n++)
-		memcpy(plain + (size_t)n * UNIT, page, UNIT);
-	return n;
+	for (uint32_t i = 0; i < got; i++) {
+		cblock_unit_set(b, g->unit[i], (struct map_unit){ .slot = start + i, .seq = seq + i });
+		cblock_pages_drop(b, g->unit[i], 1);
+	}
+	return 0;
 }
 
 int cblock_seal_pages(struct cblock *b)
 {
-	uint8_t *plain;
+	struct gathered g;
 	int rc;
 
 	if (!b->pages.count)
 		return 0;
 	if ((rc = map_reserve(&b->map, b->pages.cap)) < 0 || (rc = cblock_attach_file(b)) < 0)
 		return rc;
-	if (!(plain = malloc(BATCH_UNITS * UNIT)))
-		return -ENOMEM;
-	for (uint32_t u = 0; rc >= 0 && (u = pages_next(&b->pages, u)) != UINT32_MAX;)
-		rc = seal_run(b, u, gather(&b->pages, u, plain), plain);
-	sodium_memzero(plain, BATCH_UNITS * UNIT);
-	free(plain);
+	for (gather(&b->pages, &g); rc == 0 && g.n; gather(&b->pages, &g))
+		rc = pages_seal(b, &g);
 	room_account(b->c, b->file);
-	return rc < 0 ? rc : 0;
+	return rc;
 }

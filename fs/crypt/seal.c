@@ -13,7 +13,6 @@
 #define SLOT_ZEROS  (SLOT_LENGTH + 4)
 #define SLOT_BODY   (SLOT_BYTES - SLOT_DATA)
 #define SLOT_AD	    28
-#define SLOT_BATCH  64 /* slots whose nonces come from one request */
 
 int crypt_init(void)
 {
@@ -65,15 +64,30 @@ static void slot_seal(uint8_t *slot, const uint8_t *plain, const uint8_t *nonce,
 void slots_seal(
 	uint8_t *out, const uint8_t *plain, size_t n, const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES])
 {
-	uint8_t nonces[SLOT_BATCH * SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
+	uint8_t nonces[SLOT_PAGES_MAX * SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
 
 	for (size_t i = 0; i < n; i++) {
-		size_t at = i % SLOT_BATCH, left = n - i < SLOT_BATCH ? n - i : SLOT_BATCH;
+		size_t at = i % SLOT_PAGES_MAX, left = n - i < SLOT_PAGES_MAX ? n - i : SLOT_PAGES_MAX;
 
 		if (at == 0)
 			randombytes_buf(nonces, left * SEAL_NONCE_BYTES);
 		slot_ad_encode(ad_bytes, ad, i);
 		slot_seal(out + i * SLOT_BYTES, plain + i * SLOT_DATA, nonces + at * SEAL_NONCE_BYTES, ad_bytes, key);
+	}
+}
+
+void slots_seal_pages(uint8_t *out, const uint8_t *const page[], const uint32_t unit[], size_t n,
+	const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES])
+{
+	uint8_t nonces[SLOT_PAGES_MAX * SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
+	struct slot_ad at = *ad;
+
+	randombytes_buf(nonces, n * SEAL_NONCE_BYTES);
+	for (size_t i = 0; i < n; i++) {
+		at.unit = unit[i];
+		at.seq = ad->seq + i;
+		slot_ad_encode(ad_bytes, &at, 0);
+		slot_seal(out + i * SLOT_BYTES, page[i], nonces + i * SEAL_NONCE_BYTES, ad_bytes, key);
 	}
 }
 

@@ -40,6 +40,11 @@ struct slot_ad {
  * ad with unit + i and seq + i. */
 void slots_seal(
 	uint8_t *out, const uint8_t *plain, size_t n, const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);
+/* slots_seal_pages: the same of n <= SLOT_PAGES_MAX pages that lie anywhere: slot i is page[i], sealed for ad with
+ * unit[i] and seq + i. */
+#define SLOT_PAGES_MAX 64
+void slots_seal_pages(uint8_t *out, const uint8_t *const page[], const uint32_t unit[], size_t n,
+	const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);
 /* slot_open: 4096 bytes into out, or -ERR_TAMPERED. */
 int slot_open(
 	uint8_t *out, const uint8_t slot[SLOT_BYTES], const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);

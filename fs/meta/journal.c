@@ -85,6 +85,16 @@ void meta_deletion_done(struct meta *m, const struct deletion *d)
 	tracked_queue(m, key, d->backend_id, d->seq, done_apply);
 }
 
+int64_t meta_deletions_due(struct meta *m)
+{
+	int64_t seq;
+
+	pthread_mutex_lock(&m->lock);
+	seq = m->journal_durable;
+	pthread_mutex_unlock(&m->lock);
+	return seq;
+}
+
 int64_t meta_deletion_later(struct meta *m, uint32_t backend_id, int64_t now_ns)
 {
 	int64_t now_s = now_ns / NS_PER_S, due_s = 0;

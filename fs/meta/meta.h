@@ -384,6 +384,8 @@ struct deletion {
 };
 int meta_deletions(struct meta *, uint32_t backend_id, int64_t after, struct deletion *out, size_t max);
 void meta_deletion_done(struct meta *, const struct deletion *);
+/* meta_deletions_due: grows with every deletion that has a durable cause; cheap. */
+int64_t meta_deletions_due(struct meta *);
 /* meta_deletion_later: in how many seconds the first of those will be due that were not at now_ns (real clock, from
  * before meta_deletions found none, so that one that comes due between is not missed); 0: there are none. Blocks. */
 int64_t meta_deletion_later(struct meta *, uint32_t backend_id, int64_t now_ns);

@@ -26,9 +26,14 @@ void delete_hurry(struct transfer *t)
 
 void transfer_durable(struct transfer *t, uint64_t batch)
 {
+	int64_t due = meta_deletions_due(t->meta);
+
 	(void)batch;
 	pthread_mutex_lock(&t->lock);
-	delete_wake(t);
+	if (t->deletions_due != due) {
+		t->deletions_due = due;
+		delete_wake(t);
+	}
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -327,6 +327,7 @@ struct transfer {
 	unsigned zone_count;
 	struct list *zone_turn, *fetch_turn; /* whose turn it is among the queues */
 	size_t delete_turn;
+	int64_t deletions_due; /* meta_deletions_due when the deleters were last woken for it */
 
 	struct hash entries;
 	size_t entries_max; /* beyond it the scheduler pages through what is durably due */

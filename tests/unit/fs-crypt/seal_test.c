@@ -83,6 +83,29 @@ static void slots(void **state)
 	free(slots);
 }
 
+/* pages from anywhere, each for a place of its own */
+static void pages(void **state)
+{
+	static const uint32_t unit[] = { 5, 1000, 7, 0 };
+	static const struct slot_ad ad = { 77, 3, 900, 1234567890123ULL };
+	uint8_t plain[4][SLOT_DATA], slots[4 * SLOT_BYTES], out[SLOT_DATA];
+	const uint8_t *const page[] = { plain[2], plain[0], plain[3], plain[1] };
+
+	(void)state;
+	randombytes_buf(plain, sizeof plain);
+	slots_seal_pages(slots, page, unit, 4, &ad, key);
+	for (unsigned i = 0; i < 4; i++) {
+		struct slot_ad at = { ad.ino, ad.block, unit[i], ad.seq + i };
+
+		assert_int_equal(slot_open(out, slots + i * SLOT_BYTES, &at, key), 0);
+		assert_memory_equal(out, page[i], SLOT_DATA);
+		at.unit++;
+		assert_int_equal(slot_open(out, slots + i * SLOT_BYTES, &at, key), -ERR_TAMPERED);
+		for (unsigned j = 0; j < i; j++)
+			assert_memory_not_equal(slots + i * SLOT_BYTES, slots + j * SLOT_BYTES, SEAL_NONCE_BYTES);
+	}
+}
+
 static void slot_elsewhere(void **state)
 {
 	static const struct slot_ad ad = { 10, 20, 30, 40 };
@@ -185,6 +208,7 @@ int main(void)
 		cmocka_unit_test(round_trips),
 		cmocka_unit_test(every_bit_counts),
 		cmocka_unit_test(slots),
+		cmocka_unit_test(pages),
 		cmocka_unit_test(slot_elsewhere),
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(no_core_dumps),
