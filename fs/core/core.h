@@ -78,7 +78,8 @@ int core_readlink(struct core *, uint64_t ino, struct buf *out); /* NUL-terminat
 int core_link(struct core *, uint64_t ino, uint64_t parent, const char *name, struct stat *st);
 int core_unlink(struct core *, uint64_t parent, const char *name);
 int core_rmdir(struct core *, uint64_t parent, const char *name);
-/* core_rename: flags as renameat2: RENAME_NOREPLACE, RENAME_EXCHANGE. -EINVAL for others and for loops. */
+/* core_rename: flags as renameat2: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT. -EINVAL for others and for
+ * loops. */
 int core_rename(
 	struct core *, uint64_t parent, const char *name, uint64_t new_parent, const char *new_name, unsigned flags);
 

@@ -8,12 +8,14 @@
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
 #define RENAME_EXCHANGE	 2
+#define RENAME_WHITEOUT	 4
 #endif
 
 /* One rename under way. src and dst are the entries, from and to the directories, file what moves, over what is there.
  */
 struct renaming {
 	struct inode *from, *to, *file, *over;
+	struct inode *whiteout; /* what takes the old name, with RENAME_WHITEOUT */
 	struct dentry *src, *dst;
 	unsigned flags;
 	bool rename_locked, over_locked;
@@ -214,11 +216,27 @@ static void lose_replaced(struct inode *over)
 		orphan_begin(over);
 }
 
+/* Under the meta lock: the device 0:0 that stands for a name overlay filesystems hide. */
+static int make_whiteout(struct core *core, struct renaming *r)
+{
+	struct inode *inode = meta_inode_new(core->meta, S_IFCHR, r->from->uid, r->from->gid, 0);
+
+	if (!inode)
+		return -ENOMEM;
+	times_now(core, inode, SET_ATIME | SET_MTIME | SET_CTIME);
+	inode->btime = inode->ctime;
+	inode->nlink = 1;
+	meta_inode_changed(core->meta, inode);
+	r->whiteout = inode;
+	return 0;
+}
+
 /* Under the meta lock: the change itself, one operation. */
 static void apply(struct core *core, struct renaming *r)
 {
-	meta_dentry_set(
-		core->meta, r->src, exchange(r) ? r->over->ino : 0, exchange(r) ? IFTODT(r->over->mode) : DT_UNKNOWN);
+	const struct inode *left = exchange(r) ? r->over : r->whiteout;
+
+	meta_dentry_set(core->meta, r->src, left ? left->ino : 0, left ? IFTODT(left->mode) : DT_UNKNOWN);
 	meta_dentry_set(core->meta, r->dst, r->file->ino, IFTODT(r->file->mode));
 	count_dirs(r);
 	if (r->over && !exchange(r))
@@ -252,9 +270,11 @@ static int rename_locked(struct core *core, struct renaming *r, const char *name
 	if (S_ISREG(r->file->mode) && !exchange(r))
 		held_lost(core, r->from->ino, name, r->file);
 	meta_lock(core->meta);
-	apply(core, r);
+	rc = r->flags & RENAME_WHITEOUT ? make_whiteout(core, r) : 0;
+	if (rc == 0)
+		apply(core, r);
 	meta_unlock(core->meta);
-	return 1;
+	return rc < 0 ? rc : 1;
 }
 
 /* A directory takes all that is below it along. */
@@ -285,7 +305,8 @@ static void after(struct core *core, struct renaming *r)
 
 static int check_rename(const char *name, const char *new_name, unsigned flags)
 {
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
+		(flags & RENAME_EXCHANGE && flags != RENAME_EXCHANGE))
 		return -EINVAL;
 	if (strlen(name) > META_NAME_MAX || strlen(new_name) > META_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -320,6 +341,7 @@ out:
 	free(r.held.tags);
 	free(r.held_over.tags);
 	put_files(core, &r);
+	meta_inode_put(core->meta, r.whiteout);
 	meta_dentry_put(core->meta, r.src);
 	meta_dentry_put(core->meta, r.dst);
 	meta_inode_put(core->meta, r.to);

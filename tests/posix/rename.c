@@ -126,6 +126,23 @@ static void replaced_counts(void)
 	CHECK(content_is("other", "b") && content_is("b", "a"));
 }
 
+static void whiteout(void)
+{
+	make_file("a", 0644, "a");
+	make_file("b", 0644, "b");
+	OK(renamed("a", "b", WHITEOUT));
+	CHECK(content_is("b", "a"));
+	EQUAL(stat_of("a").st_mode & S_IFMT, S_IFCHR);
+	EQUAL(stat_of("a").st_rdev, 0);
+	make_dir("d", 0755);
+	OK(renamed("b", "d/b", WHITEOUT | NOREPLACE));
+	EQUAL(stat_of("b").st_mode & S_IFMT, S_IFCHR);
+	CHECK(content_is("d/b", "a"));
+	OK(renamed("d", "e", WHITEOUT));
+	EQUAL(stat_of("d").st_mode & S_IFMT, S_IFCHR);
+	CHECK(there("e/b"));
+}
+
 static void times(void)
 {
 	struct stat file, from, to;
@@ -246,6 +263,7 @@ const struct posix_case cases_rename[] = {
 	{ "rename: loops", loops, 0 },
 	{ "rename: one file with two names", same_file, 0 },
 	{ "rename: links of what is replaced", replaced_counts, 0 },
+	{ "rename: whiteout", whiteout, NEEDS_ROOT },
 	{ "rename: times", times, 0 },
 	{ "rename: sticky directories", sticky, NEEDS_ROOT },
 	{ "rename: another's directory", moved_directory_rights, NEEDS_ROOT },

@@ -200,15 +200,21 @@ static const struct {
 	int rc;
 	const char *after;
 } renames[] = {
-	{ "a=F", "a", "b", 0, 0, "b=F" }, { "a=F b=G", "a", "b", 0, 0, "b=F" },
-	{ "a=F b=G", "a", "b", RENAME_NOREPLACE, -EEXIST, "a=F b=G" }, { "a=F", "a", "b", RENAME_NOREPLACE, 0, "b=F" },
-	{ "a=F b=G", "a", "b", RENAME_EXCHANGE, 0, "a=G b=F" }, { "a=F", "a", "b", RENAME_EXCHANGE, -ENOENT, "a=F" },
-	{ "a=F b=D", "a", "b", RENAME_EXCHANGE, 0, "a=D b=F" }, { "a=F b=E", "a", "b", 0, -EISDIR, "a=F b=E" },
-	{ "a=E b=F", "a", "b", 0, -ENOTDIR, "a=E b=F" }, { "a=D b=E", "a", "b", 0, 0, "b=D" },
-	{ "a=E b=D", "a", "b", 0, -ENOTEMPTY, "a=E b=D" }, { "a=F", "z", "b", 0, -ENOENT, "a=F" },
+	{ "a=F", "a", "b", 0, 0, "b=F" },
+	{ "a=F b=G", "a", "b", 0, 0, "b=F" },
+	{ "a=F b=G", "a", "b", RENAME_NOREPLACE, -EEXIST, "a=F b=G" },
+	{ "a=F", "a", "b", RENAME_NOREPLACE, 0, "b=F" },
+	{ "a=F b=G", "a", "b", RENAME_EXCHANGE, 0, "a=G b=F" },
+	{ "a=F", "a", "b", RENAME_EXCHANGE, -ENOENT, "a=F" },
+	{ "a=F b=D", "a", "b", RENAME_EXCHANGE, 0, "a=D b=F" },
+	{ "a=F b=E", "a", "b", 0, -EISDIR, "a=F b=E" },
+	{ "a=E b=F", "a", "b", 0, -ENOTDIR, "a=E b=F" },
+	{ "a=D b=E", "a", "b", 0, 0, "b=D" },
+	{ "a=E b=D", "a", "b", 0, -ENOTEMPTY, "a=E b=D" },
+	{ "a=F", "z", "b", 0, -ENOENT, "a=F" },
 	{ "a=F", "a", "a", 0, 0, "a=F" },
 	{ "a=F b=G", "a", "b", RENAME_NOREPLACE | RENAME_EXCHANGE, -EINVAL, "a=F b=G" },
-	{ "a=F", "a", "b", 4, -EINVAL, "a=F" }, /* RENAME_WHITEOUT */
+	{ "a=F", "a", "b", 8, -EINVAL, "a=F" },
 };
 
 static void make_names(struct fixture *f, uint64_t dir, const char *spec)
