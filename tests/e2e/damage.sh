@@ -76,7 +76,7 @@ bfs sync --timeout 60
 
 step 'an object in a directory is cut short, or something else'
 for i in 1 2 3; do
-	object[i]=$(object_of "$mnt/$i")
+	name[i]=$(object_of "$mnt/$i")
 	path[i]=$(local_object "$mnt/$i")
 	[ -f "${path[i]}" ] || fail "no object of $i"
 done
@@ -86,9 +86,9 @@ truncate -s 100 "${path[1]}"
 rm "${path[2]}" "${path[3]}"
 mkdir "${path[2]}"
 ln -s /etc/hostname "${path[3]}"
-expect_damage "$mnt/1" "${object[1]}" home 'the object is cut short: it has 100 bytes'
-expect_damage "$mnt/2" "${object[2]}" home 'is not a file'
-expect_damage "$mnt/3" "${object[3]}" home 'is not a file'
+expect_damage "$mnt/1" "${name[1]}" home 'the object is cut short: it has 100 bytes'
+expect_damage "$mnt/2" "${name[2]}" home 'is not a file'
+expect_damage "$mnt/3" "${name[3]}" home 'is not a file'
 cat "$mnt/4" >/dev/null
 
 step 'an object on an S3 server is cut short'
