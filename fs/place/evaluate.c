@@ -17,6 +17,14 @@ static enum file_type file_type(mode_t mode)
 }
 
 /* The generations are read before anything else: whatever changes later moves them past what is kept here. */
+/* Any program may set a time that nanoseconds do not reach, 2446 for one: it stays the future. */
+static int64_t time_ns(struct timespec t)
+{
+	if (t.tv_sec >= INT64_MAX / NS_PER_S)
+		return INT64_MAX;
+	return t.tv_sec <= INT64_MIN / NS_PER_S ? INT64_MIN : t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
 int subject_init(struct subject *s, struct place *p, struct inode *inode)
 {
 	bool rule;
@@ -30,7 +38,7 @@ int subject_init(struct subject *s, struct place *p, struct inode *inode)
 	s->gen = inode->place_gen;
 	s->kind = file_type(inode->mode);
 	s->size = inode->size;
-	s->mtime_ns = inode->mtime.tv_sec * NS_PER_S + inode->mtime.tv_nsec;
+	s->mtime_ns = time_ns(inode->mtime);
 	s->uid = inode->uid;
 	s->gid = inode->gid;
 	s->flags = inode->flags;
