@@ -4,40 +4,50 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#define ACL_VERSION 2
+
+/* as in the attribute, which may lie at any address */
+struct __attribute__((packed)) acl_header {
+	uint32_t version;
+};
+struct __attribute__((packed)) acl_entry {
+	uint16_t tag, perm;
+	uint32_t id;
+};
+
 static size_t count_of(size_t len)
 {
-	return (len - sizeof(struct posix_acl_xattr_header)) / sizeof(struct posix_acl_xattr_entry);
+	return (len - sizeof(struct acl_header)) / sizeof(struct acl_entry);
 }
 
-static struct posix_acl_xattr_entry *entries_of(const void *list)
+static struct acl_entry *entries_of(const void *list)
 {
-	return (struct posix_acl_xattr_entry *)((uintptr_t)list + sizeof(struct posix_acl_xattr_header));
+	return (struct acl_entry *)((uintptr_t)list + sizeof(struct acl_header));
 }
 
 /* NULL: the list has none of the tag. */
-static struct posix_acl_xattr_entry *find(const void *list, size_t len, unsigned tag)
+static struct acl_entry *find(const void *list, size_t len, unsigned tag)
 {
-	struct posix_acl_xattr_entry *e = entries_of(list);
+	struct acl_entry *e = entries_of(list);
 
 	for (size_t i = 0; i < count_of(len); i++)
-		if (le16toh(e[i].e_tag) == tag)
+		if (le16toh(e[i].tag) == tag)
 			return &e[i];
 	return NULL;
 }
 
-static mode_t perm(const struct posix_acl_xattr_entry *e)
+static mode_t perm(const struct acl_entry *e)
 {
-	return le16toh(e->e_perm) & 7;
+	return le16toh(e->perm) & 7;
 }
 
-static void set_perm(struct posix_acl_xattr_entry *e, mode_t mode)
+static void set_perm(struct acl_entry *e, mode_t mode)
 {
-	e->e_perm = htole16((uint16_t)(mode & 7));
+	e->perm = htole16((uint16_t)(mode & 7));
 }
 
 bool acl_is_name(const char *xattr)
@@ -47,19 +57,19 @@ bool acl_is_name(const char *xattr)
 
 int acl_check(const void *list, size_t len)
 {
-	const struct posix_acl_xattr_header *header = list;
+	const struct acl_header *header = list;
 
-	if (len < sizeof(*header) || (len - sizeof(*header)) % sizeof(struct posix_acl_xattr_entry) != 0 ||
-		le32toh(header->a_version) != POSIX_ACL_XATTR_VERSION)
+	if (len < sizeof(*header) || (len - sizeof(*header)) % sizeof(struct acl_entry) != 0 ||
+		le32toh(header->version) != ACL_VERSION)
 		return -EINVAL;
 	return find(list, len, ACL_USER_OBJ) && find(list, len, ACL_GROUP_OBJ) && find(list, len, ACL_OTHER) ? 0
 													     : -EINVAL;
 }
 
 /* The entry that the group's bits of the mode stand for. */
-static struct posix_acl_xattr_entry *group_bits(const void *list, size_t len)
+static struct acl_entry *group_bits(const void *list, size_t len)
 {
-	struct posix_acl_xattr_entry *mask = find(list, len, ACL_MASK);
+	struct acl_entry *mask = find(list, len, ACL_MASK);
 
 	return mask ? mask : find(list, len, ACL_GROUP_OBJ);
 }

@@ -12,13 +12,14 @@
 #define RECORDS	  400
 #define RECORD	  97
 
+static uint8_t data[5 * MIB], got[5 * MIB]; /* a case is a process: each has its own */
+
 /* ---- sizes ---------------------------------------------------------------------------------------------------------
  */
 
 static void truncation(void)
 {
 	static const off_t sizes[] = { 1, 4095, 4096, 4097, 8192, 8193, 100000, 4194303, 4194304, 4194305, 5000000 };
-	uint8_t *data = malloc(5 * MIB), *got = malloc(5 * MIB);
 	int fd = (int)OK(open("file", O_CREAT | O_RDWR, 0644));
 
 	pattern(data, 5 * MIB, 3);
@@ -35,8 +36,6 @@ static void truncation(void)
 		CHECK(all_zero(got + sizes[i], (size_t)(5 * MIB - sizes[i])));
 	}
 	close(fd);
-	free(data);
-	free(got);
 }
 
 static void truncation_errors(void)
@@ -52,12 +51,11 @@ static void truncation_errors(void)
 
 static void gaps(void)
 {
-	uint8_t got[20000];
 	int fd = (int)OK(open("file", O_CREAT | O_RDWR, 0644));
 
 	OK(pwrite(fd, "a", 1, 0));
 	OK(pwrite(fd, "b", 1, 15000));
-	EQUAL(pread(fd, got, sizeof(got), 0), 15001);
+	EQUAL(pread(fd, got, 20000, 0), 15001);
 	CHECK(got[0] == 'a' && got[15000] == 'b' && all_zero(got + 1, 14999));
 	EQUAL(pread(fd, got, 10, 15001), 0);
 	EQUAL(pread(fd, got, 10, 1 << 30), 0);
@@ -115,7 +113,7 @@ static void check_records(const char *all)
 static void appending(void)
 {
 	static char names[] = "abcd";
-	char *all = malloc(APPENDERS * RECORDS * RECORD + 1);
+	char *all = room(APPENDERS * RECORDS * RECORD + 1);
 	pid_t pids[APPENDERS];
 	int fd;
 
@@ -181,7 +179,6 @@ static void direct(void)
 
 static void copying(void)
 {
-	uint8_t *data = malloc(3 * MIB), *got = malloc(3 * MIB);
 	int in = (int)OK(open("in", O_CREAT | O_RDWR, 0644)), out = (int)OK(open("out", O_CREAT | O_RDWR, 0644));
 	off_t from = 0, to = 0;
 	ssize_t n;
@@ -206,18 +203,15 @@ static void copying(void)
 	EQUAL(copy_file_range(in, &from, out, NULL, 10, 0), 0);
 	close(in);
 	close(out);
-	free(data);
-	free(got);
 }
 
 static void copying_inside(void)
 {
-	uint8_t data[40000], got[40000];
 	int fd = (int)OK(open("file", O_CREAT | O_RDWR, 0644));
 	off_t from = 0, to = 20000;
 
-	pattern(data, sizeof(data), 4);
-	write_all(fd, data, sizeof(data));
+	pattern(data, 40000, 4);
+	write_all(fd, data, 40000);
 	EQUAL(copy_file_range(fd, &from, fd, &to, 20000, 0), 20000);
 	EQUAL(pread(fd, got, 20000, 20000), 20000);
 	CHECK(memcmp(data, got, 20000) == 0);
@@ -254,7 +248,6 @@ static void size_limit(void)
 {
 	struct rlimit limit = { 10000, RLIM_INFINITY };
 	int fd = (int)OK(open("file", O_CREAT | O_RDWR, 0644));
-	char data[100] = "";
 
 	signal(SIGXFSZ, SIG_IGN);
 	OK(setrlimit(RLIMIT_FSIZE, &limit));

@@ -142,8 +142,8 @@ static void types(void)
 /* Every position told is found again, also when names came and went. */
 static void positions(void)
 {
-	long *at = calloc(MANY + 2, sizeof(*at));
-	char(*names)[32] = calloc(MANY + 2, sizeof(*names));
+	long *at = room((MANY + 2) * sizeof(*at));
+	char(*names)[32] = room((MANY + 2) * sizeof(*names));
 	DIR *dir = opendir(".");
 	struct dirent *e;
 	int n = 0;
@@ -176,7 +176,7 @@ static int index_of(const char *name)
 /* What is there all the time is listed once, whatever is made and removed meanwhile. */
 static void changing(void)
 {
-	int *seen = calloc(MANY, sizeof(*seen)), n = 0, i;
+	int *seen = room(MANY * sizeof(*seen)), n = 0, i;
 	DIR *dir = opendir(".");
 	struct dirent *e;
 	char name[32];

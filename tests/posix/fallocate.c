@@ -49,7 +49,7 @@ static const struct row {
 
 static void check_row(const struct row *r, bool synced)
 {
-	uint8_t *data = malloc(3 * SIZE), *got = malloc(3 * SIZE);
+	uint8_t *data = room(3 * SIZE), *got = room(3 * SIZE);
 	int fd = fresh(data, SIZE);
 
 	context("mode %d, %lld for %lld%s", r->mode, (long long)r->off, (long long)r->len, synced ? ", synced" : "");

@@ -91,6 +91,8 @@ void write_all(int fd, const void *data, size_t len);
 /* content_is: a whole file as text. */
 bool content_is(const char *path, const char *wanted);
 bool all_zero(const void *data, size_t len);
+/* room: zeroed memory. */
+void *room(size_t);
 /* pattern: bytes that tell their place. */
 void pattern(uint8_t *out, size_t len, uint64_t seed);
 

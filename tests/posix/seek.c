@@ -70,7 +70,7 @@ static void written(void)
 
 static void punched(void)
 {
-	uint8_t *data = malloc(1 * MIB);
+	uint8_t *data = room(1 * MIB);
 	int fd = (int)OK(open("file", O_CREAT | O_RDWR, 0644));
 
 	pattern(data, 1 * MIB, 2);

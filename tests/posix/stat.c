@@ -9,7 +9,7 @@
 
 static void write_file(const char *path, size_t len)
 {
-	uint8_t *data = malloc(len);
+	uint8_t *data = room(len);
 	int fd = (int)OK(open(path, O_CREAT | O_WRONLY | O_TRUNC, 0644));
 
 	pattern(data, len, len);

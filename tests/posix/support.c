@@ -251,6 +251,15 @@ bool content_is(const char *path, const char *wanted)
 	return n == (ssize_t)strlen(wanted) && memcmp(got, wanted, (size_t)n) == 0;
 }
 
+void *room(size_t len)
+{
+	void *p = calloc(1, len);
+
+	if (!p)
+		give_up("memory");
+	return p;
+}
+
 bool all_zero(const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
