@@ -57,7 +57,7 @@ not_mounted() {
 }
 
 daemon_ended() { # what nobody waits for stays as a zombie
-	! kill -0 "$daemon_pid" 2>/dev/null || grep -q "State:.Z" "/proc/$daemon_pid/status"
+	! grep -qs "State:.[^Z]" "/proc/$daemon_pid/status"
 }
 
 two_reload() { # two threads of the daemon read the configuration

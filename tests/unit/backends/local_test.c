@@ -514,7 +514,7 @@ static void names_by_link_where_it_must(void **state)
 
 	assert_int_equal(put(p->backend, "a", "1"), 0);
 	for (int n = 1; n < 20 && !rename_call; n++) {
-		char key[8];
+		char key[16];
 
 		snprintf(key, sizeof key, "k%d", n);
 		fail_at = n;
