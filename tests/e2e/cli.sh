@@ -60,6 +60,10 @@ daemon_ended() { # what nobody waits for stays as a zombie
 	! grep -qs "State:.[^Z]" "/proc/$daemon_pid/status"
 }
 
+disk_stopped() { # every thread: what one has taken in and does not answer, its asker could not even be killed for
+	! grep -hv 'State:.T' <(grep -h ^State: /proc/"$disk_pid"/task/*/status)
+}
+
 two_reload() { # two threads of the daemon read the configuration
 	[ "$(cat /proc/"$daemon_pid"/task/*/comm | grep -cx reload)" = 2 ]
 }
@@ -491,6 +495,7 @@ printf '[tag personal]\npath = /hr/**\n' >"$TEST_TMP/second/hr.ini"
 for end in TERM umount; do
 	bfs_background
 	kill -STOP "$disk_pid"
+	within 10 disk_stopped
 	kill -HUP "$daemon_pid"
 	"$BORDERFS" reload -c "$ini" >"$TEST_TMP/reload-said" 2>&1 &
 	asker=$!
