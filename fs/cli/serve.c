@@ -5,6 +5,7 @@
 #include "fs/control/control.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -205,12 +206,14 @@ static int open_all(struct daemon *d, const struct serve_options *o, struct errm
  * for the end are told. */
 static int close_all(struct daemon *d, int rc, struct errmsg *msg)
 {
+	uint64_t refused;
 	bool served = d->control != NULL;
 	int stopped;
 
 	if (served)
 		control_drain(d->control);
 	stopped = d->core ? core_stop(d->core) : 0;
+	refused = d->core ? core_refused(d->core) : 0;
 	if (d->probing)
 		pthread_join(d->prober, NULL);
 	if (stopped < 0)
@@ -220,7 +223,12 @@ static int close_all(struct daemon *d, int rc, struct errmsg *msg)
 	control_stop(d->control, rc, rc < 0 ? errmsg_text(msg, rc) : NULL);
 	front_free(d->front);
 	core_close(d->core);
-	if (served)
+	if (served && rc == 0 && refused)
+		log_warn("unmounted: %" PRIu64
+			 " writes could not be taken, as fsync and close of their files said; all else "
+			 "is durable in the store",
+			refused);
+	else if (served)
 		log_info("unmounted: %s", rc < 0 ? err_text(rc) : "everything is durable in the store");
 	return rc;
 }

@@ -41,6 +41,9 @@ int core_unlock(struct config *, const struct unlock *, struct keyring **, struc
 int core_open(struct core **, struct config *, struct keyring *, struct errmsg *);
 int core_start(struct core *);
 int core_stop(struct core *);
+/* core_refused: how many writes that programs believed done could not be taken; fsync and close of their files said so.
+ */
+uint64_t core_refused(struct core *);
 void core_close(struct core *);
 /* core_reload: a new configuration, whole or not at all. Tightening is in force when it returns. */
 int core_reload(struct core *, struct config *, struct errmsg *);

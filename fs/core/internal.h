@@ -52,8 +52,10 @@ struct core {
 	pthread_mutex_t io_lock;
 	pthread_cond_t io_wake;
 	struct list io_fetching, io_room;
-	uint64_t room_count; /* raised whenever the cache says that there is room */
-	int64_t starved_ns;  /* since when operations find no room, and none was made; 0: none waited since */
+	uint64_t room_count;  /* raised whenever the cache says that there is room */
+	uint64_t refused;     /* writes of cached pages that failed: the kernel had taken them from programs already */
+	uint64_t refused_ino; /* of the last */
+	int64_t starved_ns;   /* since when operations find no room, and none was made; 0: none waited since */
 	bool io_stop, io_cancels;
 	pthread_t io_thread;
 	bool io_thread_runs;

@@ -24,10 +24,38 @@ enum io_state { IO_RUNNING, IO_FETCHING, IO_ROOM };
 
 static void io_run(struct core *, struct core_io *);
 
+/* The kernel has dropped the bytes and tells whoever syncs or closes the file; the file keeps its size. Said once for a
+ * file, as its pages come one after the other. */
+static void refuse(struct core *core, const struct core_io *io, ssize_t rc)
+{
+	bool says;
+
+	pthread_mutex_lock(&core->io_lock);
+	says = core->refused_ino != io->ino;
+	core->refused_ino = io->ino;
+	core->refused++;
+	pthread_mutex_unlock(&core->io_lock);
+	if (says)
+		log_error("inode %llu: what was written at %llu is lost: %s; fsync and close of the file say so",
+			(unsigned long long)io->ino, (unsigned long long)io->off, err_text((int)rc));
+}
+
+uint64_t core_refused(struct core *core)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&core->io_lock);
+	n = core->refused;
+	pthread_mutex_unlock(&core->io_lock);
+	return n;
+}
+
 static void io_finish(struct core *core, struct core_io *io, ssize_t rc)
 {
 	struct inode *inode = io->inode, *target = io->target;
 
+	if (rc < 0 && io->kind == CORE_WRITE && io->cached)
+		refuse(core, io, rc);
 	io->inode = io->target = NULL;
 	meta_inode_put(core->meta, inode);
 	meta_inode_put(core->meta, target);

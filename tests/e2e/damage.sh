@@ -128,3 +128,23 @@ bfs sync --timeout 60
 expect_equal "$(state_of abroad)" up 'the state of abroad'
 
 bfs_umount
+
+if [ "$(id -u)" = 0 ]; then
+	step 'writes that a full disk refused: fsync says so, and so does the end'
+	disk=$TEST_TMP/disk
+	trap 'umount -l "$disk" 2>/dev/null || true; clean_up' EXIT
+	mkdir "$disk"
+	mount -t tmpfs -o size=96M none "$disk"
+	sed -i "s|^store = .*|store = $disk/store|" "$ini"
+	store=$disk/store
+	bfs_init --offline >/dev/null
+	mv "$home" "$home.away" # nothing can be uploaded to make room
+	bfs_mount
+	head -c 60M /dev/zero >"$disk/filler"
+	expect_status 1 dd if=/dev/zero of="$mnt/lost" bs=1M count=40 conv=fsync status=none
+	expect_says 'No space left on device'
+	rm "$disk/filler"
+	bfs_umount
+	grep -qE 'inode [0-9]+: what was written at [0-9]+ is lost: No space left on device' "$daemon_log" || fail 'no line says it'
+	tail -n 1 "$daemon_log" | grep -qE 'unmounted: [0-9]+ writes could not be taken' || fail "the last line is $(tail -n 1 "$daemon_log")"
+fi
