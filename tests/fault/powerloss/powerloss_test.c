@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +30,14 @@ static void stop(const char *what)
 {
 	fprintf(stderr, "powerloss: %s: %s\n", what, strerror(errno));
 	exit(2);
+}
+
+/* A thousand stores are made and thrown away, each with its 256 cache directories, which some disks are slow at or run
+ * out of inodes for a while. Where the user may: in memory, in a mount namespace that ends with this process. */
+static bool in_memory(const char *dir)
+{
+	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0 &&
+	       mount("none", dir, "tmpfs", 0, "mode=700") == 0;
 }
 
 static void shell(const char *format, const char *a, const char *b)
@@ -465,6 +475,7 @@ int main(int argc, char **argv)
 	unsigned cuts = number_arg(argc, argv, 1, 100 * scale), seed = number_arg(argc, argv, 2, 1);
 	char dir[200], self[PATH_MAX], recorder[PATH_MAX + 64];
 	int bad = 0;
+	bool memory;
 
 	log_init(LOG_LEVEL_ERROR, 0);
 	if (crypt_init() < 0)
@@ -476,12 +487,15 @@ int main(int argc, char **argv)
 	snprintf(dir, sizeof(dir), "%s/powerloss-XXXXXX", getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	if (!mkdtemp(dir) || !realpath("/proc/self/exe", self))
 		stop(dir);
+	memory = in_memory(dir);
 	find_recorder(self, recorder, sizeof(recorder));
 	set_paths(dir);
 	setenv("POWERLOSS_TOP", dir, 1);
 	for (size_t i = 0; i < workload_count; i++)
 		if (argc < 4 || strcmp(argv[3], workloads[i].name) == 0)
 			bad |= test_workload(self, recorder, i, cuts, seed + (unsigned)i);
+	if (memory)
+		umount2(dir, MNT_DETACH);
 	if (!bad)
 		nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS);
 	return bad;
