@@ -281,7 +281,7 @@ is_mounted() {
 # A mount whose daemon was killed is still one, and its attributes are in the kernel's cache: only statfs asks the daemon.
 # Where the dead one has been detached and the new one is not there yet, the plain directory answers.
 answers() {
-	[ "$(timeout 5 stat -f -c %T "$mnt" 2>/dev/null)" = fuseblk ]
+	[ "$(timeout 5 stat -f -c %t "$mnt" 2>/dev/null)" = 65735546 ] # FUSE; its name depends on the version of stat
 }
 
 answers_or_ended() {
