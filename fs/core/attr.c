@@ -133,6 +133,33 @@ static int set_mode(struct core *core, struct inode *inode, mode_t mode)
 	return 0;
 }
 
+/* As the kernel's own filesystems do; a directory's bits mean something else. */
+static mode_t without_set_ids(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return mode;
+	return mode & ~(mode_t)(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
+}
+
+bool core_kill_set_ids(struct core *core, uint64_t ino)
+{
+	struct inode *inode;
+	bool changes;
+
+	if (meta_inode_get(core->meta, ino, &inode) < 0)
+		return false;
+	meta_lock(core->meta);
+	changes = without_set_ids(inode->mode) != inode->mode;
+	if (changes) {
+		inode->mode = without_set_ids(inode->mode);
+		times_now(core, inode, SET_CTIME);
+		meta_inode_changed(core->meta, inode);
+	}
+	meta_unlock(core->meta);
+	meta_inode_put(core->meta, inode);
+	return changes;
+}
+
 int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct stat *in, struct stat *st)
 {
 	/* owner and age are conditions of rules */
@@ -149,6 +176,8 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 	meta_lock(core->meta);
 	if (set & SET_MODE && (rc = set_mode(core, inode, in->st_mode)) < 0)
 		goto out_locked;
+	else if (set & (SET_UID | SET_GID))
+		inode->mode = without_set_ids(inode->mode);
 	if (set & SET_UID)
 		inode->uid = in->st_uid;
 	if (set & SET_GID)

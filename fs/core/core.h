@@ -102,6 +102,10 @@ int core_setattr(struct core *, uint64_t ino, unsigned set, const struct stat *i
 /* core_setxattr: flags as setxattr(2), and CORE_XATTR_KILL_SGID: the caller may not keep the set-group-id bit where
  * this is an access list. Access lists and modes change each other. */
 #define CORE_XATTR_KILL_SGID 0x10000
+/* core_kill_set_ids: clears the bits that a change of content costs a file: set-user-id, and set-group-id where the
+ * group may execute it. true: there were some. core_setattr of an owner does the same. */
+bool core_kill_set_ids(struct core *, uint64_t ino);
+
 int core_setxattr(struct core *, uint64_t ino, const char *name, const void *value, size_t len, int flags);
 /* core_getxattr: appends the value; includes the virtual user.borderfs.* attributes. -ENODATA. */
 int core_getxattr(struct core *, uint64_t ino, const char *name, struct buf *out);

@@ -166,6 +166,49 @@ static void raw_setxattr(struct raw *r)
 	reply(r, core_setxattr(r->serving->core, r->in->nodeid, name, value, in->size, flags), NULL, 0);
 }
 
+/* ---- set-id bits ------------------------------------------------------------------------------------------------- */
+
+/* With FUSE_HANDLE_KILLPRIV_V2 the kernel neither asks for security.capability before each write nor sends an attribute
+ * change: it says in the request that what the request changes costs the file its bits. It says so nowhere for
+ * fallocate and copy_file_range, which then cost them for everybody but root. 0: this one costs nothing. */
+static uint64_t costs_set_ids(const struct raw *r)
+{
+	const void *body = r->body;
+	bool told = false;
+
+	switch (r->in->opcode) {
+	case FUSE_WRITE:
+		told = r->len >= sizeof(struct fuse_write_in) &&
+		       ((const struct fuse_write_in *)body)->write_flags & FUSE_WRITE_KILL_SUIDGID;
+		break;
+	case FUSE_SETATTR:
+		told = r->len >= sizeof(struct fuse_setattr_in) &&
+		       ((const struct fuse_setattr_in *)body)->valid & FATTR_KILL_SUIDGID;
+		break;
+	case FUSE_OPEN:
+		told = r->len >= sizeof(struct fuse_open_in) &&
+		       ((const struct fuse_open_in *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
+		break;
+	case FUSE_FALLOCATE:
+		told = r->in->uid != 0;
+		break;
+	case FUSE_COPY_FILE_RANGE:
+		if (r->in->uid != 0 && r->len >= sizeof(struct fuse_copy_file_range_in))
+			return ((const struct fuse_copy_file_range_in *)body)->nodeid_out;
+		break;
+	}
+	return told ? r->in->nodeid : 0;
+}
+
+/* The kernel's copy of the mode goes with them. */
+static void kill_set_ids(const struct raw *r)
+{
+	uint64_t ino = costs_set_ids(r);
+
+	if (ino && core_kill_set_ids(r->serving->core, ino))
+		fuse_lowlevel_notify_inval_inode(r->serving->session, ino, -1, 0);
+}
+
 /* ---- between the device and libfuse ------------------------------------------------------------------------------ */
 
 static const struct {
@@ -187,6 +230,8 @@ static bool take(struct serving *serving, int fd, const struct fuse_in_header *i
 		serving->init_unique = in->unique;
 		serving->init_flags = ((const struct fuse_init_in *)(const void *)r.body)->flags;
 	}
+	if (serving->init_flags & FUSE_HANDLE_KILLPRIV_V2)
+		kill_set_ids(&r);
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		if (requests[i].opcode != in->opcode || (requests[i].needs & ~serving->init_flags))
 			continue;
@@ -218,7 +263,8 @@ static ssize_t raw_writev(int fd, struct iovec *iov, int count, void *userdata)
 	if (serving->init_unique && out->unique == serving->init_unique) {
 		serving->init_unique = 0;
 		if (out->error == 0 && count > 1 && iov[1].iov_len >= sizeof(uint32_t) * 4)
-			((struct fuse_init_out *)iov[1].iov_base)->flags |= serving->init_flags & FUSE_SETXATTR_EXT;
+			((struct fuse_init_out *)iov[1].iov_base)->flags |=
+				serving->init_flags & (FUSE_SETXATTR_EXT | FUSE_HANDLE_KILLPRIV_V2);
 	}
 	return writev(fd, iov, count);
 }
