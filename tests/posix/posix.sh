@@ -9,8 +9,12 @@
 if [ "$(stat -c %a /dev/fuse)" != 666 ] && [ -z "${own_fuse-}" ]; then
 	mknod -m 666 "$TEST_TMP/fuse" c 10 229
 	export own_tmp=${own_tmp-} own_fuse=$TEST_TMP/fuse
+	# In a root directory that is no mount point (chroot) only the mounts below it can be kept to ourselves.
+	propagation=private
+	unshare -m true 2>/dev/null || propagation=unchanged
 	# shellcheck disable=SC2016 # it is the inner shell that expands
-	exec unshare -m sh -c 'mount --bind "$own_fuse" /dev/fuse && exec "$0"' "$0"
+	exec unshare -m --propagation "$propagation" sh -c \
+		'mount --make-private /dev 2>/dev/null; mount --bind "$own_fuse" /dev/fuse && exec "$0"' "$0"
 fi
 
 suite=$BUILD/posix/suite_test
