@@ -160,16 +160,30 @@ bool core_kill_set_ids(struct core *core, uint64_t ino)
 	return changes;
 }
 
+/* Owner and age are conditions of rules. The kernel sends times that it holds with every flush of them: mostly those we
+ * have. */
+static bool concerns_rules(struct core *core, const struct inode *inode, unsigned set, const struct stat *in)
+{
+	bool changes;
+
+	meta_lock(core->meta);
+	changes = (set & SET_UID && inode->uid != in->st_uid) || (set & SET_GID && inode->gid != in->st_gid) ||
+		  set & SET_MTIME_NOW ||
+		  (set & SET_MTIME &&
+			  (inode->mtime.tv_sec != in->st_mtim.tv_sec || inode->mtime.tv_nsec != in->st_mtim.tv_nsec));
+	meta_unlock(core->meta);
+	return changes && S_ISREG(inode->mode);
+}
+
 int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct stat *in, struct stat *st)
 {
-	/* owner and age are conditions of rules */
-	bool matters = set & (SET_UID | SET_GID | SET_MTIME | SET_MTIME_NOW);
 	struct inode *inode;
+	bool matters;
 	int rc = meta_throttle(core->meta);
 
 	if (rc < 0 || (rc = meta_inode_get(core->meta, ino, &inode)) < 0)
 		return rc;
-	if (matters)
+	if ((matters = concerns_rules(core, inode, set, in)))
 		hold_before(core, inode);
 	if (set & SET_MODE && (rc = meta_xattrs_load(core->meta, inode)) < 0)
 		goto out;
@@ -183,14 +197,16 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 	if (set & SET_GID)
 		inode->gid = in->st_gid;
 	set_times(core, inode, set, in);
-	if (matters && S_ISREG(inode->mode))
+	if (matters)
 		place_changed(core->place, inode);
 	meta_inode_changed(core->meta, inode);
 	stat_fill(inode, st);
 out_locked:
 	meta_unlock(core->meta);
-	if (rc == 0 && matters && S_ISREG(inode->mode))
+	if (rc == 0 && matters) {
 		placement_changed(core, inode);
+		hold_at_once(core, inode);
+	}
 out:
 	meta_inode_put(core->meta, inode);
 	return rc;

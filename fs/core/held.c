@@ -103,6 +103,12 @@ void hold_at_once(struct core *core, struct inode *inode)
 		hold(core, inode);
 }
 
+void hold_named(struct core *core, struct inode *inode, uint64_t parent, const char *name)
+{
+	if (may_need_mark(core, inode, false) && place_name_marks(core->place, inode, parent, name))
+		hold(core, inode);
+}
+
 static bool all_judged(struct core *core)
 {
 	return __atomic_load_n(&core->judged, __ATOMIC_ACQUIRE) == meta_pending_adds(core->meta) + 1;

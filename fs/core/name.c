@@ -23,7 +23,6 @@ void placement_changed(struct core *core, struct inode *inode)
 {
 	transfer_revalidate(core->transfer, inode->ino);
 	transfer_touch(core->transfer, inode->ino);
-	hold_at_once(core, inode);
 }
 
 void subtree_changed(struct core *core)
@@ -348,8 +347,10 @@ int core_link(struct core *core, uint64_t ino, uint64_t parent, const char *name
 	}
 	meta_unlock(core->meta);
 	/* a second name can only tighten: what goes abroad now may not any more (I1) */
-	if (rc == 0 && S_ISREG(inode->mode))
+	if (rc == 0 && S_ISREG(inode->mode)) {
 		placement_changed(core, inode);
+		hold_named(core, inode, parent, name);
+	}
 out:
 	pthread_rwlock_unlock(&dir->data_lock);
 	free(held.tags);

@@ -289,18 +289,22 @@ static int before(struct core *core, const struct renaming *r)
 }
 
 /* I1: what may not go abroad any more is cut before the rename replies. */
-static void after(struct core *core, struct renaming *r)
+static void after(struct core *core, struct renaming *r, const char *name, const char *new_name)
 {
 	if (is_dir(r->file) || (exchange(r) && is_dir(r->over)))
 		subtree_changed(core);
-	if (S_ISREG(r->file->mode))
+	if (S_ISREG(r->file->mode)) {
 		placement_changed(core, r->file);
+		hold_named(core, r->file, r->to->ino, new_name);
+	}
 	if (!r->over || !S_ISREG(r->over->mode))
 		return;
-	if (exchange(r))
+	if (exchange(r)) {
 		placement_changed(core, r->over);
-	else
+		hold_named(core, r->over, r->from->ino, name);
+	} else {
 		transfer_revalidate(core->transfer, r->over->ino);
+	}
 }
 
 static int check_rename(const char *name, const char *new_name, unsigned flags)
@@ -334,7 +338,7 @@ int core_rename(
 	rc = rename_locked(core, &r, name, new_name);
 	unlock_dirs(core, &r);
 	if (rc == 1) {
-		after(core, &r);
+		after(core, &r, name, new_name);
 		rc = 0;
 	}
 out:

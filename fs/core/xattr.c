@@ -48,6 +48,7 @@ static void tags_changed(struct core *core, struct inode *inode)
 		return;
 	}
 	placement_changed(core, inode);
+	hold_at_once(core, inode);
 }
 
 static int check_list(const struct inode *inode, const char *name, const void *value, size_t len)

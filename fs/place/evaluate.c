@@ -261,3 +261,18 @@ int place_evaluate(struct place *p, struct inode *inode, struct placement *out)
 	buf_free(&names);
 	return rc;
 }
+
+bool place_name_marks(struct place *p, struct inode *inode, uint64_t parent, const char *name)
+{
+	struct judgement all = { .due_ns = INT64_MAX };
+	struct judged one;
+	struct subject s;
+	int rc = subject_init(&s, p, inode);
+
+	if (rc == 0) {
+		judge_name(&s, parent, name, &one, NULL);
+		judgement_add(&all, &s, &one);
+	}
+	subject_free(&s);
+	return rc == 0 && all.mark && !s.content_missing;
+}

@@ -67,6 +67,9 @@ void placement_free(struct placement *);
  * without a name (an orphan: its bytes go nowhere). Other errors do not happen: doubt is home. Blocks on the local
  * disk, never on the network. */
 int place_evaluate(struct place *, struct inode *, struct placement *);
+/* place_name_marks: whether this one name of the file is enough to mark it held, were it placed now: a file with many
+ * names that gets one more need not be judged by all of them. Blocks as place_evaluate. */
+bool place_name_marks(struct place *, struct inode *, uint64_t parent, const char *name);
 /* place_apply: makes the placement the inode's (zone_id, rule, rules_version, held mark), with a line in the audit log
  * where it changed; -ERR_STALE, and nothing is changed, if inode.place_gen or the epoch moved since it was evaluated.
  * Takes the meta lock. */

@@ -511,6 +511,15 @@ static void test_held_below_a_directory(void **state)
 	assert_true(is_held(f, ino[0]));
 	assert_true(is_held(f, ino[1]));
 
+	/* one more name, or another: judged at once, so that it need not be when it leaves with its directory */
+	ino[0] = fixture_write(f, pub, "linked", "x");
+	ino[1] = fixture_write(f, pub, "renamed", "x");
+	dir = fixture_mkdir(f, hr, "names");
+	assert_int_equal(core_link(f->core, ino[0], dir, "linked", &st), 0);
+	assert_int_equal(core_rename(f->core, pub, "renamed", dir, "renamed", 0), 0);
+	assert_true(is_held(f, ino[0]));
+	assert_true(is_held(f, ino[1]));
+
 	/* open for writing while its directory leaves */
 	dir = fixture_mkdir(f, hr, "left");
 	assert_int_equal(core_file_create(f->core, &me, dir, "open", 0644, O_WRONLY, &file, &st), 0);
