@@ -81,7 +81,8 @@ int name_none(struct core *, const struct core_caller *, uint64_t parent, mode_t
  * for writing, or pending. hold_all_before: before what may loosen many, a directory's name or tags, or the rules;
  * takes as long as there are such files. Without the meta lock. */
 void hold_at_once(struct core *, struct inode *);
-void hold_named(struct core *, struct inode *, uint64_t parent, const char *name); /* the same, after it got this name */
+void hold_named(
+	struct core *, struct inode *, uint64_t parent, const char *name); /* the same, after it got this name */
 void hold_before(struct core *, struct inode *);
 int hold_all_before(struct core *);
 void hold_writer(struct core *, struct core_file *); /* a file is open for writing; until: */
