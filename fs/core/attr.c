@@ -160,19 +160,17 @@ bool core_kill_set_ids(struct core *core, uint64_t ino)
 	return changes;
 }
 
-/* Owner and age are conditions of rules. The kernel sends times that it holds with every flush of them: mostly those we
- * have. */
-static bool concerns_rules(struct core *core, const struct inode *inode, unsigned set, const struct stat *in)
+/* Under the meta lock. Owner and age are conditions of rules. The kernel sends times that it holds with every flush of
+ * them: mostly those we have. */
+static bool concerns_rules(const struct inode *inode, unsigned set, const struct stat *in)
 {
-	bool changes;
+	const struct timespec *now = &inode->mtime, *then = &in->st_mtim;
 
-	meta_lock(core->meta);
-	changes = (set & SET_UID && inode->uid != in->st_uid) || (set & SET_GID && inode->gid != in->st_gid) ||
-		  set & SET_MTIME_NOW ||
-		  (set & SET_MTIME &&
-			  (inode->mtime.tv_sec != in->st_mtim.tv_sec || inode->mtime.tv_nsec != in->st_mtim.tv_nsec));
-	meta_unlock(core->meta);
-	return changes && S_ISREG(inode->mode);
+	if (!S_ISREG(inode->mode))
+		return false;
+	return (set & SET_UID && inode->uid != in->st_uid) || (set & SET_GID && inode->gid != in->st_gid) ||
+	       set & SET_MTIME_NOW ||
+	       (set & SET_MTIME && (now->tv_sec != then->tv_sec || now->tv_nsec != then->tv_nsec));
 }
 
 int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct stat *in, struct stat *st)
@@ -183,11 +181,15 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 
 	if (rc < 0 || (rc = meta_inode_get(core->meta, ino, &inode)) < 0)
 		return rc;
-	if ((matters = concerns_rules(core, inode, set, in)))
+	meta_lock(core->meta);
+	matters = concerns_rules(inode, set, in);
+	meta_unlock(core->meta);
+	if (matters)
 		hold_before(core, inode);
 	if (set & SET_MODE && (rc = meta_xattrs_load(core->meta, inode)) < 0)
 		goto out;
 	meta_lock(core->meta);
+	matters = concerns_rules(inode, set, in); /* others may have changed it since */
 	if (set & SET_MODE && (rc = set_mode(core, inode, in->st_mode)) < 0)
 		goto out_locked;
 	else if (set & (SET_UID | SET_GID))

@@ -85,15 +85,17 @@ void core_file_release(struct core *core, struct core_file *file)
 {
 	struct inode *inode = file->inode;
 
+	/* judged while it still counts as open: until then whoever takes its directory away judges it */
+	if (file->writer) {
+		hold_at_once(core, inode);
+		hold_writer_gone(core, file);
+	}
 	meta_lock(core->meta);
 	inode->open_count--;
 	inode->writer_count -= file->writer;
 	meta_unlock(core->meta);
-	if (file->writer) {
-		hold_writer_gone(core, file);
-		hold_at_once(core, inode);
+	if (file->writer)
 		transfer_touch(core->transfer, inode->ino);
-	}
 	orphan_settle(core, inode);
 	meta_inode_put(core->meta, inode);
 	pthread_mutex_destroy(&file->lock);

@@ -81,19 +81,32 @@ static bool may_need_mark(struct core *core, struct inode *inode, bool open_only
 	return may;
 }
 
-/* A write in between makes the judgement stale: then it is made again, and the writer's own close makes another. */
+/* Under the meta lock. */
+static void mark(struct core *core, struct inode *inode)
+{
+	inode->flags |= INODE_HELD;
+	place_changed(core->place, inode);
+	meta_inode_changed(core->meta, inode);
+}
+
+/* Whatever changed since it was judged (writers may do so faster than anybody judges): it was at home by a rule, so it
+ * is held. */
 static int hold(struct core *core, struct inode *inode)
 {
 	struct placement placement;
-	int rc = -ERR_STALE;
+	bool marks;
+	int rc = place_evaluate(core->place, inode, &placement);
 
-	for (int tries = 0; tries < 3 && rc == -ERR_STALE; tries++) {
-		if ((rc = place_evaluate(core->place, inode, &placement)) < 0)
-			return rc;
-		if (placement.kind == ZONE_DOMESTIC && placement.mark_held && !placement.want_content)
-			rc = place_apply(core->place, inode, &placement);
-		placement_free(&placement);
+	if (rc < 0)
+		return rc;
+	marks = placement.kind == ZONE_DOMESTIC && placement.mark_held && !placement.want_content;
+	if (marks && (rc = place_apply(core->place, inode, &placement)) == -ERR_STALE) {
+		meta_lock(core->meta);
+		mark(core, inode);
+		meta_unlock(core->meta);
+		rc = 0;
 	}
+	placement_free(&placement);
 	return rc;
 }
 
@@ -117,6 +130,12 @@ static bool all_judged(struct core *core)
 void hold_before(struct core *core, struct inode *inode)
 {
 	if (may_need_mark(core, inode, all_judged(core)))
+		hold(core, inode);
+}
+
+void hold_before_losing(struct core *core, struct inode *inode, uint64_t parent, const char *name)
+{
+	if (may_need_mark(core, inode, all_judged(core)) && place_name_marks(core->place, inode, parent, name))
 		hold(core, inode);
 }
 
@@ -292,9 +311,7 @@ void held_give(struct core *core, struct inode *inode, const struct held_name *f
 
 	if (!from->held)
 		return;
-	inode->flags |= INODE_HELD;
 	if (from->tags && !meta_xattr_find(inode, TAGS_XATTR, &len))
 		(void)meta_xattr_set(core->meta, inode, TAGS_XATTR, from->tags, from->tags_len);
-	place_changed(core->place, inode);
-	meta_inode_changed(core->meta, inode);
+	mark(core, inode);
 }

@@ -84,6 +84,8 @@ void hold_at_once(struct core *, struct inode *);
 void hold_named(
 	struct core *, struct inode *, uint64_t parent, const char *name); /* the same, after it got this name */
 void hold_before(struct core *, struct inode *);
+/* hold_before_losing: the same where all that the file loses is this name: its other names mark it as they did. */
+void hold_before_losing(struct core *, struct inode *, uint64_t parent, const char *name);
 int hold_all_before(struct core *);
 void hold_writer(struct core *, struct core_file *); /* a file is open for writing; until: */
 void hold_writer_gone(struct core *, struct core_file *);

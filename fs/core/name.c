@@ -444,7 +444,7 @@ int core_unlink(struct core *core, uint64_t parent, const char *name)
 		rc = -EISDIR;
 		goto out;
 	}
-	hold_before(core, inode);
+	hold_before_losing(core, inode, parent, name);
 	held_lost(core, parent, name, inode);
 	meta_lock(core->meta);
 	if (d->ino != inode->ino)

@@ -166,14 +166,14 @@ static int sync_before_replacing(struct core *core, const struct renaming *r)
 }
 
 /* Whoever gets a held file's name gets its mark. */
-static int inherit(struct core *core, struct renaming *r, const char *new_name)
+static int inherit(struct core *core, struct renaming *r, const char *name, const char *new_name)
 {
 	bool files = S_ISREG(r->file->mode) && r->over && S_ISREG(r->over->mode);
 	int rc = 0;
 
-	hold_before(core, r->file);
+	hold_before_losing(core, r->file, r->from->ino, name);
 	if (r->over)
-		hold_before(core, r->over);
+		hold_before_losing(core, r->over, r->to->ino, new_name);
 	if (files)
 		held_from(core, r->over, &r->held);
 	else if (S_ISREG(r->file->mode) && !r->over)
@@ -263,7 +263,7 @@ static int rename_locked(struct core *core, struct renaming *r, const char *name
 		return 0; /* two names of one file: POSIX says that nothing happens */
 	/* loops first: what is replaced may be the directory the name comes from, which is locked already */
 	if ((rc = check_loops(core, r)) < 0 || (rc = check_replaced(core, r)) < 0 ||
-		(rc = sync_before_replacing(core, r)) < 0 || (rc = inherit(core, r, new_name)) < 0)
+		(rc = sync_before_replacing(core, r)) < 0 || (rc = inherit(core, r, name, new_name)) < 0)
 		return rc;
 	if (r->to->nlink == 0)
 		return -ENOENT;

@@ -293,8 +293,13 @@ int core_start(struct core *core)
 
 int core_stop(struct core *core)
 {
-	int rc = cache_sync_all(core->cache), rc2 = meta_sync(core->meta);
+	int rc, rc2;
 
+	/* the next mount may have other rules */
+	if ((rc = hold_all_before(core)) < 0)
+		log_warn("store: what is at home by a rule could not all be marked: %s", err_text(rc));
+	rc = cache_sync_all(core->cache);
+	rc2 = meta_sync(core->meta);
 	transfer_stop(core->transfer);
 	io_stop(core);
 	return rc < 0 ? rc : rc2;
@@ -325,6 +330,14 @@ void core_close(struct core *core)
 	free(core);
 }
 
+static int hold_all(struct core *core, struct errmsg *msg)
+{
+	int rc = hold_all_before(core);
+
+	return rc < 0 ? errmsg_set(msg, rc, "what is at home by the rules in force cannot be marked: %s", err_text(rc))
+		      : 0;
+}
+
 int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 {
 	struct transfer_change *change = NULL;
@@ -333,10 +346,8 @@ int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 	if (strcmp(config->store, core->store) != 0)
 		return errmsg_set(msg, -ERR_CONFIG, "`store` changed from %s to %s: unmount and mount again for that",
 			core->store, config->store);
-	if ((rc = hold_all_before(core)) < 0)
-		return errmsg_set(msg, rc, "what is at home by the rules in force cannot be marked: %s", err_text(rc));
 	if ((rc = place_check(core->place, config, msg)) < 0 ||
-		(rc = transfer_prepare(core->transfer, config, &change, msg)) < 0 ||
+		(rc = transfer_prepare(core->transfer, config, &change, msg)) < 0 || (rc = hold_all(core, msg)) < 0 ||
 		(rc = place_reload(core->place, config, msg)) < 0) {
 		transfer_change_free(change);
 		return rc;

@@ -547,6 +547,21 @@ static void test_held_over_a_reload(void **state)
 	assert_true(is_held(f, ino));
 }
 
+/* The rules may be others after the next mount: what a tag of a directory made held is marked before the store closes.
+ */
+static void test_held_over_a_mount(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t pub = fixture_mkdir(f, ROOT, "pub"), ino = fixture_write(f, pub, "a", "x");
+
+	assert_int_equal(core_setxattr(f->core, pub, "user.xdg.tags", "personal", 8, 0), 0);
+	assert_false(is_held(f, ino));
+	fixture_close(f);
+	fixture_config(f, "", "[rule pub]\npath = /pub/**\nzone = foreign\n");
+	fixture_open(f);
+	assert_true(is_held(f, ino));
+}
+
 /* each of the two has a name that was a held file's */
 static void test_held_exchange(void **state)
 {
@@ -638,6 +653,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_held_before_the_quiet_period, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_below_a_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_over_a_reload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_over_a_mount, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_exchange, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes_are_pending, setup, teardown),
 	};
