@@ -1,48 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What may go and when, the bound on the disk, fetched data, snapshots. */
-#include "tests/unit/fs-cache/fixture.h"
+#include "tests/unit/fs-cache/one_file.h"
 
-#define BLOCK (256u << 10)
 #define BOUND (4u << 20)
-
-struct test {
-	struct fix f;
-	struct inode *ip;
-	uint8_t *bytes; /* 4 blocks, none of them 0 */
-};
 
 static int setup(void **state)
 {
-	struct test *t = calloc(1, sizeof *t);
-	uint64_t random = 7;
-
-	fix_start(&t->f, BLOCK, BOUND);
-	t->ip = fix_file(&t->f);
-	t->bytes = malloc(4 * BLOCK);
-	fix_fill_random(&random, t->bytes, 4 * BLOCK);
-	*state = t;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct test *t = *state;
-
-	meta_inode_put(t->f.m, t->ip);
-	fix_end(&t->f);
-	free(t->bytes);
-	free(t);
-	return 0;
-}
-
-static void reopen(struct test *t)
-{
-	uint64_t ino = t->ip->ino;
-
-	meta_inode_put(t->f.m, t->ip);
-	fix_close(&t->f);
-	fix_open(&t->f);
-	t->ip = fix_inode(&t->f, ino);
+	return one_file_setup(state, BOUND, 7);
 }
 
 static uint64_t used(struct test *t)

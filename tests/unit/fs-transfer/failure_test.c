@@ -211,23 +211,31 @@ static int damage(const char *path, const struct stat *st, int type, struct FTW 
 	return 0;
 }
 
+/* A file of 100,000 bytes that is on the cloud `near` only: `damaged` is its object there. */
+static uint64_t stored_only(struct cloud *c, const uint8_t *data)
+{
+	uint64_t ino = cloud_write(c, META_ROOT_INO, "a", data, 100000);
+	char path[256];
+
+	cloud_sync(c, ino);
+	cloud_evict(c);
+	snprintf(path, sizeof path, "%s/near", c->s.dir);
+	nftw(path, damage, 16, FTW_PHYS);
+	assert_int_equal(chmod(damaged, 0600), 0);
+	return ino;
+}
+
 static void test_tampered(void **state)
 {
 	uint8_t *data = cloud_noise(100000, 6);
 	struct fault *near;
 	struct cloud c;
 	uint64_t ino;
-	char path[256];
 	int fd;
 
 	(void)state;
 	open_with(&c, QUICK, "near", &near);
-	ino = cloud_write(&c, META_ROOT_INO, "a", data, 100000);
-	cloud_sync(&c, ino);
-	cloud_evict(&c);
-	snprintf(path, sizeof path, "%s/near", c.s.dir);
-	nftw(path, damage, 16, FTW_PHYS);
-	assert_int_equal(chmod(damaged, 0600), 0);
+	ino = stored_only(&c, data);
 	fd = open(damaged, O_WRONLY);
 	assert_true(fd >= 0);
 	assert_int_equal(pwrite(fd, "x", 1, 60000), 1);
@@ -268,17 +276,11 @@ static void test_replaced(void **state)
 		struct backend_status status;
 		struct fault *near, *near2;
 		struct cloud c;
-		char path[256];
 		uint64_t ino;
 
 		open_with(&c, COPIES, "near", &near);
 		near2 = fault_wrap(&c, "near2");
-		ino = cloud_write(&c, META_ROOT_INO, "a", data, 100000);
-		cloud_sync(&c, ino);
-		cloud_evict(&c);
-		snprintf(path, sizeof path, "%s/near", c.s.dir);
-		nftw(path, damage, 16, FTW_PHYS);
-		assert_int_equal(chmod(damaged, 0600), 0);
+		ino = stored_only(&c, data);
 		ways[i]();
 		cloud_expect(&c, ino, data, 100000);
 		assert_true(fault_count(near2, OP_GET) > 0);
