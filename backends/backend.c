@@ -44,6 +44,21 @@ struct sink *sink_memory(struct sink_memory *m, void *data, size_t max)
 	return &m->sink;
 }
 
+static int buf_write(struct sink *s, const void *data, size_t len)
+{
+	struct sink_buf *b = container_of(s, struct sink_buf, sink);
+
+	buf_put(&b->buf, data, len);
+	return b->buf.err;
+}
+
+struct sink *sink_buf(struct sink_buf *b)
+{
+	memset(b, 0, sizeof *b);
+	b->sink.write = buf_write;
+	return &b->sink;
+}
+
 static const struct {
 	const char *type;
 	int (*open)(struct backend **, struct config_backend *, struct errmsg *);

@@ -48,6 +48,12 @@ struct sink_memory {
 	size_t len, max; /* -ERR_PROTOCOL past max */
 };
 struct sink *sink_memory(struct sink_memory *, void *data, size_t max);
+/* A body of unknown length; whoever makes the request bounds it (http_request.sink_max). The caller frees buf. */
+struct sink_buf {
+	struct sink sink;
+	struct buf buf;
+};
+struct sink *sink_buf(struct sink_buf *);
 
 /* One call under way, so that another thread can end it. The lock protects the rest of the struct; it is a leaf. While
  * it is held no system call that can wait is made but the local driver's write of one chunk. */

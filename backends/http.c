@@ -48,7 +48,7 @@ static int bad_endpoint(const struct config_backend *config, struct errmsg *msg)
 		config->name);
 }
 
-static int parse_endpoint(struct http *h, struct errmsg *msg)
+static int parse_endpoint(struct http *h, const char *url, struct errmsg *msg)
 {
 	char *scheme = NULL, *host = NULL;
 	CURLU *u = curl_url();
@@ -56,8 +56,8 @@ static int parse_endpoint(struct http *h, struct errmsg *msg)
 
 	if (!u)
 		return -ENOMEM;
-	if (!h->config->endpoint || curl_url_set(u, CURLUPART_URL, h->config->endpoint, 0) ||
-		curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) || curl_url_get(u, CURLUPART_HOST, &host, 0))
+	if (!url || curl_url_set(u, CURLUPART_URL, url, 0) || curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) ||
+		curl_url_get(u, CURLUPART_HOST, &host, 0))
 		rc = bad_endpoint(h->config, msg);
 	else if (!(h->tls = !strcmp(scheme, "https")) && strcmp(scheme, "http"))
 		rc = bad_endpoint(h->config, msg);
@@ -91,7 +91,7 @@ static int check_config(struct http *h, struct errmsg *msg)
 	return 0;
 }
 
-int http_new(struct http **out, const struct config_backend *config, struct errmsg *msg)
+int http_new_at(struct http **out, const struct config_backend *config, const char *url, struct errmsg *msg)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct http *h = calloc(1, sizeof *h);
@@ -103,12 +103,17 @@ int http_new(struct http **out, const struct config_backend *config, struct errm
 	pthread_once(&once, start_libraries);
 	h->config = config;
 	http_pool_init(&h->pool, config->connections);
-	if ((rc = parse_endpoint(h, msg)) < 0 || (rc = join_pins(config->pins, &h->pins)) < 0 ||
+	if ((rc = parse_endpoint(h, url, msg)) < 0 || (rc = join_pins(config->pins, &h->pins)) < 0 ||
 		(rc = check_config(h, msg)) < 0)
 		http_free(h);
 	else
 		*out = h;
 	return rc;
+}
+
+int http_new(struct http **out, const struct config_backend *config, struct errmsg *msg)
+{
+	return http_new_at(out, config, config->endpoint, msg);
 }
 
 void http_free(struct http *h)
@@ -126,8 +131,23 @@ const char *http_host(const struct http *h)
 	return h->host;
 }
 
+const struct config_backend *http_config(const struct http *h)
+{
+	return h->config;
+}
+
+int http_misanswered(const struct http *h, const char *what, struct errmsg *msg)
+{
+	return errmsg_set(msg, -ERR_PROTOCOL, "backend '%s': %s: %s", h->config->name, h->host, what);
+}
+
 void http_response_free(struct http_response *r)
 {
+	for (size_t i = 0; i < HTTP_KEEP_MAX; i++) {
+		if (r->kept[i])
+			sodium_memzero(r->kept[i], strlen(r->kept[i]));
+		free(r->kept[i]);
+	}
 	free(r->content_range);
 	free(r->etag);
 	free(r->location);

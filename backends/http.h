@@ -13,6 +13,7 @@
 
 #define HTTP_HEADER_BYTES_MAX (64u << 10)
 #define HTTP_ERROR_BYTES_MAX  (64u << 10) /* of the body of an answer that is not 2xx */
+#define HTTP_KEEP_MAX	      4u
 
 /* backend, host asked, status, host it pointed to */
 #define HTTP_REDIRECT_TEXT                                                                                             \
@@ -26,9 +27,10 @@ struct http_response {
 	char *content_range; /* these as received, or NULL */
 	char *etag;
 	char *location;
-	int64_t retry_after_ns; /* bounded; 0: none */
-	uint64_t received;	/* bytes of the body */
-	struct buf error;	/* the body of an answer that is not 2xx, cut at HTTP_ERROR_BYTES_MAX */
+	char *kept[HTTP_KEEP_MAX]; /* the headers that the request names in keep, or NULL; wiped when freed */
+	int64_t retry_after_ns;	   /* bounded; 0: none */
+	uint64_t received;	   /* bytes of the body */
+	struct buf error;	   /* the body of an answer that is not 2xx, cut at HTTP_ERROR_BYTES_MAX */
 };
 void http_response_free(struct http_response *);
 
@@ -44,17 +46,23 @@ struct http_request {
 	/* accept: called once, when the head of a 2xx answer is complete and before its body: 0, or the error the
 	 * request ends with. May be NULL. */
 	int (*accept)(struct http_request *, const struct http_response *);
-	struct sink *sink; /* of the body of a 2xx answer; NULL: dropped */
-	uint64_t sink_max; /* -ERR_PROTOCOL past it */
+	struct sink *sink;		 /* of the body of a 2xx answer; NULL: dropped */
+	uint64_t sink_max;		 /* -ERR_PROTOCOL past it */
+	const char *keep[HTTP_KEEP_MAX]; /* names of further headers to keep of the answer; ended by NULL where fewer */
 };
 
 /* http_new: config is borrowed. Checks the endpoint's form and that ca-file can be read; touches no network.
  * -ERR_CONFIG with a sentence, -ENOMEM. */
 int http_new(struct http **, const struct config_backend *, struct errmsg *);
+/* http_new_at: the same for another URL than the endpoint: a protocol may have a second server. */
+int http_new_at(struct http **, const struct config_backend *, const char *url, struct errmsg *);
 /* http_free: closes all connections; no request may be under way. Accepts NULL. */
 void http_free(struct http *);
 /* http_host: of the endpoint, for messages. Borrowed. */
 const char *http_host(const struct http *);
+const struct config_backend *http_config(const struct http *);
+/* http_misanswered: -ERR_PROTOCOL with the sentence "backend: host: what". */
+int http_misanswered(const struct http *, const char *what, struct errmsg *);
 
 /* http_perform: makes the request and waits for the whole answer. 0 with the answer in the response (of any status but
  * 3xx), which the caller frees in every case; -ERR_UNREACHABLE (also for a connection that broke), -ERR_TIMEOUT,

@@ -302,7 +302,7 @@ static int64_t parse_retry_after(const char *v)
 	return (s < 0 ? 0 : s > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : s) * NS_PER_S;
 }
 
-static void keep_header(struct http_response *r, const char *line, size_t len)
+static void keep_header(const struct http_request *q, struct http_response *r, const char *line, size_t len)
 {
 	struct {
 		const char *name;
@@ -317,6 +317,9 @@ static void keep_header(struct http_response *r, const char *line, size_t len)
 	for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
 		if (!*kept[i].to)
 			*kept[i].to = value_of(line, len, kept[i].name);
+	for (size_t i = 0; i < HTTP_KEEP_MAX && q->keep[i]; i++)
+		if (!r->kept[i])
+			r->kept[i] = value_of(line, len, q->keep[i]);
 	if ((v = value_of(line, len, "Content-Length")))
 		r->length = parse_length(v);
 	free(v);
@@ -362,7 +365,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	} else if (line[0] == '\r' || line[0] == '\n') {
 		rc = head_complete(s);
 	} else {
-		keep_header(s->response, line, len);
+		keep_header(s->request, s->response, line, len);
 	}
 	if (rc < 0) {
 		fail(s, rc);

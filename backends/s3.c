@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* s3: the driver for S3 endpoints (Amazon S3 API Reference, REST). */
 #include "backends/call.h"
+#include "backends/http_range.h"
 #include "backends/s3_request.h"
 #include "backends/s3_xml.h"
 #include "backends/wrap.h"
@@ -35,61 +36,22 @@ static int s3_put(struct backend *b, struct call *c, const char *key, struct sou
 	return rc;
 }
 
-/* "bytes FIRST-LAST/TOTAL", or TOTAL "*" */
-struct content_range {
-	unsigned long long first, last, total;
-	bool has_total;
-};
-
-static bool range_parse(const char *v, struct content_range *r)
-{
-	int n = 0;
-
-	if (!v || sscanf(v, "bytes %llu-%llu/%n", &r->first, &r->last, &n) != 2 || !n)
-		return false;
-	r->has_total = sscanf(v + n, "%llu", &r->total) == 1;
-	return true;
-}
-
-static int cut_short(struct s3_request *q, unsigned long long total)
-{
-	return errmsg_set(q->call->msg, -ERR_TAMPERED,
-		"backend '%s': the object is cut short: it has %llu bytes, and was to be read up to %llu",
-		q->s3->backend.config->name, total, (unsigned long long)(q->range_off + q->range_len));
-}
-
 /* Nothing of the answer reaches the sink unless it is exactly what was asked for. */
 static int accept_range(struct http_request *http, const struct http_response *r)
 {
 	struct s3_request *q = container_of(http, struct s3_request, http);
-	bool whole = q->range_off == 0 && r->length >= 0 && (uint64_t)r->length == q->range_len;
-	const char *other = "it sent another range than was asked for";
-	uint64_t last = q->range_off + q->range_len - 1;
-	struct content_range got;
 
-	if (r->status == 200 && whole)
-		return 0;
-	if (r->status != 206)
-		return s3_misanswered(q, "it answered a ranged request with another part of the object");
-	if (!range_parse(r->content_range, &got) || got.first != q->range_off)
-		return s3_misanswered(q, other);
-	if (got.last < last && got.has_total && got.total == got.last + 1)
-		return cut_short(q, got.total);
-	if (got.last != last || (r->length >= 0 && (uint64_t)r->length != q->range_len))
-		return s3_misanswered(q, other);
-	return 0;
+	return http_range_check(q->s3->http, r, q->range_off, q->range_len, q->call->msg);
 }
 
 static int s3_head(struct backend *b, struct call *c, const char *key, uint64_t *size);
 
 static int get_nothing(struct backend *b, struct call *c, const char *key, uint64_t off)
 {
-	struct s3_request q = request(b, c, "HEAD", key);
 	uint64_t size;
 	int rc = s3_head(b, c, key, &size);
 
-	q.range_off = off;
-	return rc < 0 ? rc : off <= size ? 0 : cut_short(&q, size);
+	return rc < 0 ? rc : off <= size ? 0 : http_range_short(b->config, size, off, c->msg);
 }
 
 static int s3_get(struct backend *b, struct call *c, const char *key, uint64_t off, uint64_t len, struct sink *sink)

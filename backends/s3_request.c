@@ -2,31 +2,16 @@
 #include "backends/s3_request.h"
 
 #include "backends/call.h"
+#include "backends/http_range.h"
 #include "backends/s3_error.h"
 #include "base/text.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HASH_CHUNK_BYTES (64u << 10)
-
-static int buf_write(struct sink *s, const void *data, size_t len)
-{
-	struct sink_buf *b = container_of(s, struct sink_buf, sink);
-
-	buf_put(&b->buf, data, len);
-	return b->buf.err;
-}
-
-struct sink *sink_buf(struct sink_buf *b)
-{
-	memset(b, 0, sizeof *b);
-	b->sink.write = buf_write;
-	return &b->sink;
-}
 
 /* The hash of the body is part of what is signed: the server refuses a body that was changed on the way. */
 static int hash_body(struct s3_request *q)
@@ -88,8 +73,7 @@ static int sign(struct http_request *http, struct buf *lines)
 	for (size_t i = 0; i < text.header_count; i++)
 		buf_printf(lines, "%s: %s%c", headers[i].name, headers[i].value, 0);
 	if (q->range_len)
-		buf_printf(lines, "Range: bytes=%" PRIu64 "-%" PRIu64 "%c", q->range_off,
-			q->range_off + q->range_len - 1, 0);
+		http_range_line(lines, q->range_off, q->range_len);
 	buf_str(lines, "Authorization: ");
 	s3_authorization(&text, key, config->access_key, stamp, config->region, lines);
 	buf_put(lines, "", 1);
@@ -136,8 +120,7 @@ int s3_refused(struct s3_request *q, int status, const void *text, size_t len)
 
 int s3_misanswered(struct s3_request *q, const char *what)
 {
-	return errmsg_set(q->call->msg, -ERR_PROTOCOL, "backend '%s': %s: %s", q->s3->backend.config->name,
-		http_host(q->s3->http), what);
+	return http_misanswered(q->s3->http, what, q->call->msg);
 }
 
 int s3_perform(struct s3_request *q)

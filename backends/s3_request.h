@@ -15,13 +15,6 @@ struct s3 {
 	char *base;	 /* path below which the bucket's keys are, encoded, without a trailing slash: "/bucket", "" */
 };
 
-/* A body received into memory. */
-struct sink_buf {
-	struct sink sink;
-	struct buf buf;
-};
-struct sink *sink_buf(struct sink_buf *);
-
 struct s3_request {
 	struct http_request http; /* method, body, guarded, accept, sink and sink_max are the caller's */
 	struct s3 *s3;
