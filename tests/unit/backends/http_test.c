@@ -378,11 +378,12 @@ static void reads_the_head_of_an_answer(void **state)
 {
 	static const struct step script[] = { { ANSWER, "HTTP/1.1 503 Slow\r\netag:  \"e\" \r\nCONTENT-RANGE: bytes "
 							"0-1/2\r\nRetry-After: 7\r\nContent-Length: 4"
+							"\r\nx-kept:  a: b\r\nX-Kept: c\r\nX-Kept-Not: d"
 							"\r\n\r\nslow" },
 		{ ANSWER, "HTTP/1.1 503 Slow\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n" },
 		{ ANSWER, "HTTP/1.1 503 Slow\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\nContent-Length: "
 			  "x\r\n\r\n" } };
-	struct http_request q = { .method = "GET" };
+	struct http_request q = { .method = "GET", .keep = { "X-Other", "X-Kept" } };
 	struct http_response r;
 	struct asked a;
 	struct web w;
@@ -390,6 +391,8 @@ static void reads_the_head_of_an_answer(void **state)
 	(void)state;
 	web_start(&w, script, 3);
 	assert_int_equal(web_ask(&w, (ask(&a), &a), &q, &r), 0);
+	assert_null(r.kept[0]);
+	assert_string_equal(r.kept[1], "a: b"); /* the first of its name */
 	assert_int_equal(r.status, 503);
 	assert_string_equal(r.etag, "\"e\"");
 	assert_string_equal(r.content_range, "bytes 0-1/2");
