@@ -4,16 +4,16 @@
 #include "backends/http_range.h"
 #include "backends/s3_request.h"
 #include "backends/s3_xml.h"
+#include "backends/url.h"
 #include "backends/wrap.h"
+#include "backends/xml.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_KEYS	1000u
-#define EMPTY_PAGES_MAX 100u /* a bucket full of deletion marks may have some */
+#define PAGE_KEYS 1000u
 
 static struct s3_request request(struct backend *b, struct call *c, const char *method, const char *key)
 {
@@ -141,25 +141,24 @@ static int list_query(const struct config_backend *config, const char *token, un
 {
 	if (token) {
 		buf_str(out, "continuation-token=");
-		s3_encode(out, token, 0);
+		url_encode(out, token, 0);
 		buf_str(out, "&");
 	}
 	buf_printf(out, "encoding-type=url&list-type=2&max-keys=%u&prefix=", max);
-	s3_encode(out, config->prefix, 0);
+	url_encode(out, config->prefix, 0);
 	return out->err;
 }
 
-static int get_page(struct backend *b, struct call *c, const char *token, unsigned max, struct s3_page *page)
+static int get_page(struct backend *b, struct call *c, const char *token, unsigned max, struct page *page)
 {
 	struct s3_request q = request(b, c, "GET", NULL);
 	struct buf query = BUF_INIT;
 	struct sink_buf body;
 	int rc = list_query(b->config, token, max, &query);
 
-	memset(page, 0, sizeof *page);
 	q.query = (const char *)query.data;
 	q.http.sink = sink_buf(&body);
-	q.http.sink_max = S3_XML_BYTES_MAX;
+	q.http.sink_max = XML_BYTES_MAX;
 	if (!rc)
 		rc = s3_perform(&q);
 	if (!rc && (rc = s3_xml_page(body.buf.data, body.buf.len, page)) == -ERR_PROTOCOL)
@@ -170,61 +169,22 @@ static int get_page(struct backend *b, struct call *c, const char *token, unsign
 	return rc;
 }
 
-/* Keys out of order or outside the prefix are refused: that ends a list that runs in circles, too. */
-static int give_page(struct backend *b, struct call *c, const struct s3_page *page, char **last,
-	int (*fn)(void *ctx, const struct backend_object *), void *ctx)
+static int next_page(struct backend *b, struct call *c, const char *token, struct page *page)
 {
-	size_t skip = strlen(b->config->prefix);
-	int rc = 0;
-
-	for (size_t i = 0; !rc && i < page->count; i++) {
-		const struct s3_object *o = &page->objects[i];
-
-		if (strncmp(o->key, b->config->prefix, skip) || (*last && strcmp(o->key, *last) <= 0))
-			return errmsg_set(c->msg, -ERR_PROTOCOL,
-				"backend '%s': its list of objects is out of order or not of what was asked for",
-				b->config->name);
-		free(*last);
-		if (!(*last = strdup(o->key)))
-			return -ENOMEM;
-		rc = fn(ctx, &(struct backend_object){ o->key + skip, o->size, o->mtime_ns });
-	}
-	return rc;
+	return get_page(b, c, token, PAGE_KEYS, page);
 }
 
 static int s3_list(struct backend *b, struct call *c, int (*fn)(void *ctx, const struct backend_object *), void *ctx)
 {
-	char *token = NULL, *last = NULL;
-	unsigned empty = 0;
-	struct s3_page page;
-	bool more;
-	int rc;
-
-	do {
-		rc = get_page(b, c, token, PAGE_KEYS, &page);
-		empty = page.count ? 0 : empty + 1;
-		if (!rc && empty > EMPTY_PAGES_MAX)
-			rc = errmsg_set(c->msg, -ERR_PROTOCOL, "backend '%s': its list of objects does not end",
-				b->config->name);
-		if (!rc)
-			rc = give_page(b, c, &page, &last, fn, ctx);
-		more = page.truncated;
-		free(token);
-		token = page.token;
-		page.token = NULL;
-		s3_page_free(&page);
-	} while (!rc && more);
-	free(token);
-	free(last);
-	return rc;
+	return page_list(b, c, next_page, fn, ctx);
 }
 
 static int s3_probe(struct backend *b, struct call *c)
 {
-	struct s3_page page;
+	struct page page = { 0 };
 	int rc = get_page(b, c, NULL, 1, &page);
 
-	s3_page_free(&page);
+	page_free(&page);
 	return rc;
 }
 
@@ -256,50 +216,20 @@ static const struct backend_ops s3_ops = {
 	.free = s3_free,
 };
 
-/* the parts of an endpoint's URL; port is NULL where it is the scheme's own */
-struct endpoint {
-	char *scheme, *host, *port, *path;
-};
-
-static void endpoint_free(struct endpoint *e)
-{
-	curl_free(e->scheme);
-	curl_free(e->host);
-	curl_free(e->port);
-	curl_free(e->path);
-}
-
-static int endpoint_parse(const char *url, struct endpoint *e)
-{
-	CURLU *u = curl_url();
-	int rc = -ERR_CONFIG;
-
-	memset(e, 0, sizeof *e);
-	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_get(u, CURLUPART_SCHEME, &e->scheme, 0) &&
-		!curl_url_get(u, CURLUPART_HOST, &e->host, 0) && !curl_url_get(u, CURLUPART_PATH, &e->path, 0))
-		rc = 0;
-	if (!rc)
-		curl_url_get(u, CURLUPART_PORT, &e->port, CURLU_NO_DEFAULT_PORT);
-	curl_url_cleanup(u);
-	return rc;
-}
-
-static int make_places(struct s3 *s, const struct endpoint *e)
+static int make_places(struct s3 *s, const struct url *e)
 {
 	const struct config_backend *config = s->backend.config;
 	bool virtual = config->addressing == ADDRESSING_VIRTUAL_HOST;
-	const char *path = strcmp(e->path, "/") ? e->path : "";
 	struct buf base = BUF_INIT;
 
-	if (asprintf(&s->authority, "%s%s%s%s%s", virtual ? config->bucket : "", virtual ? "." : "", e->host,
-		    e->port ? ":" : "", e->port ? e->port : "") < 0)
+	if (asprintf(&s->authority, "%s%s%s", virtual ? config->bucket : "", virtual ? "." : "", e->authority) < 0)
 		s->authority = NULL;
 	if (!s->authority || asprintf(&s->origin, "%s://%s", e->scheme, s->authority) < 0)
 		s->origin = NULL;
-	buf_str(&base, path);
+	buf_str(&base, strcmp(e->path, "/") ? e->path : "");
 	if (!virtual) {
 		buf_str(&base, "/");
-		s3_encode(&base, config->bucket, 1);
+		url_encode(&base, config->bucket, 1);
 	}
 	buf_put(&base, "", 0);
 	s->base = buf_steal(&base);
@@ -315,7 +245,7 @@ static int check_config(const struct config_backend *config, struct errmsg *msg)
 
 int s3_open(struct backend **out, struct config_backend *config, struct errmsg *msg)
 {
-	struct endpoint e = { 0 };
+	struct url e = { 0 };
 	struct s3 *s = calloc(1, sizeof *s);
 	int rc;
 
@@ -324,11 +254,11 @@ int s3_open(struct backend **out, struct config_backend *config, struct errmsg *
 	s->backend.ops = &s3_ops;
 	s->backend.config = config;
 	if ((rc = s3_secret_init(&s->secret, config, msg)) < 0 || (rc = check_config(config, msg)) < 0 ||
-		(rc = http_new(&s->http, config, msg)) < 0 || (rc = endpoint_parse(config->endpoint, &e)) < 0 ||
+		(rc = http_new(&s->http, config, msg)) < 0 || (rc = url_parse(config->endpoint, &e)) < 0 ||
 		(rc = make_places(s, &e)) < 0)
 		s3_free(&s->backend);
 	else
 		*out = &s->backend;
-	endpoint_free(&e);
+	url_free(&e);
 	return rc;
 }

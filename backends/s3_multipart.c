@@ -2,6 +2,8 @@
 #include "backends/call.h"
 #include "backends/s3_request.h"
 #include "backends/s3_xml.h"
+#include "backends/url.h"
+#include "backends/xml.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -44,7 +46,7 @@ static int take_id(struct s3_request *q, const struct sink_buf *body, struct mul
 		return s3_misanswered(q, "it began a multipart upload without naming it");
 	if (rc < 0)
 		return rc;
-	s3_encode(&encoded, id, 0);
+	url_encode(&encoded, id, 0);
 	free(id);
 	m->id = buf_steal(&encoded);
 	return m->id ? 0 : -ENOMEM;
@@ -64,7 +66,7 @@ int s3_multipart_begin(struct backend *b, struct call *c, const char *key, struc
 	q = request(b, c, m, "POST");
 	q.query = "uploads=";
 	q.http.sink = sink_buf(&body);
-	q.http.sink_max = S3_XML_BYTES_MAX;
+	q.http.sink_max = XML_BYTES_MAX;
 	if (!(rc = s3_perform(&q)))
 		rc = take_id(&q, &body, m);
 	if (rc < 0)
@@ -154,7 +156,7 @@ int s3_multipart_complete(struct backend *b, struct call *c, struct multipart *m
 	q.query = (const char *)query.data;
 	q.http.body = source_memory(&source, document.data, document.len);
 	q.http.sink = sink_buf(&body);
-	q.http.sink_max = S3_XML_BYTES_MAX;
+	q.http.sink_max = XML_BYTES_MAX;
 	if (!(rc = s3_perform(&q)))
 		rc = judge_completion(&q, &body);
 	s3_request_free(&q);

@@ -4,6 +4,7 @@
 #include "backends/call.h"
 #include "backends/http_range.h"
 #include "backends/s3_error.h"
+#include "backends/url.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -41,8 +42,8 @@ static int make_path(struct s3_request *q)
 	if (q->key || !b.len)
 		buf_str(&b, "/");
 	if (q->key) {
-		s3_encode(&b, q->s3->backend.config->prefix, 1);
-		s3_encode(&b, q->key, 1);
+		url_encode(&b, q->s3->backend.config->prefix, 1);
+		url_encode(&b, q->key, 1);
 	}
 	q->path = buf_steal(&b);
 	return q->path ? 0 : -ENOMEM;

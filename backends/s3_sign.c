@@ -86,15 +86,3 @@ void s3_authorization(const struct s3_request_text *q, const uint8_t key[S3_HASH
 		out->err = text.err;
 	buf_free(&text);
 }
-
-void s3_encode(struct buf *out, const char *s, int in_path)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-	for (; *s; s++) {
-		if (strchr(plain, *s) || (in_path && *s == '/'))
-			buf_put(out, s, 1);
-		else
-			buf_printf(out, "%%%02X", (unsigned char)*s);
-	}
-}

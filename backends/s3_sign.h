@@ -38,7 +38,5 @@ void s3_signing_key(const char *secret, const char *stamp, const char *region, u
 /* s3_authorization: appends the value of the Authorization header. */
 void s3_authorization(const struct s3_request_text *, const uint8_t key[S3_HASH_BYTES], const char *access_key,
 	const char *stamp, const char *region, struct buf *out);
-/* s3_encode: appends s percent-encoded as SigV4 wants it: all but A-Z a-z 0-9 - . _ ~ and, in a path, '/'. */
-void s3_encode(struct buf *out, const char *s, int in_path);
 
 #endif

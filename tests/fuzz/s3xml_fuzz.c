@@ -17,7 +17,7 @@ static void must(int held)
 
 static void page(const uint8_t *data, size_t size)
 {
-	struct s3_page p;
+	struct page p = { 0 };
 	int rc = s3_xml_page(data, size, &p);
 
 	for (size_t i = 0; !rc && i < p.count; i++) {
@@ -26,7 +26,7 @@ static void page(const uint8_t *data, size_t size)
 		must(p.objects[i].size <= INT64_MAX);
 	}
 	must(rc || !p.truncated || (p.token && *p.token));
-	s3_page_free(&p);
+	page_free(&p);
 }
 
 static void error(const uint8_t *data, size_t size)

@@ -70,38 +70,11 @@ static void makes_stamps(void **state)
 	assert_string_equal(stamp, "20000229T123456Z");
 }
 
-static void encodes(void **state)
-{
-	static const struct {
-		const char *in;
-		int in_path;
-		const char *out;
-	} table[] = {
-		{ "", 1, "" },
-		{ "3f/3f9a-._~", 1, "3f/3f9a-._~" },
-		{ "a/b", 0, "a%2Fb" },
-		{ "a b+c", 1, "a%20b%2Bc" },
-		{ "\xc3\xbc\x01\xff", 1, "%C3%BC%01%FF" },
-		{ "!$&'()*,:;=?@[]%", 1, "%21%24%26%27%28%29%2A%2C%3A%3B%3D%3F%40%5B%5D%25" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(table); i++) {
-		struct buf out = BUF_INIT;
-
-		buf_str(&out, "");
-		s3_encode(&out, table[i].in, table[i].in_path);
-		assert_string_equal(out.data ? (char *)out.data : "", table[i].out);
-		buf_free(&out);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signs_the_published_examples),
 		cmocka_unit_test(makes_stamps),
-		cmocka_unit_test(encodes),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,19 +3,20 @@
 
 #include "backends/s3_error.h"
 #include "backends/s3_xml.h"
+#include "backends/xml.h"
 
 #define BARE(inner)	"<ListBucketResult>" inner "</ListBucketResult>"
 #define PAGE(inner)	"<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\">" inner "</ListBucketResult>"
 #define OBJECT(k, size) "<Contents><Key>" k "</Key><Size>" size "</Size></Contents>"
 
-static int page_of(const char *text, struct s3_page *page)
+static int page_of(const char *text, struct page *page)
 {
 	return s3_xml_page(text, strlen(text), page);
 }
 
 static void reads_a_page(void **state)
 {
-	struct s3_page page;
+	struct page page;
 
 	(void)state;
 	assert_int_equal(
@@ -42,19 +43,19 @@ static void reads_a_page(void **state)
 	assert_string_equal(page.objects[1].key, "p/4");
 	assert_int_equal(page.objects[1].size, 0);
 	assert_int_equal(page.objects[1].mtime_ns, 0);
-	s3_page_free(&page);
+	page_free(&page);
 }
 
 static void leaves_keys_alone_that_are_not_encoded(void **state)
 {
-	struct s3_page page;
+	struct page page;
 
 	(void)state;
 	assert_int_equal(page_of(PAGE(OBJECT("a+b%41", "3")), &page), 0);
 	assert_int_equal(page.count, 1);
 	assert_string_equal(page.objects[0].key, "a+b%41");
 	assert_false(page.truncated);
-	s3_page_free(&page);
+	page_free(&page);
 }
 
 #define URL "<EncodingType>url</EncodingType>"
@@ -95,7 +96,7 @@ static const char *const bad_pages[] = {
 
 static void refuses_bad_pages(void **state)
 {
-	struct s3_page page;
+	struct page page;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad_pages); i++) {
@@ -103,14 +104,14 @@ static void refuses_bad_pages(void **state)
 
 		if (rc != -ERR_PROTOCOL)
 			fail_msg("%s for %s", err_name(rc), bad_pages[i]);
-		s3_page_free(&page);
+		page_free(&page);
 	}
 }
 
 static void bounds_values_and_documents(void **state)
 {
 	struct buf long_key = BUF_INIT, large = BUF_INIT;
-	struct s3_page page;
+	struct page page;
 
 	(void)state;
 	buf_str(&long_key, "<ListBucketResult><Contents><Key>");
@@ -118,11 +119,11 @@ static void bounds_values_and_documents(void **state)
 		buf_str(&long_key, "k");
 	buf_str(&long_key, "</Key><Size>1</Size></Contents></ListBucketResult>");
 	assert_int_equal(s3_xml_page(long_key.data, long_key.len, &page), -ERR_PROTOCOL);
-	s3_page_free(&page);
-	buf_reserve(&large, S3_XML_BYTES_MAX + 1);
-	memset(large.data, ' ', S3_XML_BYTES_MAX + 1);
-	assert_int_equal(s3_xml_page(large.data, S3_XML_BYTES_MAX + 1, &page), -ERR_PROTOCOL);
-	s3_page_free(&page);
+	page_free(&page);
+	buf_reserve(&large, XML_BYTES_MAX + 1);
+	memset(large.data, ' ', XML_BYTES_MAX + 1);
+	assert_int_equal(s3_xml_page(large.data, XML_BYTES_MAX + 1, &page), -ERR_PROTOCOL);
+	page_free(&page);
 	buf_free(&long_key);
 	buf_free(&large);
 }
