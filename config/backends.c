@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The table of keys of [backend], by the type of the backend, and the readers of the values that only it has. */
+#include "base/clock.h"
+#include "config/load.h"
+#include "config/strv.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The URL as libcurl understands it, so that no second parser can disagree; the host in lower case and without a
+ * default port, so that one place is written one way. */
+static char *clean_url(const char *text)
+{
+	static const CURLUPart forbidden[] = { CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_QUERY,
+		CURLUPART_FRAGMENT };
+	char *host = NULL, *url = NULL, *out = NULL, *part;
+	CURLU *u = curl_url();
+	bool ok = u && !curl_url_set(u, CURLUPART_URL, text, CURLU_DISALLOW_USER);
+
+	for (size_t i = 0; ok && i < sizeof forbidden / sizeof *forbidden; i++) {
+		ok = curl_url_get(u, forbidden[i], &part, 0) != CURLUE_OK;
+		if (!ok)
+			curl_free(part);
+	}
+	if (!ok || curl_url_get(u, CURLUPART_HOST, &host, 0))
+		goto out;
+	for (char *p = host; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	if (curl_url_set(u, CURLUPART_HOST, host, 0) || curl_url_get(u, CURLUPART_URL, &url, CURLU_NO_DEFAULT_PORT))
+		goto out;
+	for (size_t len = strlen(url); len && url[len - 1] == '/'; len--)
+		url[len - 1] = 0;
+	out = strdup(url);
+out:
+	curl_free(url);
+	curl_free(host);
+	curl_url_cleanup(u);
+	return out;
+}
+
+static bool key_endpoint(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	(void)l;
+	(void)k;
+	if (strncasecmp(e->value, "http://", 7) != 0 && strncasecmp(e->value, "https://", 8) != 0)
+		return false;
+	free(*(char **)target);
+	*(char **)target = clean_url(e->value);
+	return *(char **)target != NULL;
+}
+
+/* "a/b", "/a/b/" -> "a/b/" */
+static bool key_prefix(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	const char *s = e->value + strspn(e->value, "/");
+	size_t len = strlen(s);
+	char *out;
+
+	(void)k;
+	while (len && s[len - 1] == '/')
+		len--;
+	if (strstr(s, "//") || strpbrk(s, " ?#"))
+		return false;
+	if (asprintf(&out, "%.*s%s", (int)len, s, len ? "/" : "") < 0) {
+		l->no_memory = true;
+		return true;
+	}
+	free(*(char **)target);
+	*(char **)target = out;
+	return true;
+}
+
+static bool key_bucket(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	return !strpbrk(e->value, "/ ?#") && key_text(l, k, e, target);
+}
+
+static bool key_pins(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	char ***to = target;
+	bool ok = key_list(l, k, e, target);
+	unsigned char raw[64];
+	size_t len;
+
+	for (size_t i = 0; ok && *to && (*to)[i]; i++)
+		ok = sodium_base642bin(raw, sizeof raw, (*to)[i], strlen((*to)[i]), NULL, &len, NULL,
+			     sodium_base64_VARIANT_ORIGINAL) == 0 &&
+		     len == 32;
+	return ok;
+}
+
+enum { TYPE_LOCAL = 1, TYPE_S3 = 2 };
+static const char *const type_words[] = { "local", "s3", NULL };
+static const char *const addressing_words[] = { "path", "virtual-host", NULL };
+static const char *const mode_words[] = { "readwrite", "readonly", "frozen", "drain", NULL };
+
+static const struct key backend_keys[] = {
+	{ .name = "type",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, type),
+		.flags = KEY_REQUIRED,
+		.expected = "local or s3" },
+	{ .name = "path",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, path),
+		.types = TYPE_LOCAL,
+		.flags = KEY_REQUIRED,
+		.expected = "a directory" },
+	{ .name = "endpoint",
+		.parse = key_endpoint,
+		.offset = offsetof(struct config_backend, endpoint),
+		.types = TYPE_S3,
+		.flags = KEY_REQUIRED,
+		.expected = "an http or https URL of a host, without user, query or fragment" },
+	{ .name = "region", .parse = key_text, .offset = offsetof(struct config_backend, region), .types = TYPE_S3 },
+	{ .name = "bucket",
+		.parse = key_bucket,
+		.offset = offsetof(struct config_backend, bucket),
+		.types = TYPE_S3,
+		.flags = KEY_REQUIRED,
+		.expected = "the bucket's name" },
+	{ .name = "prefix",
+		.parse = key_prefix,
+		.offset = offsetof(struct config_backend, prefix),
+		.types = TYPE_S3,
+		.expected = "a path inside the bucket, such as office/data" },
+	{ .name = "addressing",
+		.parse = key_word,
+		.offset = offsetof(struct config_backend, addressing),
+		.types = TYPE_S3,
+		.words = addressing_words,
+		.expected = "path or virtual-host" },
+	{ .name = "access-key",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, access_key),
+		.types = TYPE_S3,
+		.flags = KEY_REQUIRED,
+		.expected = "the public half of the credentials" },
+	{ .name = "secret-key-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, secret_key_file),
+		.types = TYPE_S3,
+		.flags = KEY_REQUIRED,
+		.expected = "a file of mode 0600 with the secret half of the credentials" },
+	{ .name = "pin-sha256",
+		.parse = key_pins,
+		.offset = offsetof(struct config_backend, pins),
+		.types = TYPE_S3,
+		.flags = KEY_REPEATS,
+		.expected = "44 characters of base64: the SHA-256 of the server's public key" },
+	{ .name = "ca-file", .parse = key_path, .offset = offsetof(struct config_backend, ca_file), .types = TYPE_S3 },
+	{ .name = "mode",
+		.parse = key_word,
+		.offset = offsetof(struct config_backend, mode),
+		.words = mode_words,
+		.expected = "readwrite, readonly, frozen or drain" },
+	{ .name = "connect-timeout",
+		.parse = key_duration,
+		.offset = offsetof(struct config_backend, connect_timeout_ns),
+		.types = TYPE_S3,
+		.min = 100 * NS_PER_MS,
+		.max = 3600 * NS_PER_S,
+		.expected = "a duration from 100ms to 1h, such as 10s" },
+	{ .name = "timeout",
+		.parse = key_duration,
+		.offset = offsetof(struct config_backend, timeout_ns),
+		.types = TYPE_S3,
+		.min = 100 * NS_PER_MS,
+		.max = 3600 * NS_PER_S,
+		.expected = "a duration from 100ms to 1h, such as 30s" },
+	{ .name = "connections",
+		.parse = key_count,
+		.offset = offsetof(struct config_backend, connections),
+		.min = 1,
+		.max = 64,
+		.expected = "a number from 1 to 64" },
+	{ .name = "upload-limit",
+		.parse = key_rate,
+		.offset = offsetof(struct config_backend, upload_limit),
+		.expected = "a rate, such as 20M/s" },
+	{ .name = "download-limit",
+		.parse = key_rate,
+		.offset = offsetof(struct config_backend, download_limit),
+		.expected = "a rate, such as 20M/s" },
+	{ 0 },
+};
+
+/* the bit of the section's type, 0 (and a message) where there is none */
+static unsigned backend_type(struct load *l, const struct doc_section *s)
+{
+	const struct doc_entry *e = doc_entry_find(s, "type");
+
+	for (unsigned i = 0; e && type_words[i]; i++)
+		if (strcmp(e->value, type_words[i]) == 0)
+			return 1U << i;
+	if (e)
+		load_error(l, &e->origin, "unknown backend type \"%s\"; expected local or s3", e->value);
+	return 0;
+}
+
+static void default_text(struct load *l, char **to, const char *text)
+{
+	if (!*to && !(*to = strdup(text)))
+		l->no_memory = true;
+}
+
+static void load_backend(struct load *l, const struct doc_section *s, struct config_backend *b)
+{
+	unsigned type = backend_type(l, s);
+
+	b->origin = s->origin;
+	b->connect_timeout_ns = 10 * NS_PER_S;
+	b->timeout_ns = 30 * NS_PER_S;
+	b->connections = 8;
+	b->name = strdup(s->name);
+	b->pins = calloc(1, sizeof *b->pins);
+	keys_apply(l, s, backend_keys, b, type, type ? doc_entry_find(s, "type")->value : NULL);
+	default_text(l, &b->prefix, "");
+	if (type == TYPE_S3)
+		default_text(l, &b->region, "us-east-1");
+	l->no_memory |= !b->name || !b->pins;
+}
+
+void load_backends(struct load *l)
+{
+	const struct doc_section *s;
+	size_t i = 0;
+
+	while ((s = load_next(l, "backend", &i))) {
+		struct config_backend *b, **v;
+
+		b = calloc(1, sizeof *b);
+		v = b ? realloc(l->c->backends, (l->c->backend_count + 1) * sizeof *v) : NULL;
+		if (!v) {
+			free(b);
+			l->no_memory = true;
+			return;
+		}
+		l->c->backends = v;
+		v[l->c->backend_count++] = b;
+		load_backend(l, s, b);
+	}
+}
