@@ -8,29 +8,33 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HASH_CHUNK_BYTES (64u << 10)
 
-/* The hash of the body is part of what is signed: the server refuses a body that was changed on the way. */
+/* The hash of the body is part of what is signed: the server refuses a body that was changed on the way. libcrypto's
+ * SHA-256 is several times as fast as libsodium's. */
 static int hash_body(struct s3_request *q)
 {
 	uint64_t length = q->http.body ? q->http.body->length : 0;
 	uint8_t chunk[HASH_CHUNK_BYTES], hash[S3_HASH_BYTES];
-	crypto_hash_sha256_state st;
-	int rc = 0;
+	EVP_MD_CTX *st = EVP_MD_CTX_new();
+	int rc = st && EVP_DigestInit_ex(st, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
 
-	crypto_hash_sha256_init(&st);
 	for (uint64_t off = 0; !rc && off < length; off += sizeof chunk) {
 		size_t len = length - off < sizeof chunk ? (size_t)(length - off) : sizeof chunk;
 
 		if (!(rc = call_state(q->call)) && !(rc = q->http.body->read(q->http.body, off, chunk, len)))
-			crypto_hash_sha256_update(&st, chunk, len);
+			EVP_DigestUpdate(st, chunk, len);
 	}
-	crypto_hash_sha256_final(&st, hash);
-	text_hex(hash, sizeof hash, q->body_hash);
+	if (!rc) {
+		EVP_DigestFinal_ex(st, hash, NULL);
+		text_hex(hash, sizeof hash, q->body_hash);
+	}
+	EVP_MD_CTX_free(st);
 	return rc;
 }
 

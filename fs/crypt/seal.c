@@ -2,6 +2,7 @@
 #include "fs/crypt/seal.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "fs/crypt/aead.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -28,19 +29,18 @@ int crypt_init(void)
 void seal(uint8_t *out, const void *plain, size_t len, const void *ad, size_t ad_len, const uint8_t key[SEAL_KEY_BYTES])
 {
 	randombytes_buf(out, SEAL_NONCE_BYTES);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(
-		out + SEAL_NONCE_BYTES, NULL, plain, len, ad, ad_len, NULL, out, key);
+	aead_seal(out + SEAL_NONCE_BYTES, out + SEAL_NONCE_BYTES + len, plain, len, ad, ad_len, out, key);
 }
 
 int unseal(void *out, const uint8_t *box, size_t len, const void *ad, size_t ad_len, const uint8_t key[SEAL_KEY_BYTES])
 {
+	size_t plain_len;
+
 	if (len < SEAL_OVERHEAD)
 		return -ERR_TAMPERED;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-		    out, NULL, NULL, box + SEAL_NONCE_BYTES, len - SEAL_NONCE_BYTES, ad, ad_len, box, key) == 0)
-		return 0;
-	memset(out, 0, len - SEAL_OVERHEAD);
-	return -ERR_TAMPERED;
+	plain_len = len - SEAL_OVERHEAD;
+	return aead_open(
+		out, box + SEAL_NONCE_BYTES, plain_len, box + SEAL_NONCE_BYTES + plain_len, ad, ad_len, box, key);
 }
 
 static void slot_ad_encode(uint8_t out[SLOT_AD], const struct slot_ad *ad, size_t i)
@@ -57,8 +57,7 @@ static void slot_seal(uint8_t *slot, const uint8_t *plain, const uint8_t *nonce,
 	memcpy(slot, nonce, SEAL_NONCE_BYTES);
 	put_le32(slot + SLOT_LENGTH, SLOT_DATA);
 	memset(slot + SLOT_ZEROS, 0, SLOT_BODY - SLOT_ZEROS);
-	crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-		slot + SLOT_BODY, slot + SLOT_TAG, NULL, plain, SLOT_DATA, ad, SLOT_AD, NULL, nonce, key);
+	aead_seal(slot + SLOT_BODY, slot + SLOT_TAG, plain, SLOT_DATA, ad, SLOT_AD, nonce, key);
 }
 
 void slots_seal(
@@ -97,10 +96,8 @@ int slot_open(uint8_t *out, const uint8_t slot[SLOT_BYTES], const struct slot_ad
 
 	slot_ad_encode(ad_bytes, ad, 0);
 	/* every byte on disk counts: the length is in the associated data, the zeros are checked here */
-	if (get_le32(slot + SLOT_LENGTH) == SLOT_DATA && sodium_is_zero(slot + SLOT_ZEROS, SLOT_BODY - SLOT_ZEROS) &&
-		crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-			out, NULL, slot + SLOT_BODY, SLOT_DATA, slot + SLOT_TAG, ad_bytes, SLOT_AD, slot, key) == 0)
-		return 0;
+	if (get_le32(slot + SLOT_LENGTH) == SLOT_DATA && sodium_is_zero(slot + SLOT_ZEROS, SLOT_BODY - SLOT_ZEROS))
+		return aead_open(out, slot + SLOT_BODY, SLOT_DATA, slot + SLOT_TAG, ad_bytes, SLOT_AD, slot, key);
 	memset(out, 0, SLOT_DATA);
 	return -ERR_TAMPERED;
 }

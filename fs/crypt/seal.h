@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* seal: XChaCha20-Poly1305-IETF with a random 192-bit nonce (libsodium), and the slot format built on it.
+/* seal: boxes under a random 192-bit nonce (aead.h), and the slot format built on them.
  *
  * A sealed box is nonce (24) | ciphertext | tag (16). Nothing here blocks; everything is thread-safe. */
 #ifndef FS_CRYPT_SEAL_H
 #define FS_CRYPT_SEAL_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "fs/crypt/aead.h"
 
-#define SEAL_KEY_BYTES	 32
-#define SEAL_NONCE_BYTES 24
-#define SEAL_TAG_BYTES	 16
+#define SEAL_KEY_BYTES	 AEAD_KEY_BYTES
+#define SEAL_NONCE_BYTES AEAD_NONCE_BYTES
+#define SEAL_TAG_BYTES	 AEAD_TAG_BYTES
 #define SEAL_OVERHEAD	 (SEAL_NONCE_BYTES + SEAL_TAG_BYTES)
 
 /* crypt_init: once, before anything else in this room: libsodium, no core dumps (PR_SET_DUMPABLE, RLIMIT_CORE).

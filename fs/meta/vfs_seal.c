@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/buf.h"
-#include "base/err.h"
+#include "fs/crypt/aead.h"
 #include "fs/meta/vfs.h"
 
-#include <sodium.h>
 #include <string.h>
 
 #define BODY	 (VFS_PAGE - VFS_RESERVED)
@@ -25,8 +24,7 @@ void vfs_page_seal(uint8_t out[VFS_PAGE], const uint8_t page[VFS_PAGE], uint32_t
 
 	make_ad(ad, store_id, "database", page_no);
 	memcpy(out + NONCE_AT, nonce, 24);
-	crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-		out, out + TAG_AT, NULL, page, BODY, ad, sizeof(ad), NULL, nonce, key);
+	aead_seal(out, out + TAG_AT, page, BODY, ad, sizeof(ad), nonce, key);
 }
 
 int vfs_page_open(uint8_t out[VFS_PAGE], const uint8_t sealed[VFS_PAGE], uint32_t page_no, const uint8_t store_id[16],
@@ -36,10 +34,9 @@ int vfs_page_open(uint8_t out[VFS_PAGE], const uint8_t sealed[VFS_PAGE], uint32_
 	int rc;
 
 	make_ad(ad, store_id, "database", page_no);
-	rc = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-		out, NULL, sealed, BODY, sealed + TAG_AT, ad, sizeof(ad), sealed + NONCE_AT, key);
-	memset(rc < 0 ? out : out + BODY, 0, rc < 0 ? VFS_PAGE : VFS_RESERVED);
-	return rc < 0 ? -ERR_TAMPERED : 0;
+	rc = aead_open(out, sealed, BODY, sealed + TAG_AT, ad, sizeof(ad), sealed + NONCE_AT, key);
+	memset(out + BODY, 0, VFS_RESERVED);
+	return rc;
 }
 
 void vfs_record_seal(uint8_t *out, const void *plain, size_t len, uint64_t record_no, const uint8_t store_id[16],
@@ -49,7 +46,7 @@ void vfs_record_seal(uint8_t *out, const void *plain, size_t len, uint64_t recor
 
 	make_ad(ad, store_id, "wal\0\0\0\0", record_no);
 	memcpy(out, nonce, 24);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(out + 24, NULL, plain, len, ad, sizeof(ad), NULL, nonce, key);
+	aead_seal(out + 24, out + 24 + len, plain, len, ad, sizeof(ad), nonce, key);
 }
 
 int vfs_record_open(void *out, const uint8_t *record, size_t len, uint64_t record_no, const uint8_t store_id[16],
@@ -58,9 +55,6 @@ int vfs_record_open(void *out, const uint8_t *record, size_t len, uint64_t recor
 	uint8_t ad[AD_BYTES];
 
 	make_ad(ad, store_id, "wal\0\0\0\0", record_no);
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
-		    out, NULL, NULL, record + 24, len - 24, ad, sizeof(ad), record, key) == 0)
-		return 0;
-	memset(out, 0, len - VFS_RESERVED);
-	return -ERR_TAMPERED;
+	return aead_open(
+		out, record + 24, len - VFS_RESERVED, record + len - AEAD_TAG_BYTES, ad, sizeof(ad), record, key);
 }
