@@ -84,7 +84,8 @@ static int index_row(void *ctx, struct meta_row *row)
 static int index_read(struct cache *c, uint64_t *damaged)
 {
 	struct scan s = { .c = c };
-	int rc = meta_select(c->meta, "SELECT ino, idx, dirty, local FROM block WHERE kind = 2", index_row, &s, "");
+	int rc = meta_select(c->meta, "SELECT ino, idx, dirty, local FROM block INDEXED BY block_slots WHERE kind = 2",
+		index_row, &s, "");
 
 	*damaged = s.damaged;
 	if (s.damaged)

@@ -171,8 +171,7 @@ void inline_recount(struct cache *c)
 {
 	uint64_t sum = 0;
 
-	if (meta_select(
-		    c->meta, "SELECT coalesce(sum(length(local)), 0) FROM block WHERE kind = 1", sum_row, &sum, "") < 0)
+	if (meta_select(c->meta, "SELECT bytes FROM inline_total", sum_row, &sum, "") < 0)
 		return;
 	pthread_mutex_lock(&c->lock);
 	c->inline_bytes = sum;
@@ -184,10 +183,7 @@ uint64_t inline_dirty(struct cache *c)
 {
 	uint64_t sum = 0;
 
-	if (meta_select(c->meta,
-		    "SELECT coalesce(sum(length(local)), 0) FROM block INDEXED BY block_dirty WHERE dirty = 1 AND kind "
-		    "= 1",
-		    sum_row, &sum, "") < 0)
+	if (meta_select(c->meta, "SELECT dirty_bytes FROM inline_total", sum_row, &sum, "") < 0)
 		return 0;
 	return sum;
 }
@@ -205,7 +201,8 @@ static int clean_row(void *ctx, struct meta_row *row)
 	return 0;
 }
 
-static const char sql_clean[] = "SELECT b.ino FROM block b JOIN extent e ON e.ino = b.ino AND e.idx = b.idx"
+static const char sql_clean[] = "SELECT b.ino FROM block b INDEXED BY block_clean"
+				" CROSS JOIN extent e ON e.ino = b.ino AND e.idx = b.idx"
 				" WHERE b.kind = 1 AND b.dirty = 0 AND b.idx = 0 AND b.ino > ?1"
 				" ORDER BY b.ino LIMIT ?2";
 

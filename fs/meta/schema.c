@@ -207,8 +207,39 @@ static const char *const schema_2 = "ALTER TABLE pending ADD COLUMN judged INTEG
 				    "CREATE INDEX pending_unjudged ON pending (ino) WHERE judged = 0;\n"
 				    "PRAGMA user_version = 2;\n";
 
+/* What a mount, a full cache and `status` ask of the blocks, of which there may be millions, without looking at each:
+ * those with a map (block_slots), those whose bytes may leave their row (block_clean), and how many bytes are in rows,
+ * in all and not yet on a backend (inline_total, kept by the triggers). */
+static const char *const schema_3 =
+	"CREATE INDEX block_slots ON block (ino, idx) WHERE kind = 2;\n"
+	"CREATE INDEX block_clean ON block (ino, idx) WHERE kind = 1 AND dirty = 0;\n"
+	"CREATE TABLE inline_total (\n"
+	"	one INTEGER PRIMARY KEY CHECK (one = 1),\n"
+	"	bytes INTEGER NOT NULL,\n"
+	"	dirty_bytes INTEGER NOT NULL\n"
+	") STRICT;\n"
+	"INSERT INTO inline_total SELECT 1, ifnull(sum(length(local)), 0), ifnull(sum(length(local) * dirty), 0)\n"
+	"	FROM block WHERE kind = 1;\n"
+	"CREATE TRIGGER inline_new AFTER INSERT ON block WHEN new.kind = 1 BEGIN\n"
+	"	UPDATE inline_total SET bytes = bytes + length(new.local),\n"
+	"		dirty_bytes = dirty_bytes + length(new.local) * new.dirty;\n"
+	"END;\n"
+	"CREATE TRIGGER inline_gone AFTER DELETE ON block WHEN old.kind = 1 BEGIN\n"
+	"	UPDATE inline_total SET bytes = bytes - length(old.local),\n"
+	"		dirty_bytes = dirty_bytes - length(old.local) * old.dirty;\n"
+	"END;\n"
+	"CREATE TRIGGER inline_was AFTER UPDATE ON block WHEN old.kind = 1 BEGIN\n"
+	"	UPDATE inline_total SET bytes = bytes - length(old.local),\n"
+	"		dirty_bytes = dirty_bytes - length(old.local) * old.dirty;\n"
+	"END;\n"
+	"CREATE TRIGGER inline_is AFTER UPDATE ON block WHEN new.kind = 1 BEGIN\n"
+	"	UPDATE inline_total SET bytes = bytes + length(new.local),\n"
+	"		dirty_bytes = dirty_bytes + length(new.local) * new.dirty;\n"
+	"END;\n"
+	"PRAGMA user_version = 3;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1, schema_2 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

@@ -278,6 +278,9 @@ static inline void fix_audit(struct fix *f)
 		"SELECT (SELECT value FROM counter WHERE name = 'inodes') - (SELECT count(*) FROM inode)",
 		"SELECT (SELECT value FROM counter WHERE name = 'file_bytes') -"
 		" (SELECT coalesce(sum(size), 0) FROM inode WHERE (mode & 61440) = 32768)",
+		"SELECT bytes - (SELECT coalesce(sum(length(local)), 0) FROM block WHERE kind = 1) FROM inline_total",
+		"SELECT dirty_bytes - (SELECT coalesce(sum(length(local)), 0) FROM block WHERE kind = 1 AND dirty = 1)"
+		" FROM inline_total",
 	};
 	struct meta_totals totals;
 

@@ -48,7 +48,7 @@ static void open_refuses(void **state)
 		{ "UPDATE setting SET value = zeroblob(16) WHERE key = 'store_id'", -ERR_TAMPERED, "another store" },
 		{ "UPDATE setting SET value = x'00' WHERE key = 'block_bytes'", -ERR_CORRUPT, "not whole" },
 		{ "DELETE FROM setting WHERE key = 'store_id'", -ERR_CORRUPT, "not whole" },
-		{ "PRAGMA user_version = 3", -ERR_NEWER, "newer borderfs" },
+		{ "PRAGMA user_version = 4", -ERR_NEWER, "newer borderfs" },
 	};
 	struct errmsg msg = { 0 };
 	struct meta *m;
@@ -73,19 +73,30 @@ static void open_refuses(void **state)
 	fix_end(&f);
 }
 
-/* A store of version 1 is brought to the present one; what was pending in it is judged. */
+/* A store of version 1 is brought to the present one; what was pending in it is judged, what is in its rows counted. */
 static void migrates(void **state)
 {
+	static const char back[] =
+		"DROP TRIGGER inline_new; DROP TRIGGER inline_gone; DROP TRIGGER inline_was; DROP TRIGGER inline_is;"
+		" DROP TABLE inline_total; DROP INDEX block_slots; DROP INDEX block_clean;"
+		" DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"
+		" INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; PRAGMA user_version = 1";
 	uint64_t ino, got[2];
+	struct inode *ip;
 	struct fix f;
 
 	(void)state;
 	fix_start(&f);
 	ino = fix_make(&f, META_ROOT_INO, "f", S_IFREG | 0600);
+	ip = fix_inode(&f, ino);
+	fix_write(&f, ip, 0, "seven b");
+	meta_inode_put(f.m, ip);
 	fix_close(&f);
-	spoil(&f, "DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"
-		  " INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; PRAGMA user_version = 1");
+	spoil(&f, back);
 	fix_open(&f);
+	assert_int_equal(fix_sql(&f, "SELECT bytes FROM inline_total"), 7);
+	assert_int_equal(fix_sql(&f, "SELECT dirty_bytes FROM inline_total"), 7);
+	fix_audit(&f);
 	assert_int_equal(meta_pending_unjudged(f.m, 0, got, 2), 1);
 	assert_int_equal(got[0], ino);
 	meta_lock(f.m);
