@@ -258,6 +258,32 @@ config_write() {
 	} >"$ini"
 }
 
+# config_directories: the usual configuration over two directories of this machine, $near and $far, and stdin.
+config_directories() {
+	near=$TEST_TMP/near far=$TEST_TMP/far
+	mkdir -p "$near" "$far"
+	(umask 077 && echo 'correct horse battery staple' >"$passphrase")
+	{
+		ini_filesystem
+		cat <<-INI
+			[zone domestic]
+			kind = domestic
+			backends = near
+			export = ${export:-allow}
+			[zone foreign]
+			kind = foreign
+			backends = far
+			[backend near]
+			type = local
+			path = $near
+			[backend far]
+			type = local
+			path = $far
+		INI
+		cat
+	} >"$ini"
+}
+
 # ---- the program
 
 # bfs COMMAND...: borderfs with this test's configuration. Two words before the options where the command has two.
