@@ -4,6 +4,7 @@
 #include "backends/wrap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int memory_read(struct source *s, uint64_t off, void *buf, size_t len)
@@ -65,14 +66,19 @@ static const struct {
 } drivers[] = {
 	{ "local", local_open },
 	{ "s3", s3_open },
+	{ "swift", swift_open },
 };
 #define DRIVER_COUNT (sizeof drivers / sizeof drivers[0])
 
-const char *const *backend_known_types(void)
+static int unknown_type(const struct config_backend *config, struct errmsg *msg)
 {
-	static const char *const types[] = { "local", "s3", NULL };
+	char known[128] = "";
+	size_t len = 0;
 
-	return types;
+	for (size_t i = 0; i < DRIVER_COUNT && len < sizeof known; i++)
+		len += (size_t)snprintf(known + len, sizeof known - len, "%s%s", i ? ", " : "", drivers[i].type);
+	return errmsg_set(
+		msg, -ERR_CONFIG, "backend '%s': unknown type '%s'; known are %s", config->name, config->type, known);
 }
 
 /* from the driver outwards */
@@ -102,8 +108,7 @@ int backend_open(struct backend **out, struct config_backend *own, uint32_t zone
 	while (i < DRIVER_COUNT && strcmp(drivers[i].type, own->type))
 		i++;
 	if (i == DRIVER_COUNT)
-		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': unknown type '%s'; known are local and s3",
-			own->name, own->type);
+		return unknown_type(own, msg);
 	if ((rc = drivers[i].open(&b, own, msg)) < 0)
 		return rc;
 	b->config = own;

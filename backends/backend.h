@@ -164,8 +164,6 @@ int backend_del(struct backend *, struct call *, const char *key);
 int backend_list(struct backend *, struct call *, int (*fn)(void *ctx, const struct backend_object *), void *ctx);
 int backend_probe(struct backend *, struct call *);
 void backend_status(struct backend *, struct backend_status *);
-/* backend_known_types: NULL-terminated, for messages. */
-const char *const *backend_known_types(void);
 /* backend_is_down: true when the breaker is open: callers that can wait do not try. retry_at_ns (monotonic) is when it
  * lets one through again. Never blocks. */
 bool backend_is_down(struct backend *, int64_t *retry_at_ns);

@@ -79,6 +79,13 @@ static bool key_bucket(struct load *l, const struct key *k, const struct doc_ent
 	return !strpbrk(e->value, "/ ?#") && key_text(l, k, e, target);
 }
 
+static bool key_interface(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	int which;
+
+	return key_word(l, k, e, &which) && key_text(l, k, e, target);
+}
+
 static bool key_pins(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
 {
 	char ***to = target;
@@ -93,8 +100,12 @@ static bool key_pins(struct load *l, const struct key *k, const struct doc_entry
 	return ok;
 }
 
-enum { TYPE_LOCAL = 1, TYPE_S3 = 2 };
-static const char *const type_words[] = { "local", "s3", NULL };
+enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4 };
+enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_HTTP = TYPE_S3 | TYPE_SWIFT };
+static const char *const type_words[] = { "local", "s3", "swift", NULL };
+#define TYPES_EXPECTED "local, s3 or swift"
+static const char *const auth_version_words[] = { "1", "3", NULL };
+static const char *const interface_words[] = { "public", "internal", "admin", NULL };
 static const char *const addressing_words[] = { "path", "virtual-host", NULL };
 static const char *const mode_words[] = { "readwrite", "readonly", "frozen", "drain", NULL };
 
@@ -103,7 +114,7 @@ static const struct key backend_keys[] = {
 		.parse = key_text,
 		.offset = offsetof(struct config_backend, type),
 		.flags = KEY_REQUIRED,
-		.expected = "local or s3" },
+		.expected = TYPES_EXPECTED },
 	{ .name = "path",
 		.parse = key_path,
 		.offset = offsetof(struct config_backend, path),
@@ -116,7 +127,59 @@ static const struct key backend_keys[] = {
 		.types = TYPE_S3,
 		.flags = KEY_REQUIRED,
 		.expected = "an http or https URL of a host, without user, query or fragment" },
-	{ .name = "region", .parse = key_text, .offset = offsetof(struct config_backend, region), .types = TYPE_S3 },
+	{ .name = "auth-url",
+		.parse = key_endpoint,
+		.offset = offsetof(struct config_backend, endpoint),
+		.types = TYPE_SWIFT,
+		.flags = KEY_REQUIRED,
+		.expected = "the http or https URL of the login service, without user, query or fragment" },
+	{ .name = "storage-url",
+		.parse = key_endpoint,
+		.offset = offsetof(struct config_backend, storage_url),
+		.types = TYPE_SWIFT,
+		.expected = "the http or https URL of the account's storage, without user, query or fragment" },
+	{ .name = "auth-version",
+		.parse = key_word,
+		.offset = offsetof(struct config_backend, auth_version),
+		.types = TYPE_SWIFT,
+		.words = auth_version_words,
+		.expected = "1 (tempauth) or 3 (Keystone)" },
+	{ .name = "user",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, user),
+		.types = TYPE_SWIFT,
+		.expected = "the name to log in with" },
+	{ .name = "password-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, password_file),
+		.types = TYPE_SWIFT,
+		.flags = KEY_REQUIRED,
+		.expected = "a file of mode 0600 with the password or key" },
+	{ .name = "project",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, project),
+		.types = TYPE_SWIFT },
+	{ .name = "domain", .parse = key_text, .offset = offsetof(struct config_backend, domain), .types = TYPE_SWIFT },
+	{ .name = "application-credential",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, application_credential),
+		.types = TYPE_SWIFT },
+	{ .name = "interface",
+		.parse = key_interface,
+		.offset = offsetof(struct config_backend, interface),
+		.types = TYPE_SWIFT,
+		.words = interface_words,
+		.expected = "public, internal or admin" },
+	{ .name = "container",
+		.parse = key_bucket,
+		.offset = offsetof(struct config_backend, bucket),
+		.types = TYPE_SWIFT,
+		.flags = KEY_REQUIRED,
+		.expected = "the container's name" },
+	{ .name = "region",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, region),
+		.types = TYPE_BUCKET },
 	{ .name = "bucket",
 		.parse = key_bucket,
 		.offset = offsetof(struct config_backend, bucket),
@@ -126,7 +189,7 @@ static const struct key backend_keys[] = {
 	{ .name = "prefix",
 		.parse = key_prefix,
 		.offset = offsetof(struct config_backend, prefix),
-		.types = TYPE_S3,
+		.types = TYPE_BUCKET,
 		.expected = "a path inside the bucket, such as office/data" },
 	{ .name = "addressing",
 		.parse = key_word,
@@ -149,10 +212,13 @@ static const struct key backend_keys[] = {
 	{ .name = "pin-sha256",
 		.parse = key_pins,
 		.offset = offsetof(struct config_backend, pins),
-		.types = TYPE_S3,
+		.types = TYPE_HTTP,
 		.flags = KEY_REPEATS,
 		.expected = "44 characters of base64: the SHA-256 of the server's public key" },
-	{ .name = "ca-file", .parse = key_path, .offset = offsetof(struct config_backend, ca_file), .types = TYPE_S3 },
+	{ .name = "ca-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, ca_file),
+		.types = TYPE_HTTP },
 	{ .name = "mode",
 		.parse = key_word,
 		.offset = offsetof(struct config_backend, mode),
@@ -161,14 +227,14 @@ static const struct key backend_keys[] = {
 	{ .name = "connect-timeout",
 		.parse = key_duration,
 		.offset = offsetof(struct config_backend, connect_timeout_ns),
-		.types = TYPE_S3,
+		.types = TYPE_HTTP,
 		.min = 100 * NS_PER_MS,
 		.max = 3600 * NS_PER_S,
 		.expected = "a duration from 100ms to 1h, such as 10s" },
 	{ .name = "timeout",
 		.parse = key_duration,
 		.offset = offsetof(struct config_backend, timeout_ns),
-		.types = TYPE_S3,
+		.types = TYPE_HTTP,
 		.min = 100 * NS_PER_MS,
 		.max = 3600 * NS_PER_S,
 		.expected = "a duration from 100ms to 1h, such as 30s" },
@@ -198,7 +264,7 @@ static unsigned backend_type(struct load *l, const struct doc_section *s)
 		if (strcmp(e->value, type_words[i]) == 0)
 			return 1U << i;
 	if (e)
-		load_error(l, &e->origin, "unknown backend type \"%s\"; expected local or s3", e->value);
+		load_error(l, &e->origin, "unknown backend type \"%s\"; expected " TYPES_EXPECTED, e->value);
 	return 0;
 }
 
@@ -222,6 +288,10 @@ static void load_backend(struct load *l, const struct doc_section *s, struct con
 	default_text(l, &b->prefix, "");
 	if (type == TYPE_S3)
 		default_text(l, &b->region, "us-east-1");
+	if (type == TYPE_SWIFT) {
+		default_text(l, &b->interface, "public");
+		default_text(l, &b->domain, "Default");
+	}
 	l->no_memory |= !b->name || !b->pins;
 }
 

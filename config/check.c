@@ -125,10 +125,19 @@ static void check_zone(struct load *l, const struct config_zone *z)
 			z->name);
 }
 
+static bool same_text(char *a, char *b)
+{
+	bool same = a && b && strcmp(a, b) == 0;
+
+	free(a);
+	free(b);
+	return same;
+}
+
 static bool same_bucket(const struct config_backend *a, const struct config_backend *b)
 {
-	if (!a->endpoint || !b->endpoint || !a->bucket || !b->bucket || strcmp(a->endpoint, b->endpoint) != 0 ||
-		strcmp(a->bucket, b->bucket) != 0)
+	if (!a->type || !b->type || !a->endpoint || !b->endpoint || !a->bucket || !b->bucket ||
+		!same_text(config_backend_place(a), config_backend_place(b)))
 		return false;
 	/* prefixes end in '/': one being the other's start means that it holds it */
 	return strncmp(a->prefix, b->prefix, strlen(a->prefix)) == 0 ||
@@ -189,23 +198,58 @@ static void check_tls(struct load *l, const struct config_backend *b, const stru
 	if (b->ca_file)
 		load_error(l, section_origin(s, "ca-file"), "\"ca-file\" needs an https endpoint");
 	if (!is_loopback(b->endpoint))
-		load_warn(l, section_origin(s, "endpoint"), "%s is not https: nobody vouches for the server",
-			b->endpoint);
+		load_warn(l, section_origin(s, doc_entry_find(s, "auth-url") ? "auth-url" : "endpoint"),
+			"%s is not https: nobody vouches for the server", b->endpoint);
 }
 
 /* Warnings only: the one who checks the rules may not be the one who may read the secrets. */
-static void check_files(struct load *l, const struct config_backend *b, const struct doc_section *s)
+static void check_secret(struct load *l, const struct doc_section *s, const char *key, const char *file)
 {
 	struct stat st;
-	int rc = b->secret_key_file ? lstat(b->secret_key_file, &st) : 1;
+	int rc = file ? lstat(file, &st) : 1;
 
 	if (rc < 0 && errno == ENOENT)
-		load_warn(l, section_origin(s, "secret-key-file"), "there is no file %s", b->secret_key_file);
+		load_warn(l, section_origin(s, key), "there is no file %s", file);
 	else if (rc == 0 && (!S_ISREG(st.st_mode) || (st.st_mode & 077)))
-		load_warn(l, section_origin(s, "secret-key-file"),
-			"%s is not a regular file of mode 0600 and will be refused", b->secret_key_file);
+		load_warn(l, section_origin(s, key), "%s is not a regular file of mode 0600 and will be refused", file);
+}
+
+static void check_files(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	check_secret(l, s, "secret-key-file", b->secret_key_file);
+	check_secret(l, s, "password-file", b->password_file);
 	if (b->ca_file && access(b->ca_file, R_OK) < 0 && errno == ENOENT)
 		load_warn(l, section_origin(s, "ca-file"), "there is no file %s", b->ca_file);
+}
+
+static bool is_account_user(const char *user)
+{
+	const char *colon = user ? strchr(user, ':') : NULL;
+
+	return colon && colon != user && colon[1];
+}
+
+/* what a login of that version needs, and what means nothing to it */
+static void check_login(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	static const char *const keystone_only[] = { "project", "domain", "application-credential", "region",
+		"interface" };
+
+	if (!b->type || strcmp(b->type, "swift") != 0)
+		return;
+	for (size_t i = 0; b->auth_version == SWIFT_AUTH_1 && i < sizeof keystone_only / sizeof *keystone_only; i++)
+		if (doc_entry_find(s, keystone_only[i]))
+			load_error(l, section_origin(s, keystone_only[i]), "\"%s\" needs auth-version = 3",
+				keystone_only[i]);
+	if (b->auth_version == SWIFT_AUTH_1 && !is_account_user(b->user))
+		load_error(l, section_origin(s, "user"), "expected \"user\" to be ACCOUNT:USER");
+	if (b->auth_version == SWIFT_AUTH_3 && !b->application_credential && (!b->user || !b->project))
+		load_error(l, section_origin(s, "auth-version"),
+			"auth-version = 3 without \"user\" and \"project\"; expected both, or "
+			"\"application-credential\"");
+	if (b->application_credential && (b->user || b->project))
+		load_error(l, section_origin(s, "application-credential"),
+			"\"application-credential\" stands beside \"user\" or \"project\"; expected it alone");
 }
 
 void load_check(struct load *l)
@@ -221,6 +265,7 @@ void load_check(struct load *l)
 		s = load_section(l, "backend", b->name);
 		check_tls(l, b, s);
 		check_files(l, b, s);
+		check_login(l, b, s);
 	}
 	if (l->c->max_delay_ns < l->c->settle_ns && (s = load_section(l, "filesystem", NULL)))
 		load_error(l, section_origin(s, "max-delay"),

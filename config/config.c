@@ -23,6 +23,13 @@ static void backend_free(struct config_backend *b)
 	free(b->prefix);
 	free(b->access_key);
 	free(b->secret_key_file);
+	free(b->user);
+	free(b->password_file);
+	free(b->project);
+	free(b->domain);
+	free(b->application_credential);
+	free(b->interface);
+	free(b->storage_url);
 	free(b->ca_file);
 	strv_free(b->pins);
 	free(b);

@@ -25,6 +25,7 @@ enum zone_kind { ZONE_DOMESTIC, ZONE_FOREIGN };
 enum export_policy { EXPORT_DENY, EXPORT_APPROVE, EXPORT_ALLOW }; /* from tight to loose */
 enum backend_mode { MODE_READWRITE, MODE_READONLY, MODE_FROZEN, MODE_DRAIN };
 enum s3_addressing { ADDRESSING_PATH, ADDRESSING_VIRTUAL_HOST };
+enum swift_auth_version { SWIFT_AUTH_1, SWIFT_AUTH_3 };
 
 /* an address block; IPv4 is kept as IPv4-mapped IPv6, so that one comparison serves both */
 struct cidr {
@@ -34,15 +35,21 @@ struct cidr {
 
 struct config_backend {
 	char *name;
-	char *type;			/* "local" or "s3": other types are refused */
-	char *endpoint;			/* URL without a trailing slash; NULL for local */
+	char *type;			/* "local", "s3", "swift": other types are refused */
+	char *endpoint;			/* URL without a trailing slash (swift: auth-url); NULL for local */
 	char *path;			/* local: absolute directory */
-	char *region, *bucket, *prefix; /* prefix: "" or "a/b/" */
+	char *region, *bucket, *prefix; /* prefix: "" or "a/b/"; bucket of swift: container; region: NULL for none */
 	enum s3_addressing addressing;
 	char *access_key;
 	char *secret_key_file; /* absolute; relative ones are relative to the INI file */
-	char *ca_file;	       /* absolute or NULL */
-	char **pins;	       /* base64 SHA-256 of the public key; NULL-terminated; may be empty */
+	char *user;	       /* swift: "ACCOUNT:USER" for version 1 */
+	char *password_file;   /* absolute or NULL */
+	enum swift_auth_version auth_version;
+	char *project, *domain, *application_credential; /* of version 3; NULL: none */
+	char *interface;				 /* "public" */
+	char *storage_url;				 /* as endpoint, or NULL: what the login service says */
+	char *ca_file;					 /* absolute or NULL */
+	char **pins; /* base64 SHA-256 of the public key; NULL-terminated; may be empty */
 	enum backend_mode mode;
 	int64_t connect_timeout_ns, timeout_ns; /* timeout: without any progress */
 	unsigned connections;			/* requests at once */
@@ -122,8 +129,10 @@ int config_check_mountpoint(const struct config *, const char *directory, struct
 struct config_zone *config_zone_find(const struct config *, const char *name);
 struct config_backend *config_backend_find(const struct config *, const char *name);
 
-/* config_backend_identity: "type endpoint bucket prefix zone" (or path) as one line, malloc'd: what I1 forbids to
- * change in place. */
+/* config_backend_place: where it is, "type endpoint bucket" with whatever else tells one such place from another (or
+ * "type path"), as one line, malloc'd. config_backend_identity: the place, prefix and zone: what I1 forbids to change
+ * in place. */
+char *config_backend_place(const struct config_backend *);
 char *config_backend_identity(const struct config_backend *);
 /* config_baseline: the policy of this configuration that may not be loosened silently (zones, their kind and export,
  * rules' export), in one canonical text; appended to out. */

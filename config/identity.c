@@ -3,6 +3,7 @@
 #include "config/rules.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,16 +12,46 @@ static const char *const export_names[] = {
 	[EXPORT_DENY] = "deny", [EXPORT_APPROVE] = "approve", [EXPORT_ALLOW] = "allow"
 };
 
-char *config_backend_identity(const struct config_backend *b)
+/* Whose storage it is: the login service's answer depends on that. An application credential is replaced now and then,
+ * within its project. */
+static void put_account(const struct config_backend *b, struct buf *out)
 {
-	const char *zone = b->zone ? b->zone->name : "";
+	const char *region = b->region ? b->region : "-";
+
+	if (b->auth_version == SWIFT_AUTH_1)
+		buf_printf(out, " %.*s", b->user ? (int)strcspn(b->user, ":") : 0, b->user ? b->user : "");
+	else if (b->application_credential)
+		buf_printf(out, " - %s", region);
+	else
+		buf_printf(out, " %s/%s %s", b->domain, b->project, region);
+	if (b->storage_url)
+		buf_printf(out, " %s", b->storage_url);
+}
+
+char *config_backend_place(const struct config_backend *b)
+{
 	struct buf out = BUF_INIT;
 
 	if (b->path)
-		buf_printf(&out, "%s %s %s", b->type, b->path, zone);
+		buf_printf(&out, "%s %s", b->type, b->path);
 	else
-		buf_printf(&out, "%s %s %s /%s %s", b->type, b->endpoint, b->bucket, b->prefix, zone);
+		buf_printf(&out, "%s %s", b->type, b->endpoint);
+	if (strcmp(b->type, "swift") == 0)
+		put_account(b, &out);
+	if (b->bucket)
+		buf_printf(&out, " %s", b->bucket);
 	return buf_steal(&out);
+}
+
+char *config_backend_identity(const struct config_backend *b)
+{
+	char *place = config_backend_place(b), *out = NULL;
+
+	if (place && asprintf(&out, "%s%s%s %s", place, b->bucket ? " /" : "", b->bucket ? b->prefix : "",
+			     b->zone ? b->zone->name : "") < 0)
+		out = NULL;
+	free(place);
+	return out;
 }
 
 static void put_zone(struct buf *out, const struct config_zone *z)

@@ -69,13 +69,21 @@ static bool same_networks(const struct config_zone *a, const struct config_zone 
 	return true;
 }
 
+static bool same_login(const struct config_backend *a, const struct config_backend *b)
+{
+	return same_text(a->access_key, b->access_key) && same_text(a->secret_key_file, b->secret_key_file) &&
+	       same_text(a->user, b->user) && same_text(a->password_file, b->password_file) &&
+	       a->auth_version == b->auth_version && same_text(a->project, b->project) &&
+	       same_text(a->domain, b->domain) && same_text(a->application_credential, b->application_credential) &&
+	       same_text(a->interface, b->interface) && same_text(a->storage_url, b->storage_url);
+}
+
 /* Everything a driver reads from its configuration: a endpoint is kept over a reload only if all of it is the same. */
 static bool same_backend(const struct config_backend *a, const struct config_backend *b)
 {
 	return same_text(a->name, b->name) && same_text(a->type, b->type) && same_text(a->endpoint, b->endpoint) &&
 	       same_text(a->path, b->path) && same_text(a->region, b->region) && same_text(a->bucket, b->bucket) &&
-	       same_text(a->prefix, b->prefix) && a->addressing == b->addressing &&
-	       same_text(a->access_key, b->access_key) && same_text(a->secret_key_file, b->secret_key_file) &&
+	       same_text(a->prefix, b->prefix) && a->addressing == b->addressing && same_login(a, b) &&
 	       same_text(a->ca_file, b->ca_file) && same_list(a->pins, b->pins) && a->mode == b->mode &&
 	       a->connect_timeout_ns == b->connect_timeout_ns && a->timeout_ns == b->timeout_ns &&
 	       a->connections == b->connections && a->upload_limit == b->upload_limit &&

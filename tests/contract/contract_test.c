@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What every backend promises (backends/backend.h), asked of a real one, which the environment names: TYPE; for s3
- * ENDPOINT, REGION, ACCESS, SECRET, BUCKET, and for https CA and PIN; for local DIRECTORY. `contract_test figures`
- * measures instead. */
+ * ENDPOINT, REGION, ACCESS, SECRET, BUCKET, and for https CA and PIN; for swift AUTH_URL in place of ENDPOINT; for
+ * local DIRECTORY. Where there are READER (a user with the same secret who may not write) and FULL (a bucket whose
+ * quota is used up), these are tried too. `contract_test figures` measures instead. */
 #include "backends/backend.h"
 #include "backends/guard.h"
 #include "base/clock.h"
@@ -47,9 +48,14 @@ static const char *need(const char *name)
 	return v;
 }
 
+static bool is_type(const char *type)
+{
+	return !strcmp(need("TYPE"), type);
+}
+
 static bool is_local(void)
 {
-	return !strcmp(need("TYPE"), "local");
+	return is_type("local");
 }
 
 static void write_secret(struct fixture *f, const char *secret)
@@ -90,12 +96,18 @@ static void describe(struct fixture *f, const char *prefix)
 		f->config.path = STR(need("DIRECTORY"));
 		return;
 	}
-	f->config.endpoint = STR(need("ENDPOINT"));
-	f->config.region = STR(need("REGION"));
 	f->config.bucket = STR(need("BUCKET"));
-	f->config.access_key = STR(need("ACCESS"));
 	f->config.ca_file = ca && *ca ? STR(ca) : NULL;
 	write_secret(f, need("SECRET"));
+	if (is_type("swift")) {
+		f->config.endpoint = STR(need("AUTH_URL"));
+		f->config.user = STR(need("ACCESS"));
+		f->config.password_file = f->secret_file;
+		return;
+	}
+	f->config.endpoint = STR(need("ENDPOINT"));
+	f->config.region = STR(need("REGION"));
+	f->config.access_key = STR(need("ACCESS"));
 	f->config.secret_key_file = f->secret_file;
 }
 
@@ -512,7 +524,7 @@ static void leaves_nothing_of_a_cut_body(void **state)
 	struct backend *b = ((struct fixture *)*state)->backend;
 	uint64_t size;
 	struct asked a;
-	/* the bodies of s3 are read twice: to be hashed, and to be sent */
+	/* the bodies of s3 and swift are read twice: to be hashed, and to be sent */
 	struct cutting_source source = {
 		.source = { 8 << 20, cutting_read }, .call = ask(&a), .at = 5 << 20, .times = is_local() ? 1 : 2
 	};
@@ -585,10 +597,48 @@ static void says_what_is_wrong(void **state)
 	unlink(f.secret_file);
 	write_secret(&f, "wrong");
 	FAILS(-ERR_DENIED, probe(&f, sentence, sizeof sentence));
-	assert_non_null(strstr(sentence, "secret-key-file"));
+	assert_non_null(strstr(sentence, is_type("s3") ? "secret-key-file" : "password-file"));
 	describe(&f, "contract/");
-	f.config.access_key = STR("nobody:atall");
+	f.config.access_key = f.config.user = STR("nobody:atall");
 	FAILS(-ERR_DENIED, probe(&f, sentence, sizeof sentence));
+}
+
+static void refuses_who_may_not_write(void **state)
+{
+	struct backend *b = ((struct fixture *)*state)->backend;
+	const char *reader = getenv("READER");
+	struct fixture f;
+	char back[3];
+
+	if (!reader || !*reader)
+		return;
+	OK(put(b, "guarded", "abc", 3, 0));
+	describe(&f, "contract/");
+	f.config.access_key = f.config.user = STR(reader);
+	open_backend(&f);
+	OK(get(f.backend, "guarded", 0, back, 3, 0));
+	FAILS(-ERR_DENIED, put(f.backend, "intruded", "x", 1, -ERR_DENIED));
+	FAILS(-ERR_DENIED, del(f.backend, "guarded", -ERR_DENIED));
+	close_backend(&f);
+	OK(get(b, "guarded", 0, back, 3, 0));
+	OK(del(b, "guarded", 0));
+}
+
+static void says_when_it_is_full(void **state)
+{
+	const char *full = getenv("FULL");
+	struct fixture f;
+	uint64_t size;
+
+	(void)state;
+	if (!full || !*full)
+		return;
+	describe(&f, "contract/");
+	f.config.bucket = STR(full);
+	open_backend(&f);
+	FAILS(-ERR_QUOTA, put(f.backend, "too-much", "0123456789", 10, -ERR_QUOTA));
+	FAILS(-ERR_ABSENT, head(f.backend, "too-much", &size, -ERR_ABSENT));
+	close_backend(&f);
 }
 
 static void reads_a_new_secret(void **state)
@@ -621,7 +671,7 @@ static void verifies_the_server(void **state)
 	struct fixture f;
 
 	(void)state;
-	if (is_local() || strncmp(need("ENDPOINT"), "https://localhost:", 18))
+	if (!is_type("s3") || strncmp(need("ENDPOINT"), "https://localhost:", 18))
 		return;
 	describe(&f, "contract/");
 	f.config.ca_file = NULL; /* the distribution's authorities do not know it */
@@ -720,6 +770,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(leaves_nothing_of_a_cut_body),
 		cmocka_unit_test(separates_prefixes),
 		cmocka_unit_test(takes_a_key_only_once),
+		cmocka_unit_test(refuses_who_may_not_write),
+		cmocka_unit_test(says_when_it_is_full),
 		cmocka_unit_test(reads_a_new_secret),
 		cmocka_unit_test(verifies_the_server),
 	};

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tests/contract/run.sh [figures]: hold every driver to the contract of backends/backend.h, each against a real server of
-# its own: a directory, Ceph's gateway over TLS, OpenStack Swift over plain HTTP. `figures` measures instead.
+# its own: a directory, Ceph's gateway over TLS, OpenStack Swift over plain HTTP, by S3 and by its own protocol. `figures`
+# measures instead.
 # BUILD is where make builds (build).
-# test: timeout=180 sanitize
+# test: timeout=420 sanitize
 set -u
 top=$(dirname "$(readlink -f "$0")")/../..
 program=${BUILD:-build}/contract/contract_test
@@ -38,4 +39,12 @@ for kind in ceph swift; do
 	set +a
 	hold "$kind at $ENDPOINT"
 done
+if "$servers/s3-swift" native "$work/swift" >"$work/native"; then
+	set -a
+	. "$work/native"
+	set +a
+	hold "swift at $AUTH_URL"
+else
+	failed=1
+fi
 exit $failed

@@ -16,6 +16,7 @@ enum what {
 	ANSWER_EARLY, /* when its head is there */
 	ANSWER_CLOSE, /* and close the connection */
 	ANSWER_TWICE, /* the second time unasked, a little later, and close */
+	ANSWER_LATER, /* after server_go */
 	CLOSE,	      /* without an answer */
 	RESET,	      /* the same, rudely */
 	HANG,	      /* read the request and say nothing */
@@ -41,6 +42,8 @@ struct server {
 	unsigned expects;
 	int fd;			      /* the connection open now, or -1 */
 	char head[SERVER_HEAD_BYTES]; /* of the last request */
+	char body[SERVER_HEAD_BYTES]; /* of the last one that had one, as much as fits */
+	size_t body_kept;
 };
 
 #define LOCKED(s, statement)                                                                                           \
@@ -72,6 +75,25 @@ static UNUSED void server_send(int fd, const char *text)
 		return; /* the client left */
 }
 
+static UNUSED uint64_t server_length(const char *head)
+{
+	const char *v = strcasestr(head, "\r\nContent-Length:");
+
+	return v ? strtoull(v + 17, NULL, 10) : 0;
+}
+
+/* with the lock */
+static UNUSED void server_keep_body(struct server *s, const char *piece, size_t len, bool first)
+{
+	if (first)
+		s->body_kept = 0;
+	if (len > sizeof s->body - 1 - s->body_kept)
+		len = sizeof s->body - 1 - s->body_kept;
+	memcpy(s->body + s->body_kept, piece, len);
+	s->body_kept += len;
+	s->body[s->body_kept] = 0;
+}
+
 /* reads to the end of the head; what came after it is kept at *rest */
 static UNUSED bool server_head(struct server *s, int fd, char *head, size_t *rest)
 {
@@ -88,6 +110,8 @@ static UNUSED bool server_head(struct server *s, int fd, char *head, size_t *res
 		head[len] = 0;
 	}
 	*rest = len - (size_t)(end + 4 - head);
+	if (server_length(head))
+		LOCKED(s, server_keep_body(s, end + 4, *rest, true));
 	end[4] = 0;
 	LOCKED(s, s->requests++; s->body_bytes += *rest; memcpy(s->head, head, SERVER_HEAD_BYTES));
 	return true;
@@ -102,17 +126,10 @@ static UNUSED bool server_body(struct server *s, int fd, uint64_t left)
 
 		if (n <= 0)
 			return false;
-		LOCKED(s, s->body_bytes += (uint64_t)n);
+		LOCKED(s, s->body_bytes += (uint64_t)n; server_keep_body(s, piece, (size_t)n, false));
 		left -= (uint64_t)n;
 	}
 	return true;
-}
-
-static UNUSED uint64_t server_length(const char *head)
-{
-	const char *v = strcasestr(head, "\r\nContent-Length:");
-
-	return v ? strtoull(v + 17, NULL, 10) : 0;
 }
 
 /* until the other side closes */
@@ -162,13 +179,15 @@ static UNUSED bool server_request(struct server *s, int fd)
 		server_drain(s, fd);
 	if (step->what == RESET)
 		server_reset(fd);
+	if (step->what == ANSWER_LATER)
+		server_wait(s, s->go[0]);
 	if (step->answer)
 		server_send(fd, step->answer);
 	if (step->what == ANSWER_TWICE) {
 		poll(NULL, 0, 50);
 		server_send(fd, step->answer);
 	}
-	return step->what == ANSWER;
+	return step->what == ANSWER || step->what == ANSWER_LATER;
 }
 
 static UNUSED void *server_run(void *arg)

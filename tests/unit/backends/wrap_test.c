@@ -436,11 +436,8 @@ static void opens_only_known_types(void **state)
 	setting_init(&s, "gopher");
 	assert_int_equal(backend_open(&b, &s.config, ZONE, false, &msg), -ERR_CONFIG);
 	assert_null(b);
-	assert_says(&msg, "gopher");
+	assert_says(&msg, "unknown type 'gopher'; known are local, s3, swift");
 	errmsg_free(&msg);
-	assert_string_equal(backend_known_types()[0], "local");
-	assert_string_equal(backend_known_types()[1], "s3");
-	assert_null(backend_known_types()[2]);
 }
 
 int main(void)

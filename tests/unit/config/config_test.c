@@ -312,8 +312,8 @@ static void test_backends(void **state)
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = ftp\nbucket = a/b\n[backend "
 		       "e]\npath = "
 		       "/e\n",
-			"test.ini:14: error: unknown backend type \"ftp\"; expected local or s3\n"
-			"test.ini:16: error: [backend e] has no \"type\"; expected local or s3\n" },
+			"test.ini:14: error: unknown backend type \"ftp\"; expected local, s3 or swift\n"
+			"test.ini:16: error: [backend e] has no \"type\"; expected local, s3 or swift\n" },
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = local\npath = p/q/\n[backend "
 		       "e]\n"
 		       "type = local\npath = pp\nendpoint = https://h\n",
@@ -339,6 +339,102 @@ static void test_backends(void **state)
 	scratch_write("open.key", "x");
 	chmod("open.key", 0644);
 	check_rows(rows, COUNT(rows));
+}
+
+#define SWIFT(rest)                                                                                                    \
+	GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = swift\n"              \
+	     "password-file = /dev/null/key\ncontainer = office\n" rest
+
+static void test_swift(void **state)
+{
+	static const struct row rows[] = {
+		{ SWIFT("auth-url = https://h/auth/v1.0\nuser = a:u\nprefix = p\n"), "" },
+		{ SWIFT("auth-url = https://h:5000/v3\nauth-version = 3\nuser = u\nproject = p\ndomain = d\n"
+			"region = R\ninterface = internal\n"),
+			"" },
+		{ SWIFT("auth-url = https://h:5000/v3\nauth-version = 3\napplication-credential = "
+			"21dced0fd20347869b93710"
+			"d2b98aae0\nstorage-url = https://s/v1/AUTH_a\n"),
+			"" },
+		{ SWIFT("user = a:u\n"),
+			"test.ini:14: error: [backend c] has no \"auth-url\"; expected the http or https URL of the "
+			"login service, without user, query or fragment\n" },
+		{ SWIFT("auth-url = https://h\nuser = nobody\nproject = p\nregion = r\n"),
+			"test.ini:19: error: expected \"user\" to be ACCOUNT:USER\n"
+			"test.ini:20: error: \"project\" needs auth-version = 3\n"
+			"test.ini:21: error: \"region\" needs auth-version = 3\n" },
+		{ SWIFT("auth-url = https://h\nauth-version = 3\nuser = u\n"),
+			"test.ini:19: error: auth-version = 3 without \"user\" and \"project\"; expected both, or "
+			"\"application-credential\"\n" },
+		{ SWIFT("auth-url = https://h\nauth-version = 3\nuser = u\napplication-credential = i\n"),
+			"test.ini:21: error: \"application-credential\" stands beside \"user\" or \"project\"; "
+			"expected it alone\n" },
+		{ SWIFT("auth-url = https://h?a\nuser = a:u\nauth-version = 2\ninterface = inner\nbucket = b\n"
+			"storage-url = ftp://h\n"),
+			"test.ini:18: error: bad value \"https://h?a\" for \"auth-url\"; expected the http or https "
+			"URL of the login service, without user, query or fragment\n"
+			"test.ini:20: error: bad value \"2\" for \"auth-version\"; expected 1 (tempauth) or 3 "
+			"(Keystone)\n"
+			"test.ini:21: error: bad value \"inner\" for \"interface\"; expected public, internal or "
+			"admin\n"
+			"test.ini:21: error: \"interface\" needs auth-version = 3\n"
+			"test.ini:22: error: \"bucket\" has no meaning for a backend of type swift\n"
+			"test.ini:23: error: bad value \"ftp://h\" for \"storage-url\"; expected the http or https URL "
+			"of "
+			"the account's storage, without user, query or fragment\n" },
+		{ SWIFT("auth-url = http://h\nuser = a:u\nca-file = /etc/passwd\n"),
+			"test.ini:18: warning: http://h is not https: nobody vouches for the server\n"
+			"test.ini:20: error: \"ca-file\" needs an https endpoint\n" },
+		{ SWIFT("auth-url = https://h\nuser = a:u\npassword-file = open.key\n"),
+			"test.ini:20: error: \"password-file\" stands twice in [backend c], first in line 16; expected "
+			"it "
+			"once\n" },
+		/* another account is another place */
+		{ SWIFT("auth-url = https://h\nuser = a:u\n") "[zone y]\nkind = foreign\nnetworks = 10.0.0.0/8\n"
+							      "backends = e, f\n[backend e]\ntype = swift\nauth-url = "
+							      "https://h\nuser = b:u\ncontainer = office\n"
+							      "password-file = open.key\n[backend f]\ntype = swift\n"
+							      "auth-url = https://h\nuser = a:v\ncontainer = office\n"
+							      "password-file = /dev/null/key\n",
+			"test.ini:29: warning: open.key is not a regular file of mode 0600 and will be refused\n"
+			"test.ini:30: error: backends \"c\" and \"f\" are the same place, or one lies inside the "
+			"other; "
+			"expected two places\n" },
+	};
+
+	(void)state;
+	scratch_write("open.key", "x");
+	chmod("open.key", 0644);
+	check_rows(rows, COUNT(rows));
+}
+
+static void test_swift_identity(void **state)
+{
+	static const struct {
+		const char *text, *identity;
+	} rows[] = {
+		{ SWIFT("auth-url = https://H:443/auth/v1.0/\nuser = a:u\nprefix = p\n"),
+			"swift https://h/auth/v1.0 a office /p/ x" },
+		{ SWIFT("auth-url = https://h/v3\nauth-version = 3\nuser = u\nproject = p\nregion = R\n"),
+			"swift https://h/v3 Default/p R office / x" },
+		{ SWIFT("auth-url = https://h/v3\nauth-version = 3\napplication-credential = i\nstorage-url = "
+			"https://s/1\n"),
+			"swift https://h/v3 - - https://s/1 office / x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct config *c;
+		char *text;
+
+		scratch_write("test.ini", rows[i].text);
+		assert_int_equal(scratch_load(&c, &text), 0);
+		free(text);
+		text = config_backend_identity(c->backends[1]);
+		assert_string_equal(text, rows[i].identity);
+		free(text);
+		config_put(c);
+	}
 }
 
 static void test_rules(void **state)
@@ -850,6 +946,8 @@ int main(void)
 		cmocka_unit_test(test_filesystem),
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_backends),
+		cmocka_unit_test(test_swift),
+		cmocka_unit_test(test_swift_identity),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_include_faults),
 		cmocka_unit_test(test_includes),
