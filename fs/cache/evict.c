@@ -24,8 +24,8 @@ static bool row_evictable(struct cache *c, const struct block *block)
 	return !block->dirty && has_extent(block) && block->change_batch <= meta_durable(c->meta);
 }
 
-/* The block's row forgets its local copy, if nobody uses it. Under the block's mutex. */
-static bool row_evict(struct cblock *b, bool inline_too, uint64_t *freed)
+/* The block's row forgets its local copy but for its holes, if nobody uses it. Under the block's mutex. */
+static bool row_evict(struct cblock *b, bool inline_too, const struct holes *left, uint64_t *freed)
 {
 	struct cache *c = b->c;
 	struct block *block = b->block;
@@ -43,8 +43,8 @@ static bool row_evict(struct cblock *b, bool inline_too, uint64_t *freed)
 	if (ok && block->kind != BLOCK_NONE) {
 		*freed += block->kind == BLOCK_INLINE ? block->local->len : 0;
 		blob_put(block->local);
-		block->local = NULL;
-		block->kind = BLOCK_NONE;
+		block->local = left->row ? blob_ref(left->row) : NULL;
+		block->kind = left->row ? BLOCK_SLOTS : BLOCK_NONE;
 		meta_block_changed(c->meta, block);
 	}
 	meta_unlock(c->meta);
@@ -55,17 +55,32 @@ static bool row_evict(struct cblock *b, bool inline_too, uint64_t *freed)
 	return ok;
 }
 
-/* A clean block's file may go before the row says so: what is missing then is fetched again. */
+/* The loaded block is as its row now. A clean block's file may go before the row says so: what is missing then is
+ * fetched again. As cblock_settled. */
+static bool live_evict(struct cblock *b, struct holes *left)
+{
+	bool put = cblock_empty(b, 0);
+
+	if (left->row) {
+		b->map = left->map;
+		left->map = (struct map)MAP_INIT;
+		b->synced = blob_ref(left->row);
+	}
+	return put;
+}
+
 static uint64_t block_evict(struct cache *c, struct block *block, bool inline_too)
 {
 	struct cblock *b = cblock_attach(c, block);
+	struct holes left;
 	uint64_t freed = 0;
 	bool put = false;
 
 	if (!b || pthread_mutex_trylock(&b->lock) != 0)
 		return 0;
-	if (row_evict(b, inline_too, &freed) && b->loaded)
-		put = cblock_empty(b, 0);
+	if (holes_left(b, &left) == 0 && row_evict(b, inline_too, &left, &freed) && b->loaded)
+		put = live_evict(b, &left);
+	holes_free(&left);
 	pthread_mutex_unlock(&b->lock);
 	if (put)
 		meta_block_put(c->meta, block);

@@ -195,6 +195,20 @@ int slots_write(
 /* unit_read: one unit's 4,096 bytes. */
 int unit_read(struct cblock *, uint32_t unit, struct map_unit, uint8_t *out);
 
+/* ---- holes.c ---- */
+
+/* What stays of a block whose local copy goes: its zeros. */
+struct holes {
+	struct map map;
+	struct blob *row; /* NULL: there are none */
+};
+
+/* holes_publish: before the live map is published: holes become zeros. holes_left: of the row's map; an error for a row
+ * that is damaged or too much for the memory. Both under the block's mutex. */
+void holes_publish(struct cblock *);
+int holes_left(struct cblock *, struct holes *);
+void holes_free(struct holes *);
+
 /* ---- room.c ---- */
 
 /* The bound is the configured one, or less where the disk has less. room_reserve: units that are about to take slots or

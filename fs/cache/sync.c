@@ -39,6 +39,8 @@ static int capture_fill(struct cblock *b, struct capture *cap)
 
 	if ((rc = cblock_seal_pages(b)) < 0)
 		return rc;
+	if (b->changed == CHANGE_WRITTEN)
+		holes_publish(b);
 	if (!(cap->retired = calloc(1, sizeof *cap->retired)) || !(cap->map = map_to_blob(&b->map)))
 		return -ENOMEM;
 	cap->slots = map_slots(&b->map);

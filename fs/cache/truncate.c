@@ -211,7 +211,7 @@ static bool cut_to_nothing(const struct cut *cut)
 {
 	struct extent e;
 
-	return cut->b->live == LIVE_SLOTS && map_empty(&cut->b->map) && !cut->b->pages.count &&
+	return cut->b->live == LIVE_SLOTS && !map_slots(&cut->b->map) && !cut->b->pages.count &&
 	       !cblock_extent(cut->b, &e);
 }
 
