@@ -147,6 +147,7 @@ static int init(struct cache *c)
 	cond_init_mono(&c->wake);
 	pthread_cond_init(&c->synced, NULL);
 	index_init(&c->index);
+	spare_init(&c->sealed, BATCH_UNITS * SLOT_BYTES, BATCH_SPARE);
 	list_init(&c->active);
 	list_init(&c->paged);
 	list_init(&c->loaded);
@@ -223,6 +224,7 @@ void cache_destroy(struct cache *c)
 		free(r);
 	}
 	index_free(&c->index);
+	spare_destroy(&c->sealed);
 	hash_free(&c->nodes);
 	if (c->dirfd >= 0)
 		close(c->dirfd);
@@ -416,8 +418,8 @@ void cache_status(struct cache *c, struct cache_status *s)
 	pthread_mutex_lock(&c->lock);
 	*s = (struct cache_status){ .bytes_max = c->bytes_max, .bytes = room_used(c), .bytes_bound = bound };
 	s->bytes_dirty = dirty_slots(c) + rows;
-	s->hits = c->hits;
-	s->misses = c->misses;
+	s->hits = atomic_load(&c->hits);
+	s->misses = atomic_load(&c->misses);
 	s->evicted = c->evicted;
 	pthread_mutex_unlock(&c->lock);
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/spare.h"
 #include "fs/cache/cache.h"
 #include "fs/cache/index.h"
 #include "fs/cache/map.h"
@@ -24,6 +25,7 @@
 
 #define UNIT	    SLOT_DATA
 #define BATCH_UNITS 64 /* sealed or opened at once: 256 KiB */
+#define BATCH_SPARE 16 /* buffers of so many slots that are kept: 4 MiB */
 
 /* A slot's sequence: how often the store was opened, and a counter: none is used twice. */
 #define SEQ_RUN_SHIFT 40
@@ -37,6 +39,8 @@ struct cache {
 	struct fds fds;
 	atomic_uint_fast64_t seq;
 	atomic_uint_fast64_t pages; /* units in dirty pages, of all blocks */
+	atomic_uint_fast64_t hits, misses;
+	struct spare sealed; /* buffers of BATCH_UNITS slots */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;   /* the maintenance thread: work, or stop */
@@ -55,7 +59,7 @@ struct cache {
 	uint64_t reserved;     /* units promised to operations under way */
 	uint64_t inline_bytes; /* in rows, counted anew from them at times */
 	int64_t inline_counted_ns, pressure_ns, recount_ns;
-	uint64_t hits, misses, evicted;
+	uint64_t evicted;
 	int64_t looked_ns; /* when room was looked for last */
 	bool gone;	   /* inodes were deleted since the last count of inline bytes */
 	bool full;	   /* somebody got -ERR_CACHE_FULL and waits for room() */

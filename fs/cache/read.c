@@ -2,17 +2,16 @@
 #include "fs/cache/internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PLAN_UNITS 256 /* looked up at once */
 
-/* One look at the map: where the units of a range are. Slots in it are referenced, so that they may be read without the
+/* One look at the map: where the units of a range are. Slots in it are held, so that they may be read without the
  * block's mutex. */
 struct plan {
 	struct cblock *b;
 	struct slotfile *file; /* referenced while any unit has a slot */
-	uint32_t first, n;
+	uint32_t first, n, held;
 	struct map_unit unit[PLAN_UNITS];
 };
 
@@ -57,12 +56,51 @@ static struct part part_of(uint32_t unit, uint32_t off, uint8_t *buf, uint32_t l
 	return (struct part){ .to = buf + (from - off), .in = from - start, .len = end - from };
 }
 
+/* Units in slots beside each other, as many as are opened at once. */
+static uint32_t slot_run(const struct map_unit *v, uint32_t max)
+{
+	uint32_t n = 1;
+
+	while (n < max && n < BATCH_UNITS && v[n].slot == v->slot + n)
+		n++;
+	return n;
+}
+
+static int plan_hold(struct plan *p)
+{
+	int rc = 0;
+
+	for (uint32_t n; p->held < p->n && rc == 0; p->held += rc == 0 ? n : 0) {
+		struct map_unit *v = &p->unit[p->held];
+
+		n = 1;
+		if (!map_has_slot(v->slot))
+			continue;
+		n = slot_run(v, p->n - p->held);
+		if (!p->file)
+			files_ref(p->b->c, p->file = p->b->file);
+		rc = slotfile_ref(p->file, v->slot, n);
+	}
+	return rc;
+}
+
+static void plan_drop(struct plan *p)
+{
+	for (uint32_t i = 0, n; p->file && i < p->held; i += n) {
+		n = 1;
+		if (!map_has_slot(p->unit[i].slot))
+			continue;
+		n = slot_run(&p->unit[i], p->held - i);
+		slotfile_unref(p->file, p->unit[i].slot, n);
+	}
+	if (p->file)
+		files_put(p->b->c, p->file);
+}
+
 /* Pages and zeros are copied at once; slots are noted. */
 static int plan_make(struct plan *p, uint32_t off, uint8_t *buf, uint32_t len)
 {
 	struct cblock *b = p->b;
-	bool slots = false;
-	int rc;
 
 	for (uint32_t i = 0; i < p->n; i++) {
 		struct part part = part_of(p->first + i, off, buf, len);
@@ -75,59 +113,47 @@ static int plan_make(struct plan *p, uint32_t off, uint8_t *buf, uint32_t len)
 			memcpy(part.to, page + part.in, part.len);
 		else if (!map_has_slot(p->unit[i].slot))
 			memset(part.to, 0, part.len);
-		else if ((rc = slotfile_ref(b->file, p->unit[i].slot, 1)) == 0)
-			slots = true;
-		else
-			return rc;
 	}
-	if (slots) {
-		p->file = b->file;
-		files_ref(b->c, p->file);
-	}
-	return 0;
-}
-
-static void plan_drop(struct plan *p)
-{
-	for (uint32_t i = 0; p->file && i < p->n; i++)
-		if (map_has_slot(p->unit[i].slot))
-			slotfile_unref(p->file, p->unit[i].slot, 1);
-	files_put(p->b->c, p->file);
+	return plan_hold(p);
 }
 
 /* ---- without it ---- */
 
-static uint32_t slot_run(const struct map_unit *v, uint32_t max)
+/* Units of a run, straight to where they are wanted; the first and the last may be wanted in part. */
+static int run_open(struct plan *p, uint32_t i, uint32_t n, const uint8_t *sealed, uint32_t off, uint8_t *buf,
+	uint32_t len, uint32_t *bad)
 {
-	uint32_t n = 1;
-
-	while (n < max && n < BATCH_UNITS && v[n].slot == v->slot + n)
-		n++;
-	return n;
-}
-
-static int open_slot(struct cblock *b, uint32_t unit, uint64_t seq, const uint8_t *slot, const struct part *part)
-{
-	struct slot_ad ad = { .ino = b->ino, .block = b->index, .unit = unit, .seq = seq };
-	uint8_t whole[UNIT];
+	struct slot_ad ad = { .ino = p->b->ino, .block = p->b->index, .unit = p->first + i };
+	uint8_t edge[2][UNIT], *page[BATCH_UNITS];
+	uint64_t seq[BATCH_UNITS];
+	size_t at;
 	int rc;
 
-	if (part->len == UNIT)
-		return slot_open(part->to, slot, &ad, b->c->key);
-	if ((rc = slot_open(whole, slot, &ad, b->c->key)) == 0)
-		memcpy(part->to, whole + part->in, part->len);
+	for (uint32_t j = 0; j < n; j++) {
+		struct part part = part_of(ad.unit + j, off, buf, len);
+
+		page[j] = part.len == UNIT ? part.to : edge[j > 0];
+		seq[j] = p->unit[i + j].seq;
+	}
+	rc = slots_open_pages(page, sealed, seq, n, &ad, p->b->c->key, &at);
+	for (uint32_t j = 0; j < n && rc == 0; j += n > 1 ? n - 1 : 1) {
+		struct part part = part_of(ad.unit + j, off, buf, len);
+
+		if (part.len < UNIT)
+			memcpy(part.to, page[j] + part.in, part.len);
+	}
+	*bad = i + (uint32_t)at;
 	return rc;
 }
 
 /* *bad: the index in the plan of the unit that could not be read. */
 static int plan_read(struct plan *p, uint32_t off, uint8_t *buf, uint32_t len, uint32_t *bad)
 {
-	uint8_t *sealed = p->file ? malloc(BATCH_UNITS * SLOT_BYTES) : NULL;
-	int rc = 0;
+	struct spare *spare = &p->b->c->sealed;
+	uint8_t *sealed = spare_get(spare);
+	int rc = sealed ? 0 : -ENOMEM;
 
-	if (p->file && !sealed)
-		return -ENOMEM;
-	for (uint32_t i = 0, n = 1; p->file && i < p->n && rc == 0; i += n) {
+	for (uint32_t i = 0, n; i < p->n && rc == 0; i += n) {
 		n = 1;
 		if (!map_has_slot(p->unit[i].slot))
 			continue;
@@ -137,43 +163,50 @@ static int plan_read(struct plan *p, uint32_t off, uint8_t *buf, uint32_t len, u
 		/* a run that ends beyond the file: which of them is missing shows one by one */
 		if (rc == -ERR_CORRUPT && n > 1)
 			rc = slotfile_read(p->file, p->unit[i].slot, n = 1, sealed);
-		for (uint32_t j = 0; j < n && rc == 0; j++) {
-			struct part part = part_of(p->first + i + j, off, buf, len);
-
-			*bad = i + j;
-			rc = open_slot(
-				p->b, p->first + i + j, p->unit[i + j].seq, sealed + (size_t)j * SLOT_BYTES, &part);
-		}
+		if (rc == 0)
+			rc = run_open(p, i, n, sealed, off, buf, len, bad);
 	}
-	free(sealed);
+	spare_put(spare, sealed);
 	return rc;
 }
 
 /* ---- a block's part ---- */
 
+/* 0: dropped, as the block is clean. */
+static int damaged(struct cblock *b, uint32_t unit, struct map_unit was, int rc)
+{
+	struct cnode *n;
+
+	if (cnode_get(b->c, b->ino, &n) < 0)
+		return -ENOMEM;
+	rc = cblock_damaged(b, n, unit, was, rc);
+	cnode_put(b->c, n);
+	return rc;
+}
+
 /* -EAGAIN: a damaged unit of a clean block was dropped: again. */
-static int read_range(struct cblock *b, struct cnode *n, uint32_t off, uint8_t *buf, uint32_t len)
+static int read_range(struct cblock *b, uint32_t off, uint8_t *buf, uint32_t len)
 {
 	struct plan p = { .b = b, .first = off / UNIT };
 	uint32_t bad = 0;
 	int rc;
 
 	p.n = (off + len - 1) / UNIT - p.first + 1;
-	if ((rc = plan_make(&p, off, buf, len)) < 0)
+	rc = plan_make(&p, off, buf, len);
+	if (rc < 0 || !p.file) {
+		plan_drop(&p);
 		return rc;
-	if (!p.file)
-		return 0;
+	}
 	pthread_mutex_unlock(&b->lock);
 	rc = plan_read(&p, off, buf, len, &bad);
 	pthread_mutex_lock(&b->lock);
 	plan_drop(&p);
-	if (rc < 0 && (rc = cblock_damaged(b, n, p.first + bad, p.unit[bad], rc)) == 0)
+	if (rc < 0 && (rc = damaged(b, p.first + bad, p.unit[bad], rc)) == 0)
 		rc = -EAGAIN;
 	return rc;
 }
 
-static int read_slots(
-	struct cblock *b, struct cnode *n, uint32_t off, uint8_t *buf, uint32_t len, struct cache_need *need)
+static int read_slots(struct cblock *b, uint32_t off, uint8_t *buf, uint32_t len, struct cache_need *need)
 {
 	struct extent e;
 	int rc = 0;
@@ -185,7 +218,7 @@ again:
 	for (uint32_t done = 0, part; done < len && rc == 0; done += part) {
 		part = PLAN_UNITS * UNIT - (off + done) % UNIT;
 		part = part < len - done ? part : len - done;
-		rc = read_range(b, n, off + done, buf + done, part);
+		rc = read_range(b, off + done, buf + done, part);
 	}
 	if (rc == -EAGAIN) {
 		rc = 0;
@@ -194,30 +227,19 @@ again:
 	return rc;
 }
 
-static int block_read(struct cblock *b, struct cnode *n, uint32_t off, void *buf, uint32_t len, struct cache_need *need)
+static int block_read(struct cblock *b, uint32_t off, void *buf, uint32_t len, struct cache_need *need)
 {
 	if (b->live == LIVE_SLOTS)
-		return read_slots(b, n, off, buf, len, need);
+		return read_slots(b, off, buf, len, need);
 	inline_copy(b, off, buf, len);
 	return 0;
 }
 
-static void count(struct cache *c, bool hit)
-{
-	pthread_mutex_lock(&c->lock);
-	c->hits += hit;
-	c->misses += !hit;
-	pthread_mutex_unlock(&c->lock);
-}
-
 int cache_read(struct cache *c, struct inode *inode, uint64_t off, void *buf, size_t len, struct cache_need *need)
 {
-	struct cnode *node;
 	uint8_t *to = buf;
-	int rc;
+	int rc = 0;
 
-	if ((rc = cnode_get(c, inode->ino, &node)) < 0)
-		return rc;
 	for (size_t n; len && rc == 0; off += n, to += n, len -= n) {
 		uint32_t in = (uint32_t)(off % c->block_bytes);
 		struct cblock *b;
@@ -225,11 +247,12 @@ int cache_read(struct cache *c, struct inode *inode, uint64_t off, void *buf, si
 		n = c->block_bytes - in < len ? c->block_bytes - in : len;
 		if ((rc = cblock_enter(c, inode, (uint32_t)(off / c->block_bytes), &b)) < 0)
 			break;
-		rc = block_read(b, node, in, to, (uint32_t)n, need);
+		rc = block_read(b, in, to, (uint32_t)n, need);
 		cblock_leave(b);
 	}
-	cnode_put(c, node);
-	if (rc == 0 || rc == -ERR_NEED_FETCH)
-		count(c, rc == 0);
+	if (rc == 0)
+		atomic_fetch_add(&c->hits, 1);
+	else if (rc == -ERR_NEED_FETCH)
+		atomic_fetch_add(&c->misses, 1);
 	return rc;
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <sodium.h>
-#include <stdlib.h>
 #include <string.h>
 
 uint64_t seq_take(struct cache *c, uint32_t n)
@@ -15,20 +14,19 @@ uint64_t seq_take(struct cache *c, uint32_t n)
 int slots_write(
 	struct cache *c, struct slotfile *f, uint32_t start, uint32_t n, const uint8_t *plain, const struct slot_ad *ad)
 {
-	uint32_t batch = n < BATCH_UNITS ? n : BATCH_UNITS;
-	uint8_t *sealed = malloc((size_t)batch * SLOT_BYTES);
+	uint8_t *sealed = spare_get(&c->sealed);
 	int rc = sealed ? 0 : -ENOMEM;
 
 	for (uint32_t done = 0, m; done < n && rc == 0; done += m) {
 		struct slot_ad at = *ad;
 
-		m = n - done < batch ? n - done : batch;
+		m = n - done < BATCH_UNITS ? n - done : BATCH_UNITS;
 		at.unit += done;
 		at.seq += done;
 		slots_seal(sealed, plain + (size_t)done * UNIT, m, &at, c->key);
 		rc = slotfile_write(f, start + done, m, sealed);
 	}
-	free(sealed);
+	spare_put(&c->sealed, sealed);
 	return rc;
 }
 
@@ -45,15 +43,15 @@ int unit_read(struct cblock *b, uint32_t unit, struct map_unit from, uint8_t *ou
 
 /* Pages of a block that go into slots beside each other, wherever in the block they are. */
 struct gathered {
-	uint32_t n, unit[SLOT_PAGES_MAX];
-	const uint8_t *page[SLOT_PAGES_MAX];
+	uint32_t n, unit[BATCH_UNITS];
+	const uint8_t *page[BATCH_UNITS];
 };
 
 static void gather(const struct pages *p, struct gathered *g)
 {
 	uint32_t u = 0;
 
-	for (g->n = 0; g->n < SLOT_PAGES_MAX && (u = pages_next(p, u)) != UINT32_MAX; g->n++, u++) {
+	for (g->n = 0; g->n < BATCH_UNITS && (u = pages_next(p, u)) != UINT32_MAX; g->n++, u++) {
 		g->unit[g->n] = u;
 		g->page[g->n] = pages_find(p, u);
 	}
@@ -62,14 +60,14 @@ static void gather(const struct pages *p, struct gathered *g)
 static int pages_write(struct cblock *b, const struct gathered *g, uint32_t start, uint32_t n, uint64_t seq)
 {
 	struct slot_ad ad = { .ino = b->ino, .block = b->index, .seq = seq };
-	uint8_t *sealed = malloc((size_t)n * SLOT_BYTES);
+	uint8_t *sealed = spare_get(&b->c->sealed);
 	int rc;
 
 	if (!sealed)
 		return -ENOMEM;
 	slots_seal_pages(sealed, g->page, g->unit, n, &ad, b->c->key);
 	rc = slotfile_write(b->file, start, n, sealed);
-	free(sealed);
+	spare_put(&b->c->sealed, sealed);
 	return rc;
 }
 

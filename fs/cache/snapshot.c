@@ -143,7 +143,7 @@ static int read_pins(struct cache *c, struct cache_snapshot *s, uint8_t *out, ui
 {
 	struct pins *p = s->pins;
 	uint32_t units = (s->len + UNIT - 1) / UNIT;
-	uint8_t *sealed = malloc(BATCH_UNITS * SLOT_BYTES);
+	uint8_t *sealed = spare_get(&c->sealed);
 	int rc = sealed ? 0 : -ENOMEM;
 
 	for (uint32_t u = 0, n; u < units && rc == 0; u += n) {
@@ -151,7 +151,7 @@ static int read_pins(struct cache *c, struct cache_snapshot *s, uint8_t *out, ui
 		if (map_has_slot(map_get(&p->map, u).slot))
 			rc = read_run(c, s, u, n, out, sealed, bad);
 	}
-	free(sealed);
+	spare_put(&c->sealed, sealed);
 	return rc;
 }
 

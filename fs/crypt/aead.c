@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SUBKEY_NONCE 16 /* bytes of the nonce that go into the subkey; the rest is the inner nonce's end */
-#define INNER_NONCE  12
+#define INNER_NONCE 12 /* zeros, and the rest of the nonce */
+#define NONCE_REST  (AEAD_NONCE_BYTES - AEAD_PREFIX_BYTES)
 
 static pthread_once_t context_once = PTHREAD_ONCE_INIT;
 static pthread_key_t context_key; /* frees a thread's context when the thread ends */
@@ -49,84 +49,93 @@ static EVP_CIPHER_CTX *context_get(void)
 	return context = ctx;
 }
 
-/* Starts a message; its associated data is taken in. */
-static bool message_start(
-	EVP_CIPHER_CTX *ctx, bool sealing, const void *ad, size_t ad_len, const uint8_t *nonce, const uint8_t *key)
+void aead_begin(struct aead *a, const uint8_t key[AEAD_KEY_BYTES])
 {
-	uint8_t subkey[AEAD_KEY_BYTES], inner[INNER_NONCE] = { 0 };
-	bool ok;
-	int n;
+	a->key = key;
+	a->context = context_get();
+	a->keyed = false;
+}
 
-	crypto_core_hchacha20(subkey, nonce, key, NULL);
-	memcpy(inner + INNER_NONCE - (AEAD_NONCE_BYTES - SUBKEY_NONCE), nonce + SUBKEY_NONCE,
-		AEAD_NONCE_BYTES - SUBKEY_NONCE);
-	ok = EVP_CipherInit_ex(ctx, NULL, NULL, subkey, inner, sealing) == 1 &&
-	     (ad_len == 0 || EVP_CipherUpdate(ctx, NULL, &n, ad, (int)ad_len) == 1);
+/* The key is overwritten by one that is none: freeing the context would cost as much as a slot. */
+void aead_end(struct aead *a)
+{
+	static const uint8_t zeros[AEAD_KEY_BYTES];
+
+	if (a->keyed)
+		EVP_CipherInit_ex(a->context, NULL, NULL, zeros, zeros, 1);
+	a->keyed = false;
+}
+
+static bool key_set(struct aead *a, bool sealing, const uint8_t *nonce, const uint8_t *inner)
+{
+	uint8_t subkey[AEAD_KEY_BYTES];
+	bool ok;
+
+	crypto_core_hchacha20(subkey, nonce, a->key, NULL);
+	memcpy(a->prefix, nonce, AEAD_PREFIX_BYTES);
+	a->keyed = ok = EVP_CipherInit_ex(a->context, NULL, NULL, subkey, inner, sealing) == 1;
 	sodium_memzero(subkey, sizeof subkey);
 	return ok;
 }
 
-/* The message's key is overwritten by one that is none: freeing the context would cost as much as a slot. */
-static void message_forget(EVP_CIPHER_CTX *ctx)
+/* Starts a message; its associated data is taken in. */
+static bool message_start(struct aead *a, bool sealing, const void *ad, size_t ad_len, const uint8_t *nonce)
 {
-	static const uint8_t zeros[AEAD_KEY_BYTES];
-
-	EVP_CipherInit_ex(ctx, NULL, NULL, zeros, zeros, 1);
-}
-
-static bool crypto_seal(uint8_t *out, uint8_t *tag, const void *plain, size_t len, const void *ad, size_t ad_len,
-	const uint8_t *nonce, const uint8_t *key)
-{
-	EVP_CIPHER_CTX *ctx = context_get();
-	uint8_t none[AEAD_TAG_BYTES];
+	uint8_t inner[INNER_NONCE] = { 0 };
 	bool ok;
 	int n;
 
-	if (!ctx || len > INT_MAX)
-		return false;
-	ok = message_start(ctx, true, ad, ad_len, nonce, key) &&
-	     (len == 0 || EVP_CipherUpdate(ctx, out, &n, plain, (int)len) == 1) &&
-	     EVP_CipherFinal_ex(ctx, none, &n) == 1 &&
-	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, tag) == 1;
-	message_forget(ctx);
-	return ok;
+	memcpy(inner + INNER_NONCE - NONCE_REST, nonce + AEAD_PREFIX_BYTES, NONCE_REST);
+	if (a->keyed && memcmp(a->prefix, nonce, AEAD_PREFIX_BYTES) == 0)
+		ok = EVP_CipherInit_ex(a->context, NULL, NULL, NULL, inner, sealing) == 1;
+	else
+		ok = key_set(a, sealing, nonce, inner);
+	return ok && (ad_len == 0 || EVP_CipherUpdate(a->context, NULL, &n, ad, (int)ad_len) == 1);
+}
+
+static bool crypto_seal(struct aead *a, uint8_t *out, uint8_t *tag, const void *plain, size_t len, const void *ad,
+	size_t ad_len, const uint8_t *nonce)
+{
+	EVP_CIPHER_CTX *ctx = a->context;
+	uint8_t none[AEAD_TAG_BYTES];
+	int n;
+
+	return ctx && len <= INT_MAX && message_start(a, true, ad, ad_len, nonce) &&
+	       (len == 0 || EVP_CipherUpdate(ctx, out, &n, plain, (int)len) == 1) &&
+	       EVP_CipherFinal_ex(ctx, none, &n) == 1 &&
+	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, tag) == 1;
 }
 
 /* False too when the message is not authentic. */
-static bool crypto_open(void *out, const uint8_t *sealed, size_t len, const uint8_t *tag, const void *ad, size_t ad_len,
-	const uint8_t *nonce, const uint8_t *key)
+static bool crypto_open(struct aead *a, void *out, const uint8_t *sealed, size_t len, const uint8_t *tag,
+	const void *ad, size_t ad_len, const uint8_t *nonce)
 {
-	EVP_CIPHER_CTX *ctx = context_get();
+	EVP_CIPHER_CTX *ctx = a->context;
 	uint8_t expected[AEAD_TAG_BYTES], none[AEAD_TAG_BYTES];
-	bool ok;
 	int n;
 
-	if (!ctx || len > INT_MAX)
-		return false;
 	memcpy(expected, tag, sizeof expected); /* libcrypto does not promise to leave it as it is */
-	ok = message_start(ctx, false, ad, ad_len, nonce, key) &&
-	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, expected) == 1 &&
-	     (len == 0 || EVP_CipherUpdate(ctx, out, &n, sealed, (int)len) == 1) &&
-	     EVP_CipherFinal_ex(ctx, none, &n) == 1;
-	message_forget(ctx);
-	return ok;
+	return ctx && len <= INT_MAX && message_start(a, false, ad, ad_len, nonce) &&
+	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, expected) == 1 &&
+	       (len == 0 || EVP_CipherUpdate(ctx, out, &n, sealed, (int)len) == 1) &&
+	       EVP_CipherFinal_ex(ctx, none, &n) == 1;
 }
 
-void aead_seal(uint8_t *out, uint8_t tag[AEAD_TAG_BYTES], const void *plain, size_t len, const void *ad, size_t ad_len,
-	const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t key[AEAD_KEY_BYTES])
+void aead_seal(struct aead *a, uint8_t *out, uint8_t tag[AEAD_TAG_BYTES], const void *plain, size_t len, const void *ad,
+	size_t ad_len, const uint8_t nonce[AEAD_NONCE_BYTES])
 {
-	if (!crypto_seal(out, tag, plain, len, ad, ad_len, nonce, key))
+	if (!crypto_seal(a, out, tag, plain, len, ad, ad_len, nonce))
 		crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-			out, tag, NULL, plain, len, ad, ad_len, NULL, nonce, key);
+			out, tag, NULL, plain, len, ad, ad_len, NULL, nonce, a->key);
 }
 
-int aead_open(void *out, const uint8_t *sealed, size_t len, const uint8_t tag[AEAD_TAG_BYTES], const void *ad,
-	size_t ad_len, const uint8_t nonce[AEAD_NONCE_BYTES], const uint8_t key[AEAD_KEY_BYTES])
+int aead_open(struct aead *a, void *out, const uint8_t *sealed, size_t len, const uint8_t tag[AEAD_TAG_BYTES],
+	const void *ad, size_t ad_len, const uint8_t nonce[AEAD_NONCE_BYTES])
 {
 	/* what libcrypto refuses libsodium is asked about: it may only have had no context */
-	if (crypto_open(out, sealed, len, tag, ad, ad_len, nonce, key) ||
+	if (crypto_open(a, out, sealed, len, tag, ad, ad_len, nonce) ||
 		crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-			out, NULL, sealed, len, tag, ad, ad_len, nonce, key) == 0)
+			out, NULL, sealed, len, tag, ad, ad_len, nonce, a->key) == 0)
 		return 0;
 	memset(out, 0, len);
 	return -ERR_TAMPERED;

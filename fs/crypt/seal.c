@@ -28,76 +28,112 @@ int crypt_init(void)
 
 void seal(uint8_t *out, const void *plain, size_t len, const void *ad, size_t ad_len, const uint8_t key[SEAL_KEY_BYTES])
 {
+	struct aead a;
+
 	randombytes_buf(out, SEAL_NONCE_BYTES);
-	aead_seal(out + SEAL_NONCE_BYTES, out + SEAL_NONCE_BYTES + len, plain, len, ad, ad_len, out, key);
+	aead_begin(&a, key);
+	aead_seal(&a, out + SEAL_NONCE_BYTES, out + SEAL_NONCE_BYTES + len, plain, len, ad, ad_len, out);
+	aead_end(&a);
 }
 
 int unseal(void *out, const uint8_t *box, size_t len, const void *ad, size_t ad_len, const uint8_t key[SEAL_KEY_BYTES])
 {
 	size_t plain_len;
+	struct aead a;
+	int rc;
 
 	if (len < SEAL_OVERHEAD)
 		return -ERR_TAMPERED;
 	plain_len = len - SEAL_OVERHEAD;
-	return aead_open(
-		out, box + SEAL_NONCE_BYTES, plain_len, box + SEAL_NONCE_BYTES + plain_len, ad, ad_len, box, key);
+	aead_begin(&a, key);
+	rc = aead_open(&a, out, box + SEAL_NONCE_BYTES, plain_len, box + SEAL_NONCE_BYTES + plain_len, ad, ad_len, box);
+	aead_end(&a);
+	return rc;
 }
 
-static void slot_ad_encode(uint8_t out[SLOT_AD], const struct slot_ad *ad, size_t i)
+static void slot_ad_encode(uint8_t out[SLOT_AD], const struct slot_ad *ad, uint32_t unit, uint64_t seq)
 {
 	put_le64(out, ad->ino);
 	put_le32(out + 8, ad->block);
-	put_le32(out + 12, ad->unit + (uint32_t)i);
-	put_le64(out + 16, ad->seq + i);
+	put_le32(out + 12, unit);
+	put_le64(out + 16, seq);
 	put_le32(out + 24, SLOT_DATA);
 }
 
-static void slot_seal(uint8_t *slot, const uint8_t *plain, const uint8_t *nonce, const uint8_t *ad, const uint8_t *key)
+static void slot_seal(struct aead *a, uint8_t *slot, const uint8_t *plain, const uint8_t *nonce, const uint8_t *ad)
 {
 	memcpy(slot, nonce, SEAL_NONCE_BYTES);
 	put_le32(slot + SLOT_LENGTH, SLOT_DATA);
 	memset(slot + SLOT_ZEROS, 0, SLOT_BODY - SLOT_ZEROS);
-	aead_seal(slot + SLOT_BODY, slot + SLOT_TAG, plain, SLOT_DATA, ad, SLOT_AD, nonce, key);
+	aead_seal(a, slot + SLOT_BODY, slot + SLOT_TAG, plain, SLOT_DATA, ad, SLOT_AD, nonce);
+}
+
+/* Slots that are sealed together have nonces that begin alike, so that one key serves all (aead.h). What they end with
+ * is counted from a random start. */
+static void nonce_next(uint8_t nonce[SEAL_NONCE_BYTES])
+{
+	put_le64(nonce + AEAD_PREFIX_BYTES, get_le64(nonce + AEAD_PREFIX_BYTES) + 1);
 }
 
 void slots_seal(
 	uint8_t *out, const uint8_t *plain, size_t n, const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES])
 {
-	uint8_t nonces[SLOT_PAGES_MAX * SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
+	uint8_t nonce[SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
+	struct aead a;
 
-	for (size_t i = 0; i < n; i++) {
-		size_t at = i % SLOT_PAGES_MAX, left = n - i < SLOT_PAGES_MAX ? n - i : SLOT_PAGES_MAX;
-
-		if (at == 0)
-			randombytes_buf(nonces, left * SEAL_NONCE_BYTES);
-		slot_ad_encode(ad_bytes, ad, i);
-		slot_seal(out + i * SLOT_BYTES, plain + i * SLOT_DATA, nonces + at * SEAL_NONCE_BYTES, ad_bytes, key);
+	randombytes_buf(nonce, sizeof nonce);
+	aead_begin(&a, key);
+	for (size_t i = 0; i < n; i++, nonce_next(nonce)) {
+		slot_ad_encode(ad_bytes, ad, ad->unit + (uint32_t)i, ad->seq + i);
+		slot_seal(&a, out + i * SLOT_BYTES, plain + i * SLOT_DATA, nonce, ad_bytes);
 	}
+	aead_end(&a);
 }
 
 void slots_seal_pages(uint8_t *out, const uint8_t *const page[], const uint32_t unit[], size_t n,
 	const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES])
 {
-	uint8_t nonces[SLOT_PAGES_MAX * SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
-	struct slot_ad at = *ad;
+	uint8_t nonce[SEAL_NONCE_BYTES], ad_bytes[SLOT_AD];
+	struct aead a;
 
-	randombytes_buf(nonces, n * SEAL_NONCE_BYTES);
-	for (size_t i = 0; i < n; i++) {
-		at.unit = unit[i];
-		at.seq = ad->seq + i;
-		slot_ad_encode(ad_bytes, &at, 0);
-		slot_seal(out + i * SLOT_BYTES, page[i], nonces + i * SEAL_NONCE_BYTES, ad_bytes, key);
+	randombytes_buf(nonce, sizeof nonce);
+	aead_begin(&a, key);
+	for (size_t i = 0; i < n; i++, nonce_next(nonce)) {
+		slot_ad_encode(ad_bytes, ad, unit[i], ad->seq + i);
+		slot_seal(&a, out + i * SLOT_BYTES, page[i], nonce, ad_bytes);
 	}
+	aead_end(&a);
+}
+
+static int one_open(struct aead *a, uint8_t *out, const uint8_t *slot, const uint8_t *ad)
+{
+	/* every byte on disk counts: the length is in the associated data, the zeros are checked here */
+	if (get_le32(slot + SLOT_LENGTH) == SLOT_DATA && sodium_is_zero(slot + SLOT_ZEROS, SLOT_BODY - SLOT_ZEROS))
+		return aead_open(a, out, slot + SLOT_BODY, SLOT_DATA, slot + SLOT_TAG, ad, SLOT_AD, slot);
+	memset(out, 0, SLOT_DATA);
+	return -ERR_TAMPERED;
+}
+
+int slots_open_pages(uint8_t *const page[], const uint8_t *slots, const uint64_t seq[], size_t n,
+	const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES], size_t *bad)
+{
+	uint8_t ad_bytes[SLOT_AD];
+	struct aead a;
+	int rc = 0;
+
+	aead_begin(&a, key);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		slot_ad_encode(ad_bytes, ad, ad->unit + (uint32_t)i, seq[i]);
+		rc = one_open(&a, page[i], slots + i * SLOT_BYTES, ad_bytes);
+		*bad = i;
+	}
+	aead_end(&a);
+	return rc;
 }
 
 int slot_open(uint8_t *out, const uint8_t slot[SLOT_BYTES], const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES])
 {
-	uint8_t ad_bytes[SLOT_AD];
+	size_t bad;
 
-	slot_ad_encode(ad_bytes, ad, 0);
-	/* every byte on disk counts: the length is in the associated data, the zeros are checked here */
-	if (get_le32(slot + SLOT_LENGTH) == SLOT_DATA && sodium_is_zero(slot + SLOT_ZEROS, SLOT_BODY - SLOT_ZEROS))
-		return aead_open(out, slot + SLOT_BODY, SLOT_DATA, slot + SLOT_TAG, ad_bytes, SLOT_AD, slot, key);
-	memset(out, 0, SLOT_DATA);
-	return -ERR_TAMPERED;
+	return slots_open_pages(&out, slot, &ad->seq, 1, ad, key, &bad);
 }

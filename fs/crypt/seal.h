@@ -35,15 +35,16 @@ struct slot_ad {
 	uint64_t seq;	/* never used twice for one unit under one key */
 };
 
-/* slots_seal: n slots at once, plain holds n * 4096 bytes (one nonce request for all). Slot i is sealed for
- * ad with unit + i and seq + i. */
+/* slots_seal: n slots at once, plain holds n * 4096 bytes. Slot i is sealed for ad with unit + i and seq + i. */
 void slots_seal(
 	uint8_t *out, const uint8_t *plain, size_t n, const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);
-/* slots_seal_pages: the same of n <= SLOT_PAGES_MAX pages that lie anywhere: slot i is page[i], sealed for ad with
- * unit[i] and seq + i. */
-#define SLOT_PAGES_MAX 64
+/* slots_seal_pages: the same of pages that lie anywhere: slot i is page[i], sealed for ad with unit[i] and seq + i. */
 void slots_seal_pages(uint8_t *out, const uint8_t *const page[], const uint32_t unit[], size_t n,
 	const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);
+/* slots_open_pages: n slots in a row, each into a page of its own: slot i is for ad with unit + i and seq[i].
+ * -ERR_TAMPERED: *bad is the first that is not authentic; the pages before it are good. */
+int slots_open_pages(uint8_t *const page[], const uint8_t *slots, const uint64_t seq[], size_t n,
+	const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES], size_t *bad);
 /* slot_open: 4096 bytes into out, or -ERR_TAMPERED. */
 int slot_open(
 	uint8_t *out, const uint8_t slot[SLOT_BYTES], const struct slot_ad *ad, const uint8_t key[SEAL_KEY_BYTES]);

@@ -156,6 +156,7 @@ int front_mount(struct front **out, struct core *core, const struct front_option
 		return -ENOMEM;
 	pthread_mutex_init(&front->lock, NULL);
 	cond_init_mono(&front->ended);
+	spare_init(&front->serving.answers, REQUEST_BYTES, ANSWERS_SPARE);
 	if ((rc = check_mountpoint(options->mountpoint, msg)) < 0)
 		goto out;
 	if (!(front->mountpoint = strdup(options->mountpoint))) {
@@ -265,6 +266,7 @@ void front_free(struct front *front)
 			fuse_session_unmount(front->session);
 		fuse_session_destroy(front->session);
 	}
+	spare_destroy(&front->serving.answers);
 	pthread_cond_destroy(&front->ended);
 	pthread_mutex_destroy(&front->lock);
 	free(front->mountpoint);

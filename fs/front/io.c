@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SMALL_BYTES 16384 /* an answer that malloc may have: larger ones it gives back to the system each time */
+
 /* One request on content, from its handler to its answer, which may come on another thread. */
 struct request {
 	struct core_io io;
 	fuse_req_t req;
 	unsigned set; /* setattr: what else is to be set */
 	struct stat attr;
-	char data[]; /* read: the answer */
+	char *large; /* read: the answer, from the spare ones; or it is: */
+	char small[];
 };
 
 static void on_interrupt(fuse_req_t req, void *data)
@@ -21,14 +24,22 @@ static void on_interrupt(fuse_req_t req, void *data)
 	core_io_cancel(r->io.core, &r->io);
 }
 
-static struct request *request_new(fuse_req_t req, enum core_io_kind kind, fuse_ino_t ino, size_t data_len)
+static struct spare *answers(fuse_req_t req)
 {
-	struct request *r = malloc(sizeof(*r) + data_len);
+	struct serving *serving = fuse_req_userdata(req);
+
+	return &serving->answers;
+}
+
+static struct request *request_new(fuse_req_t req, enum core_io_kind kind, fuse_ino_t ino, size_t small_len)
+{
+	struct request *r = malloc(sizeof(*r) + small_len);
 
 	if (!r) {
 		fuse_reply_err(req, ENOMEM);
 		return NULL;
 	}
+	r->large = NULL;
 	r->io = (struct core_io){ .kind = kind, .ino = ino, .core = request_core(req) };
 	r->req = req;
 	r->set = 0;
@@ -54,24 +65,32 @@ static struct request *request_end(struct core_io *io)
 static void done_read(struct core_io *io, ssize_t rc)
 {
 	struct request *r = request_end(io);
+	struct spare *spare = answers(r->req);
 
 	if (rc < 0)
 		fuse_reply_err(r->req, err_errno((int)rc));
 	else
-		fuse_reply_buf(r->req, r->data, (size_t)rc);
+		fuse_reply_buf(r->req, io->buf, (size_t)rc);
+	spare_put(spare, r->large);
 	free(r);
 }
 
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off, struct fuse_file_info *fi)
 {
-	struct request *r = request_new(req, CORE_READ, ino, len);
+	bool large = len > SMALL_BYTES && len <= REQUEST_BYTES;
+	struct request *r = request_new(req, CORE_READ, ino, large ? 0 : len);
 
 	if (!r)
 		return;
+	if (large && !(r->large = spare_get(answers(req)))) {
+		fuse_reply_err(req, ENOMEM);
+		free(r);
+		return;
+	}
 	r->io.file = (struct core_file *)(uintptr_t)fi->fh;
 	r->io.off = (uint64_t)off;
 	r->io.len = len;
-	r->io.buf = r->data;
+	r->io.buf = large ? r->large : r->small;
 	request_start(r, done_read);
 }
 

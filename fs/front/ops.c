@@ -60,7 +60,7 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 	/* libfuse wants an open to truncate, unless told otherwise: the kernel's setattr before it does */
 	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-	conn->max_write = 1u << 20;
+	conn->max_write = REQUEST_BYTES;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;

@@ -3,6 +3,7 @@
 #ifndef FS_FRONT_OPS_H
 #define FS_FRONT_OPS_H
 
+#include "base/spare.h"
 #include "fs/core/core.h"
 
 #include <fuse_lowlevel.h>
@@ -16,7 +17,11 @@ struct serving {
 	struct pool *flusher; /* seek.c: one thread, that calls in what the kernel has not written */
 	uint64_t init_unique; /* raw.c: the number of the request INIT, and what the kernel offered in it */
 	uint32_t init_flags;
+	struct spare answers; /* io.c: of REQUEST_BYTES, for what is read */
 };
+
+#define REQUEST_BYTES (1u << 20) /* that the kernel sends or asks for at once, at most */
+#define ANSWERS_SPARE 8
 
 /* reply_rc: 0 or a negative error as the reply. */
 void reply_rc(fuse_req_t, int rc);

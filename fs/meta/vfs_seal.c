@@ -21,20 +21,26 @@ void vfs_page_seal(uint8_t out[VFS_PAGE], const uint8_t page[VFS_PAGE], uint32_t
 	const uint8_t nonce[24], const uint8_t key[32])
 {
 	uint8_t ad[AD_BYTES];
+	struct aead a;
 
 	make_ad(ad, store_id, "database", page_no);
 	memcpy(out + NONCE_AT, nonce, 24);
-	aead_seal(out, out + TAG_AT, page, BODY, ad, sizeof(ad), nonce, key);
+	aead_begin(&a, key);
+	aead_seal(&a, out, out + TAG_AT, page, BODY, ad, sizeof(ad), nonce);
+	aead_end(&a);
 }
 
 int vfs_page_open(uint8_t out[VFS_PAGE], const uint8_t sealed[VFS_PAGE], uint32_t page_no, const uint8_t store_id[16],
 	const uint8_t key[32])
 {
 	uint8_t ad[AD_BYTES];
+	struct aead a;
 	int rc;
 
 	make_ad(ad, store_id, "database", page_no);
-	rc = aead_open(out, sealed, BODY, sealed + TAG_AT, ad, sizeof(ad), sealed + NONCE_AT, key);
+	aead_begin(&a, key);
+	rc = aead_open(&a, out, sealed, BODY, sealed + TAG_AT, ad, sizeof(ad), sealed + NONCE_AT);
+	aead_end(&a);
 	memset(out + BODY, 0, VFS_RESERVED);
 	return rc;
 }
@@ -43,18 +49,25 @@ void vfs_record_seal(uint8_t *out, const void *plain, size_t len, uint64_t recor
 	const uint8_t nonce[24], const uint8_t key[32])
 {
 	uint8_t ad[AD_BYTES];
+	struct aead a;
 
 	make_ad(ad, store_id, "wal\0\0\0\0", record_no);
 	memcpy(out, nonce, 24);
-	aead_seal(out + 24, out + 24 + len, plain, len, ad, sizeof(ad), nonce, key);
+	aead_begin(&a, key);
+	aead_seal(&a, out + 24, out + 24 + len, plain, len, ad, sizeof(ad), nonce);
+	aead_end(&a);
 }
 
 int vfs_record_open(void *out, const uint8_t *record, size_t len, uint64_t record_no, const uint8_t store_id[16],
 	const uint8_t key[32])
 {
 	uint8_t ad[AD_BYTES];
+	struct aead a;
+	int rc;
 
 	make_ad(ad, store_id, "wal\0\0\0\0", record_no);
-	return aead_open(
-		out, record + 24, len - VFS_RESERVED, record + len - AEAD_TAG_BYTES, ad, sizeof(ad), record, key);
+	aead_begin(&a, key);
+	rc = aead_open(&a, out, record + 24, len - VFS_RESERVED, record + len - AEAD_TAG_BYTES, ad, sizeof(ad), record);
+	aead_end(&a);
+	return rc;
 }

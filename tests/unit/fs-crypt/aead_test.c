@@ -28,16 +28,19 @@ static void agree(size_t len, size_t ad_len)
 {
 	uint8_t ours[LEN_MAX + 1], theirs[LEN_MAX], again[LEN_MAX + 1], our_tag[AEAD_TAG_BYTES],
 		their_tag[AEAD_TAG_BYTES], nonce[AEAD_NONCE_BYTES], key[AEAD_KEY_BYTES];
+	struct aead a;
 
 	randombytes_buf(nonce, sizeof nonce);
 	randombytes_buf(key, sizeof key);
 	ours[len] = again[len] = 77;
-	aead_seal(ours, our_tag, plain, len, ad_len ? ad : NULL, ad_len, nonce, key);
+	aead_begin(&a, key);
+	aead_seal(&a, ours, our_tag, plain, len, ad_len ? ad : NULL, ad_len, nonce);
 	crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
 		theirs, their_tag, NULL, plain, len, ad, ad_len, NULL, nonce, key);
 	assert_memory_equal(ours, theirs, len);
 	assert_memory_equal(our_tag, their_tag, sizeof our_tag);
-	assert_int_equal(aead_open(again, theirs, len, their_tag, ad_len ? ad : NULL, ad_len, nonce, key), 0);
+	assert_int_equal(aead_open(&a, again, theirs, len, their_tag, ad_len ? ad : NULL, ad_len, nonce), 0);
+	aead_end(&a);
 	assert_memory_equal(again, plain, len);
 	assert_int_equal(crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
 				 again, NULL, ours, len, our_tag, ad, ad_len, nonce, key),
@@ -55,6 +58,98 @@ static void same_as_libsodium(void **state)
 			agree(lens[i], ad_lens[j]);
 }
 
+/* a run of one message */
+static void seal_one(uint8_t *out, uint8_t *tag, size_t len, const uint8_t *nonce, const uint8_t *key)
+{
+	struct aead a;
+
+	aead_begin(&a, key);
+	aead_seal(&a, out, tag, plain, len, ad, 28, nonce);
+	aead_end(&a);
+}
+
+static int open_one(
+	uint8_t *out, const uint8_t *sealed, size_t len, const uint8_t *tag, const uint8_t *nonce, const uint8_t *key)
+{
+	struct aead a;
+	int rc;
+
+	aead_begin(&a, key);
+	rc = aead_open(&a, out, sealed, len, tag, ad, 28, nonce);
+	aead_end(&a);
+	return rc;
+}
+
+/* Nonces that begin alike and others, sealing and opening, in one run: each message is as if it were alone. */
+static void runs(void **state)
+{
+	static const struct {
+		bool opens;
+		uint8_t first, last; /* bytes of the nonce */
+		size_t len;
+	} rows[] = {
+		{ false, 1, 1, 4096 },
+		{ false, 1, 2, 4096 },
+		{ true, 1, 3, 4096 },
+		{ true, 1, 4, 17 },
+		{ false, 1, 5, 0 },
+		{ false, 2, 5, 4096 },
+		{ true, 1, 5, 4096 },
+		{ false, 1, 1, 16384 },
+		{ true, 2, 1, 100 },
+		{ true, 2, 2, 0 },
+	};
+	uint8_t sealed[LEN_MAX], expected[LEN_MAX], tag[AEAD_TAG_BYTES], expected_tag[AEAD_TAG_BYTES], bad;
+	const uint8_t key[AEAD_KEY_BYTES] = { 6 };
+	struct aead a;
+
+	(void)state;
+	aead_begin(&a, key);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint8_t nonce[AEAD_NONCE_BYTES] = { rows[i].first };
+		size_t len = rows[i].len;
+
+		nonce[AEAD_NONCE_BYTES - 1] = rows[i].last;
+		crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+			expected, expected_tag, NULL, plain, len, ad, 28, NULL, nonce, key);
+		if (rows[i].opens) {
+			assert_int_equal(aead_open(&a, sealed, expected, len, expected_tag, ad, 28, nonce), 0);
+			assert_memory_equal(sealed, plain, len);
+			bad = expected_tag[0] ^= 4;
+			assert_int_equal(
+				aead_open(&a, sealed, expected, len, expected_tag, ad, 28, nonce), -ERR_TAMPERED);
+			assert_int_equal(expected_tag[0], bad);
+		} else {
+			aead_seal(&a, sealed, tag, plain, len, ad, 28, nonce);
+			assert_memory_equal(sealed, expected, len);
+			assert_memory_equal(tag, expected_tag, sizeof tag);
+		}
+	}
+	aead_end(&a);
+}
+
+/* What a run leaves in the context is no key that any message was sealed under. */
+static void forgotten(void **state)
+{
+	static const uint8_t zeros[AEAD_KEY_BYTES];
+	uint8_t sealed[64], tag[AEAD_TAG_BYTES], left[64], expected[64], none[16];
+	const uint8_t nonce[AEAD_NONCE_BYTES] = { 9 }, key[AEAD_KEY_BYTES] = { 8 };
+	uint8_t inner[12] = { 0 };
+	struct aead a;
+	int n;
+
+	(void)state;
+	aead_begin(&a, key);
+	aead_seal(&a, sealed, tag, plain, sizeof sealed, ad, 28, nonce);
+	aead_end(&a);
+	assert_int_equal(EVP_CipherInit_ex(a.context, NULL, NULL, NULL, inner, 1), 1);
+	assert_int_equal(EVP_CipherUpdate(a.context, left, &n, plain, sizeof left), 1);
+	assert_int_equal(EVP_CipherFinal_ex(a.context, none, &n), 1);
+	crypto_aead_chacha20poly1305_ietf_encrypt_detached(
+		expected, tag, NULL, plain, sizeof expected, NULL, 0, NULL, inner, zeros);
+	assert_memory_equal(left, expected, sizeof left);
+}
+
 /* Whatever is changed: nothing but zeros, and the next message is as good as any. */
 static void changed(void **state)
 {
@@ -67,11 +162,11 @@ static void changed(void **state)
 	} parts[] = { { tag, sizeof tag }, { nonce, sizeof nonce }, { key, sizeof key }, { ad, 28 } };
 
 	(void)state;
-	aead_seal(sealed, tag, plain, sizeof sealed, ad, 28, nonce, key);
+	seal_one(sealed, tag, sizeof sealed, nonce, key);
 	for (size_t i = 0; i < sizeof where / sizeof where[0]; i++) {
 		sealed[where[i]] ^= 1;
 		memset(out, 1, sizeof out);
-		assert_int_equal(aead_open(out, sealed, sizeof sealed, tag, ad, 28, nonce, key), -ERR_TAMPERED);
+		assert_int_equal(open_one(out, sealed, sizeof sealed, tag, nonce, key), -ERR_TAMPERED);
 		assert_true(sodium_is_zero(out, sizeof out));
 		sealed[where[i]] ^= 1;
 	}
@@ -79,12 +174,12 @@ static void changed(void **state)
 		for (size_t at = 0; at < parts[i].len; at++) {
 			parts[i].bytes[at] ^= 0x80;
 			memset(out, 1, sizeof out);
-			assert_int_equal(aead_open(out, sealed, sizeof sealed, tag, ad, 28, nonce, key), -ERR_TAMPERED);
+			assert_int_equal(open_one(out, sealed, sizeof sealed, tag, nonce, key), -ERR_TAMPERED);
 			assert_true(sodium_is_zero(out, sizeof out));
 			parts[i].bytes[at] ^= 0x80;
 		}
 	}
-	assert_int_equal(aead_open(out, sealed, sizeof sealed, tag, ad, 28, nonce, key), 0);
+	assert_int_equal(open_one(out, sealed, sizeof sealed, tag, nonce, key), 0);
 	assert_memory_equal(out, plain, sizeof out);
 }
 
@@ -95,15 +190,15 @@ static void *agree_in_thread(void *failed)
 	const uint8_t nonce[AEAD_NONCE_BYTES] = { 3 }, key[AEAD_KEY_BYTES] = { 4 };
 
 	for (int i = 0; i < 2; i++) {
-		aead_seal(sealed, tag, plain, sizeof sealed, ad, 28, nonce, key);
+		seal_one(sealed, tag, sizeof sealed, nonce, key);
 		crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
 			out, expected, NULL, plain, sizeof out, ad, 28, NULL, nonce, key);
 		if (memcmp(tag, expected, sizeof tag) != 0 || memcmp(out, sealed, sizeof out) != 0 ||
-			aead_open(out, sealed, sizeof sealed, tag, ad, 28, nonce, key) != 0 ||
+			open_one(out, sealed, sizeof sealed, tag, nonce, key) != 0 ||
 			memcmp(out, plain, sizeof out) != 0)
 			*(bool *)failed = true;
 		tag[0] ^= 1;
-		if (aead_open(out, sealed, sizeof sealed, tag, ad, 28, nonce, key) != -ERR_TAMPERED ||
+		if (open_one(out, sealed, sizeof sealed, tag, nonce, key) != -ERR_TAMPERED ||
 			!sodium_is_zero(out, sizeof out))
 			*(bool *)failed = true;
 	}
@@ -155,6 +250,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_libsodium),
+		cmocka_unit_test(runs),
+		cmocka_unit_test(forgotten),
 		cmocka_unit_test(changed),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(without_libcrypto),
