@@ -61,6 +61,12 @@ struct core {
 	bool io_thread_runs;
 };
 
+/* lock.c: who has the store. lock_take: -ERR_LOCKED, and *out a descriptor to be closed by whoever has it.
+ * lock_take_after: the same, but waits for one who is making all durable after lock_ends. */
+int lock_take(const char *store, int *out, struct errmsg *);
+int lock_take_after(const char *store, int *out, struct errmsg *);
+void lock_ends(int fd);
+
 /* attr.c */
 void stat_fill(const struct inode *, struct stat *); /* under the meta lock */
 void times_now(

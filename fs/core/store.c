@@ -7,52 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
-
-/* The lock is the flock; the process id is for the message that the next one prints. */
-static void write_holder(int fd)
-{
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)len, 0) != len)
-		log_warn("store: the lock file does not take the process id: %s", strerror(errno));
-}
-
-static long read_holder(int fd)
-{
-	char text[32] = "";
-
-	return pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
-}
-
-static int lock_store(const char *store, int *out, struct errmsg *msg)
-{
-	int dir = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd, rc = 0;
-
-	if (dir < 0 && errno == ENOENT)
-		return errmsg_set(msg, -ENOENT, "there is no store at %s: make it with `borderfs init`", store);
-	if (dir < 0)
-		return errmsg_set(msg, -errno, "the store %s cannot be opened: %s", store, strerror(errno));
-	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		rc = errmsg_set(msg, -errno, "the store %s is not writable: %s; check its owner and mode", store,
-			strerror(errno));
-	close(dir);
-	if (rc < 0)
-		return rc;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		rc = errmsg_set(msg, -ERR_LOCKED,
-			"the store %s is in use by process %ld: unmount it there first, or use another store", store,
-			read_holder(fd));
-		close(fd);
-		return rc;
-	}
-	write_holder(fd);
-	*out = fd;
-	return 0;
-}
 
 static int open_store_dir(const char *store, struct errmsg *msg)
 {
@@ -138,7 +93,7 @@ int core_create(struct config *config, const struct unlock *unlock, size_t unloc
 			"the store directory %s cannot be made: %s; check the directory above it, or set "
 			"`store` in [filesystem]",
 			config->store, err_text(rc));
-	if ((rc = lock_store(config->store, &lock, msg)) < 0 || (rc = dir = open_store_dir(config->store, msg)) < 0 ||
+	if ((rc = lock_take(config->store, &lock, msg)) < 0 || (rc = dir = open_store_dir(config->store, msg)) < 0 ||
 		(rc = make_room(config->store, dir, msg)) < 0)
 		goto out;
 	rc = make(config, dir, unlock, unlock_count, cost, uid, gid, words, msg);
@@ -272,7 +227,7 @@ int core_open(struct core **out, struct config *config, struct keyring *keyring,
 	pthread_mutex_init(&core->rename_lock, NULL);
 	if (!(core->store = strdup(config->store)) || (rc = held_init(core)) < 0 || (rc = io_init(core)) < 0)
 		rc = -ENOMEM;
-	else if ((rc = lock_store(config->store, &core->lock_fd, msg)) == 0)
+	else if ((rc = lock_take_after(config->store, &core->lock_fd, msg)) == 0)
 		rc = open_rooms(core, config, msg);
 	if (rc < 0) {
 		core_close(core);
@@ -295,6 +250,7 @@ int core_stop(struct core *core)
 {
 	int rc, rc2;
 
+	lock_ends(core->lock_fd);
 	/* the next mount may have other rules */
 	if ((rc = hold_all_before(core)) < 0)
 		log_warn("store: what is at home by a rule could not all be marked: %s", err_text(rc));

@@ -222,6 +222,15 @@ mkdir "$TEST_TMP/second"
 expect_status 1 bfs mount "$TEST_TMP/second"
 expect_says "$store is in use by process $daemon_pid"
 
+step "a mount straight after umount(8), which does not wait for the daemon"
+for n in {1..300}; do
+	echo "$n" >"$mnt/$n"
+done
+within 10 umount "$mnt" # somebody's df may look at it
+bfs_background
+expect_equal "$(cat "$mnt"/{1..300} | cksum)" "$(seq 300 | cksum)" "what was written before"
+rm "$mnt"/{1..300}
+
 step "where, explain, status"
 mkdir -p "$mnt/public/deep/er" "$mnt/private"
 for n in 1 2 3; do
