@@ -110,7 +110,7 @@ check:
 	tests/run -j 2 -b $(BUILD)
 
 torture:
-	packaging/install-deps test
+	packaging/install-deps torture
 	$(MAKE) $(JOBS) tests
 	TEST_SCALE=10 tests/run -b $(BUILD) -m torture
 

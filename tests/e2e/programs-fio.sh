@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test: timeout=240 torture
+# test: timeout=600 torture
 # fio's random writes and reads in the mount, each block verified by its checksum: through the page cache, past it, by
 # mmap; then once more by the next daemon, and from the backend alone.
 . "${0%/*}/lib.sh"

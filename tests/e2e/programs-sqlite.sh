@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# test: timeout=240 torture
+# test: timeout=600 torture
 # SQLite in the mount, in each journal mode, while it is being uploaded: two writers are killed in the middle of their
 # transactions, and then the daemon is. Each time the database is whole, and every transaction whose COMMIT returned is in it.
 . "${0%/*}/lib.sh"
