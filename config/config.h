@@ -58,6 +58,8 @@ struct config_backend {
 	struct config_origin origin;
 };
 
+#define CONFIG_PACK_MAX (1u << 20)
+
 struct config_zone {
 	char *name;
 	enum zone_kind kind;
@@ -71,6 +73,7 @@ struct config_zone {
 	char **approvers;
 	unsigned approvals;
 	bool padme;
+	uint64_t pack_bytes; /* blocks smaller than this share objects; 0: none do */
 	struct config_origin origin;
 };
 

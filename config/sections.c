@@ -189,6 +189,11 @@ static const struct key zone_keys[] = {
 		.offset = offsetof(struct config_zone, padme),
 		.words = padding_words,
 		.expected = "none or padme" },
+	{ .name = "pack",
+		.parse = key_size,
+		.offset = offsetof(struct config_zone, pack_bytes),
+		.max = CONFIG_PACK_MAX,
+		.expected = "a size of 1M at most; 0: every block has an object of its own" },
 	{ 0 },
 };
 
@@ -211,6 +216,7 @@ void load_zones(struct load *l)
 		v[l->c->zone_count++] = z;
 		z->origin = s->origin;
 		z->copies = z->approvals = 1;
+		z->pack_bytes = CONFIG_PACK_MAX;
 		z->name = strdup(s->name);
 		l->no_memory |= !z->name;
 		keys_apply(l, s, zone_keys, z, 0, NULL);

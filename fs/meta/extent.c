@@ -19,8 +19,9 @@ static void extent_record_free(struct meta_record *r)
 	free(container_of(r, struct extent_record, record));
 }
 
-static void extent_unref(struct meta_txn *txn, uint64_t ino, uint32_t index)
+static void extent_unref(struct meta_txn *txn, uint64_t ino, uint32_t index, uint32_t zone_id)
 {
+	repack_note(txn, ino, index, index, (struct repack_why){ .zone_id = zone_id });
 	meta_txn_exec(txn,
 		"UPDATE object SET refs = refs - 1 WHERE num = (SELECT object FROM extent WHERE ino = ?1 AND idx = ?2)",
 		"ii", (int64_t)ino, (int64_t)index);
@@ -66,7 +67,7 @@ static void extent_set_apply(struct meta_txn *txn, struct meta_record *record)
 {
 	const struct extent_record *r = container_of(record, struct extent_record, record);
 
-	extent_unref(txn, r->ino, r->index);
+	extent_unref(txn, r->ino, r->index, r->extent.zone_id);
 	extent_write(txn, r);
 	moving_update(txn, r->ino, r->extent.zone_id);
 }
@@ -108,7 +109,7 @@ static void extent_trim_apply(struct meta_txn *txn, struct meta_record *record)
 	const struct extent_record *r = container_of(record, struct extent_record, record);
 
 	if (!r->extent.len)
-		extent_unref(txn, r->ino, r->index);
+		extent_unref(txn, r->ino, r->index, 0);
 	meta_txn_exec(txn,
 		r->extent.len ? "UPDATE extent SET length = min(length, ?3) WHERE ino = ?1 AND idx = ?2"
 			      : "DELETE FROM extent WHERE ino = ?1 AND idx = ?2 AND ?3 = 0",
@@ -134,6 +135,7 @@ struct drop_record {
 	struct meta_record record;
 	uint64_t ino;
 	uint32_t from;
+	bool deleted;
 };
 
 static void drop_record_free(struct meta_record *r)
@@ -141,8 +143,9 @@ static void drop_record_free(struct meta_record *r)
 	free(container_of(r, struct drop_record, record));
 }
 
-void blocks_drop_rows(struct meta_txn *txn, uint64_t ino, uint32_t from)
+void blocks_drop_rows(struct meta_txn *txn, uint64_t ino, uint32_t from, bool deleted)
 {
+	repack_note(txn, ino, from, UINT32_MAX, (struct repack_why){ .deleted = deleted });
 	meta_txn_exec(txn,
 		"UPDATE object SET refs = refs - (SELECT count(*) FROM extent e"
 		" WHERE e.object = object.num AND e.ino = ?1 AND e.idx >= ?2)"
@@ -158,7 +161,7 @@ static void drop_apply(struct meta_txn *txn, struct meta_record *record)
 {
 	const struct drop_record *r = container_of(record, struct drop_record, record);
 
-	blocks_drop_rows(txn, r->ino, r->from);
+	blocks_drop_rows(txn, r->ino, r->from, r->deleted);
 }
 
 /* Until the record is committed SQLite shows what is gone: of the present batch and of the one being committed. */
@@ -185,6 +188,7 @@ void record_blocks_drop(struct meta *m, struct inode *ip, uint32_t from)
 	r->record.free = drop_record_free;
 	r->ino = ip->ino;
 	r->from = from;
+	r->deleted = ip->nlink == 0;
 	drop_note(m, ip, from);
 	meta_queue(m, &r->record);
 }

@@ -60,6 +60,7 @@ struct meta_txn {
 	int rc;
 	int64_t changes;      /* rows changed by the last statement */
 	bool unreferenced;    /* some object may have lost its last reference */
+	bool repacks;	      /* some pack lost a member */
 	uint64_t *subtrees;   /* directories to look below once more when the nodes are written */
 	size_t subtree_count; /* of them */
 };
@@ -226,8 +227,15 @@ void tracked_forget(struct meta *, struct meta_record *); /* committed; under th
 void record_blocks_drop(struct meta *, struct inode *, uint32_t from);
 /* object_release: journals the deletion of every object that lost its last reference. */
 void object_release(struct meta_txn *);
-void blocks_drop_rows(struct meta_txn *, uint64_t ino, uint32_t from);
+void blocks_drop_rows(struct meta_txn *, uint64_t ino, uint32_t from, bool deleted);
 void pending_below(struct meta_txn *, uint64_t dir);
+
+/* repack_note: before the extents [first, last] of a file go: packs keep their bytes. repack.c */
+struct repack_why {
+	uint32_t zone_id; /* they were uploaded anew, to there; 0: they are gone */
+	bool deleted;	  /* the whole file is */
+};
+void repack_note(struct meta_txn *, uint64_t ino, uint32_t first, uint32_t last, struct repack_why);
 
 /* The SQL that says whether a file has data of another zone than its own: ?1 its number, ?2 its zone. */
 #define SQL_MISPLACED                                                                                                  \
@@ -280,7 +288,7 @@ struct meta {
 	uint64_t wal_frames, checkpoint_frames;
 	bool checkpoint_busy, checkpoint_stopping, truncate_wanted;
 
-	atomic_uint_least64_t pending_adds;
+	atomic_uint_least64_t pending_adds, repack_changes;
 	atomic_uint_least64_t committed, durable;
 
 	/* the writer thread's */

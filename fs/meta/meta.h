@@ -356,8 +356,10 @@ struct object_info {
 void object_info_free(struct object_info *);
 
 /* meta_object_begin: records an object about to be sent to these backends and waits until it is committed, so that a
- * crash leaves nothing on a backend that the store does not know (it is deleted at the next mount). Blocks. */
-int meta_object_begin(struct meta *, const struct object_ref *, const uint32_t *backend_ids, size_t count);
+ * crash leaves nothing on a backend that the store does not know (it is deleted at the next mount). members: how many
+ * blocks it holds; more than one: a pack. Blocks. */
+int meta_object_begin(
+	struct meta *, const struct object_ref *, size_t members, const uint32_t *backend_ids, size_t count);
 /* meta_object_stored: one replica is confirmed. Under the meta lock. */
 void meta_object_stored(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
 /* meta_extent_set: points the block at a confirmed object in place of what it had (which loses a reference); it is no
@@ -372,6 +374,26 @@ void meta_extent_set(struct meta *, struct block *, const struct extent *, uint6
 void meta_object_discard(struct meta *, const uint8_t id[OBJECT_ID_BYTES], bool unsure);
 /* meta_object_get: -ENOENT when unknown. Blocks. */
 int meta_object_get(struct meta *, const uint8_t id[OBJECT_ID_BYTES], struct object_info *);
+
+/* The bytes of a pack's member that goes stay where they are until the pack is rewritten: until every block that points
+ * at it was uploaded anew, which takes its last reference. A pack that lost a member is due META_REPACK_LOOK_S later,
+ * and at once where those bytes belong to another zone by now.
+ * meta_repacks: up to max packs that are due at now_s and can be rewritten (a file with a name points at them), as of
+ * the last commit, earliest first; *next_s: when the next is due that is not yet, 0: there is none. meta_repack_later:
+ * it is looked at again then. meta_repack_note: a member of it never got its extent. meta_repack_inos: the files with
+ * blocks in it, numbers above after_ino, in order. meta_repack_changes: grows with every member that goes; cheap. */
+#define META_REPACK_LOOK_S 60
+struct repack {
+	uint8_t object[OBJECT_ID_BYTES];
+	int64_t since_s; /* real clock: when its first member went */
+	uint64_t live, plain_bytes;
+	bool leaving; /* it holds what belongs to another zone */
+};
+int meta_repacks(struct meta *, int64_t now_s, struct repack *out, size_t max, int64_t *next_s);
+void meta_repack_later(struct meta *, const uint8_t id[OBJECT_ID_BYTES], int64_t due_s); /* under the meta lock */
+void meta_repack_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);		 /* under the meta lock */
+int meta_repack_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max);
+uint64_t meta_repack_changes(const struct meta *);
 
 /* The deletions that are due: only those whose cause is durable (I4: nothing on disk points at the object any more),
  * and whose time has come.

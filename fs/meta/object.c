@@ -64,7 +64,7 @@ void tracked_queue(struct meta *m, const uint8_t key[OBJECT_ID_BYTES], uint32_t 
 struct begin_record {
 	struct meta_record record;
 	struct object_ref ref;
-	size_t count;
+	size_t members, count;
 	uint32_t backends[];
 };
 
@@ -79,18 +79,20 @@ static void begin_apply(struct meta_txn *txn, struct meta_record *record)
 	const struct object_ref *ref = &r->ref;
 
 	meta_txn_exec(txn,
-		"INSERT INTO object (id, zone, epoch, wrapped, header_bytes, plain_bytes, refs, state, begun_s)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)",
-		"biibiii", ref->id, sizeof ref->id, (int64_t)ref->zone, (int64_t)ref->epoch, ref->wrapped,
+		"INSERT INTO object (id, zone, epoch, wrapped, header_bytes, plain_bytes, refs, state, begun_s, "
+		"members)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8)",
+		"biibiiii", ref->id, sizeof ref->id, (int64_t)ref->zone, (int64_t)ref->epoch, ref->wrapped,
 		sizeof ref->wrapped, (int64_t)ref->header_bytes, (int64_t)ref->plain_bytes,
-		(int64_t)(clock_real_ns() / NS_PER_S));
+		(int64_t)(clock_real_ns() / NS_PER_S), (int64_t)r->members);
 	for (size_t i = 0; i < r->count; i++)
 		meta_txn_exec(txn,
 			"INSERT INTO replica (object, backend, state) SELECT num, ?2, 0 FROM object WHERE id = ?1",
 			"bi", ref->id, sizeof ref->id, (int64_t)r->backends[i]);
 }
 
-int meta_object_begin(struct meta *m, const struct object_ref *ref, const uint32_t *backend_ids, size_t count)
+int meta_object_begin(
+	struct meta *m, const struct object_ref *ref, size_t members, const uint32_t *backend_ids, size_t count)
 {
 	struct begin_record *r = calloc(1, sizeof *r + count * sizeof *backend_ids);
 	uint64_t batch;
@@ -100,6 +102,7 @@ int meta_object_begin(struct meta *m, const struct object_ref *ref, const uint32
 	r->record.apply = begin_apply;
 	r->record.free = begin_free;
 	r->ref = *ref;
+	r->members = members;
 	r->count = count;
 	memcpy(r->backends, backend_ids, count * sizeof *backend_ids);
 	pthread_mutex_lock(&m->lock);
@@ -169,6 +172,7 @@ void object_release(struct meta_txn *txn)
 		"INSERT INTO journal (kind, object, backend, due_s) SELECT 1, object, backend, ?1 FROM replica"
 		" WHERE state = 0 AND object IN " SQL_UNUSED " ORDER BY object, backend",
 		"i", now_s + META_UNSURE_S);
+	meta_txn_exec(txn, "DELETE FROM repack WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn, "UPDATE replica SET state = 2 WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn,
 		"DELETE FROM object WHERE refs = 0 AND state = 1"

@@ -232,7 +232,7 @@ static void orphans_delete(struct meta_txn *txn)
 			" FROM inode WHERE ino = ?1) WHERE name = 'file_bytes'",
 			"i", ino);
 		meta_txn_exec(txn, "UPDATE counter SET value = value - 1 WHERE name = 'inodes'", "");
-		blocks_drop_rows(txn, (uint64_t)ino, 0);
+		blocks_drop_rows(txn, (uint64_t)ino, 0, true);
 		inode_rows_remove(txn, ino);
 		if (txn->rc)
 			break;

@@ -238,8 +238,19 @@ static const char *const schema_3 =
 	"END;\n"
 	"PRAGMA user_version = 3;\n";
 
+/* members: how many blocks an object was sealed of. repack: packs with members that nothing points at any more: since
+ * when, and when to look at them (0: at once, since such a member belongs to another zone by now) */
+static const char *const schema_4 = "ALTER TABLE object ADD COLUMN members INTEGER NOT NULL DEFAULT 1;\n"
+				    "CREATE TABLE repack (\n"
+				    "	object INTEGER PRIMARY KEY,\n"
+				    "	since_s INTEGER NOT NULL,\n"
+				    "	due_s INTEGER NOT NULL\n"
+				    ") STRICT;\n"
+				    "CREATE INDEX repack_due ON repack (due_s);\n"
+				    "PRAGMA user_version = 4;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1, schema_2, schema_3 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

@@ -19,6 +19,8 @@ int txn_commit(struct meta_txn *txn)
 	/* SQLite rolls some failures back by itself */
 	if (txn->rc && !sqlite3_get_autocommit(txn->conn->db))
 		sqlite3_exec(txn->conn->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!txn->rc && txn->repacks)
+		atomic_fetch_add(&txn->m->repack_changes, 1);
 	free(txn->subtrees);
 	txn->subtrees = NULL;
 	return txn->rc;

@@ -6,9 +6,32 @@
 
 #define TRIES 4
 
-static int fetch_part(struct worker *w, const struct extent *e, uint32_t off, uint32_t len, uint8_t *out)
+/* ---- a pack that is rewritten: its members are neighbours
+ * ----------------------------------------------------------------- */
+
+void content_forget(struct worker *w)
 {
-	struct object_read read = { .id = e->object, .off = e->offset + off, .len = len };
+	free(w->old.data);
+	memset(&w->old, 0, sizeof w->old);
+}
+
+void content_hint(struct worker *w, const uint8_t object[OBJECT_ID_BYTES], uint64_t off, uint64_t end)
+{
+	content_forget(w);
+	memcpy(w->old.object, object, sizeof w->old.object);
+	w->old.off = off;
+	w->old.len = end - off;
+}
+
+static bool in_old(const struct worker *w, const struct extent *e, uint32_t off, uint32_t len)
+{
+	return memcmp(w->old.object, e->object, sizeof w->old.object) == 0 && e->offset + off >= w->old.off &&
+	       e->offset + off + len <= w->old.off + w->old.len;
+}
+
+static int read_object(struct worker *w, const uint8_t *id, uint64_t at, uint32_t len, uint8_t *out)
+{
+	struct object_read read = { .id = id, .off = at, .len = len };
 	int rc;
 
 	if (!(read.out = malloc(object_read_room(len))))
@@ -18,6 +41,24 @@ static int fetch_part(struct worker *w, const struct extent *e, uint32_t off, ui
 		memcpy(out, (uint8_t *)read.out + read.skip, len);
 	free(read.out);
 	return rc;
+}
+
+static int fetch_part(struct worker *w, const struct extent *e, uint32_t off, uint32_t len, uint8_t *out)
+{
+	int rc;
+
+	if (!in_old(w, e, off, len))
+		return read_object(w, e->object, e->offset + off, len, out);
+	if (!w->old.data) {
+		if (!(w->old.data = malloc(w->old.len)))
+			return -ENOMEM;
+		if ((rc = read_object(w, w->old.object, w->old.off, (uint32_t)w->old.len, w->old.data)) < 0) {
+			content_forget(w);
+			return rc;
+		}
+	}
+	memcpy(out, w->old.data + (e->offset + off - w->old.off), len);
+	return 0;
 }
 
 static void look(struct transfer *t, struct inode *inode, struct block *b, struct content *out, bool *dirty)
@@ -38,7 +79,7 @@ static void look(struct transfer *t, struct inode *inode, struct block *b, struc
 static int whole_extent(struct worker *w, struct content *c)
 {
 	c->len = c->extent.len < c->len ? c->extent.len : c->len;
-	return c->len ? fetch_part(w, &c->extent, 0, c->len, w->plain) : -ENOENT;
+	return c->len ? fetch_part(w, &c->extent, 0, c->len, c->plain) : -ENOENT;
 }
 
 /* ---- a block written in part
@@ -80,7 +121,7 @@ static int next_part(struct worker *w, struct inode *inode, uint32_t index, cons
 	uint64_t start = (uint64_t)index * w->t->block_bytes;
 	uint32_t from = *pos, end;
 	struct cache_need need;
-	int rc = read_local(w->t, inode, start + from, w->plain + from, c->len - from, &need);
+	int rc = read_local(w->t, inode, start + from, c->plain + from, c->len - from, &need);
 
 	if (rc != -ERR_NEED_FETCH) {
 		*pos = c->len;
@@ -89,13 +130,13 @@ static int next_part(struct worker *w, struct inode *inode, uint32_t index, cons
 	if (need.index != index || need.off < rest->off || need.off + need.len > rest->off + rest->len)
 		return -ERR_STALE;
 	if (need.off > from &&
-		(rc = read_local(w->t, inode, start + from, w->plain + from, need.off - from, &need)) < 0)
+		(rc = read_local(w->t, inode, start + from, c->plain + from, need.off - from, &need)) < 0)
 		return rc == -ERR_NEED_FETCH ? -ERR_STALE : rc;
 	from = need.off > from ? need.off : from;
 	end = need.off + need.len < c->len ? need.off + need.len : c->len;
 	if (end <= from)
 		return -ERR_STALE;
-	memcpy(w->plain + from, rest->data + (from - rest->off), end - from);
+	memcpy(c->plain + from, rest->data + (from - rest->off), end - from);
 	*pos = end;
 	return 0;
 }
@@ -135,7 +176,7 @@ static int snapshot(struct worker *w, struct inode *inode, struct block *b, stru
 	if (snap.version != c->version)
 		rc = -ERR_STALE;
 	else
-		rc = cache_snapshot_read(w->t->cache, &snap, w->plain);
+		rc = cache_snapshot_read(w->t->cache, &snap, c->plain);
 	cache_snapshot_release(w->t->cache, &snap);
 	return rc;
 }
@@ -183,7 +224,6 @@ int content_take(struct worker *w, struct inode *inode, struct block *b, struct 
 	bool dirty;
 	int rc;
 
-	memset(c, 0, sizeof *c);
 	rc = take(w, inode, b, &rest, c);
 	free(rest.data);
 	look(w->t, inode, b, &now, &dirty);

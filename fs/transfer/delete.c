@@ -30,6 +30,8 @@ void transfer_durable(struct transfer *t, uint64_t batch)
 
 	(void)batch;
 	pthread_mutex_lock(&t->lock);
+	if (t->doomed.count || t->repack_changes != meta_repack_changes(t->meta))
+		repack_look(t);
 	if (t->deletions_due != due) {
 		t->deletions_due = due;
 		delete_wake(t);

@@ -55,6 +55,29 @@ static void release(struct transfer *t, struct flight *f)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static bool flight_has(const struct flight *f, uint64_t ino)
+{
+	for (size_t i = 0; i < f->item_count; i++)
+		if (!f->items[i].done && f->items[i].pass->inode->ino == ino)
+			return true;
+	return false;
+}
+
+/* Whether all of what it carries may still go; of one inode, or, ino 0, of each. */
+static bool may_go(struct transfer *t, const struct flight *f, uint64_t ino)
+{
+	for (size_t i = 0; i < f->item_count; i++) {
+		const struct item *item = &f->items[i];
+		uint64_t gen = item->gen, epoch = 0; /* no epoch is 0: judged anew */
+
+		if (item->done || (ino && item->pass->inode->ino != ino))
+			continue;
+		if (place_still(t->place, item->pass->inode, f->zone_id, &gen, &epoch) < 0)
+			return false;
+	}
+	return true;
+}
+
 /* The flights to judge, held by a watcher each; NULL when there are none. *all: no memory, they are to be cut unjudged.
  */
 static struct flight **watch(struct transfer *t, uint64_t ino, size_t *count, bool *all)
@@ -72,7 +95,7 @@ static struct flight **watch(struct transfer *t, uint64_t ino, size_t *count, bo
 	list_for_each (it, &t->flights) {
 		struct flight *f = list_entry(it, struct flight, link);
 
-		if (!f->body || !f->foreign || (ino && f->inode->ino != ino))
+		if (!f->body || !f->foreign || (ino && !flight_has(f, ino)))
 			continue;
 		if (v) {
 			f->watchers++;
@@ -92,9 +115,7 @@ void transfer_revalidate(struct transfer *t, uint64_t ino)
 	struct flight **v = watch(t, ino, &count, &all);
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t gen = v[i]->gen, epoch = 0; /* no epoch is 0: judged anew */
-
-		if (place_still(t->place, v[i]->inode, v[i]->zone_id, &gen, &epoch) < 0)
+		if (!may_go(t, v[i], ino))
 			call_cut(&v[i]->call, -ERR_REVOKED);
 		release(t, v[i]);
 	}

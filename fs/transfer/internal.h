@@ -13,12 +13,16 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define UNIT		  4096u
 #define PAGE_BLOCKS	  64u
-#define PASSES_MAX	  256u /* of one zone, with a reference to their inode */
+#define PASSES_MAX	  1024u	     /* of one zone, with a reference to their inode */
+#define PACK_BYTES	  (4u << 20) /* a pack is full when it has so much, or so many */
+#define PACK_MEMBERS	  1024u
+#define PACK_WINDOW_NS	  (250 * NS_PER_MS) /* small blocks wait so long for others */
 #define ENTRIES_MAX	  100000u
 #define RETRY_MAX_NS	  (60 * NS_PER_S)
 #define FETCH_CHUNK	  (1u << 20)
@@ -89,13 +93,11 @@ struct flight {
 	struct transfer *t;
 	struct endpoint *endpoint;
 	unsigned watchers; /* threads that look at it without the lock: it must not go away */
-	/* of a body: */
+	/* of a body: what is in it; those with an rc are not. The worker's own, but for what is constant meanwhile */
 	bool body, foreign;
-	struct inode *inode;
-	struct pass *pass;
+	struct item *items;
+	size_t item_count;
 	uint32_t zone_id;
-	uint64_t gen;	/* constant */
-	uint64_t epoch; /* the worker's */
 };
 /* flight_begin: entered in the list before anything is checked (I1); a transfer that stops cuts it at once. */
 void flight_init(struct flight *, struct transfer *);
@@ -162,6 +164,34 @@ int64_t retry_after_ns(unsigned failures);
 /* due_again: due_ns, or sooner where the entry was touched meanwhile. */
 int64_t due_again(const struct transfer *, const struct entry *, int64_t due_ns);
 
+/* A block that an upload worker has to send. */
+struct content {
+	uint8_t *plain; /* room for a block and two segments: where its bytes go */
+	uint32_t len;
+	uint64_t version;
+	bool clean;	      /* it is as its extent is */
+	struct extent extent; /* that it had when its content was taken */
+};
+struct item {
+	struct pass *pass;
+	uint32_t index;
+	struct block *block; /* referenced */
+	struct content content;
+	uint64_t offset;     /* of its bytes in the object */
+	uint64_t gen, epoch; /* it was judged by; gen is constant, epoch the worker's */
+	unsigned failures;   /* of the file's passes before */
+	bool done;	     /* it has ended, with: */
+	int rc;
+	int64_t retry_ns;
+};
+/* What a worker was given: one block, or small ones of one zone that share an object. */
+struct job {
+	struct item *v; /* malloc'd once, grows */
+	size_t count, cap;
+	struct zone_queue *queue;
+	bool foreign;
+};
+
 /* ---- a pass over one inode's blocks: pass.c -----------------------------------------------------------------------
  */
 
@@ -169,7 +199,12 @@ struct zone_queue {
 	struct list link; /* transfer.zones */
 	uint32_t zone_id;
 	struct list passes; /* with blocks to give out, in turn */
-	struct list parked; /* entries */
+	struct list small;  /* those of which the next block is a small one: gathered for a while */
+	size_t small_count;
+	uint64_t small_bytes; /* of those that came since it was empty: at least what is in it */
+	int64_t small_since_ns;
+	bool small_urgent, small_last; /* somebody waits; a pack was given out last */
+	struct list parked;	       /* entries */
 	unsigned pass_count, uploading;
 	int64_t blocked_until_ns;  /* too few backends are up */
 	struct list demand, ahead; /* ranges to fetch */
@@ -187,6 +222,7 @@ struct pass {
 	uint32_t zone_id;
 	bool foreign;
 	uint64_t gen, epoch, version, ticket;
+	uint64_t size;	      /* of the inode, when it was judged */
 	int64_t next_due_ns;  /* real clock */
 	uint32_t next, count; /* blocks looked at; blocks there are */
 	uint32_t page[PAGE_BLOCKS];
@@ -198,10 +234,12 @@ struct pass {
 /* pass_scan: the next blocks that need an upload into the page; page_len 0: there are no more. Without the lock. */
 int pass_scan(struct transfer *, struct pass *);
 /* pass_start: into its zone's queue. pass_take: the next block of any pass whose turn it is; NULL and *until if there
- * is none; drops the lock for a moment where it has to look for blocks. pass_done: a block ended with rc. pass_cancel:
- * ends a pass of which no block is in work. */
+ * is none, or, of small ones, as many as may share an object; drops the lock for a moment where it has to look for
+ * blocks. pass_done: a block ended with rc. pass_cancel: ends a pass of which no block is in work. passes_idle: nothing
+ * more is about to be judged: small blocks that somebody waits for need not be gathered any longer. */
 void pass_start(struct transfer *, struct pass *);
-struct pass *pass_take(struct transfer *, uint32_t *block, struct targets *, int64_t *until);
+bool pass_take(struct transfer *, struct job *, struct targets *, int64_t *until);
+void passes_idle(struct transfer *);
 void pass_done(struct transfer *, struct pass *, int rc, int64_t retry_ns);
 void pass_cancel(struct transfer *, struct pass *);
 /* pass_finish: everything of the inode is where it belongs, or the rest is tried again. Called with the lock, drops it
@@ -215,22 +253,24 @@ void pass_free(struct transfer *, struct pass *); /* without the lock */
 struct worker {
 	struct transfer *t;
 	pthread_t thread;
-	uint8_t *plain; /* a block and two segments; freed when idle */
+	uint8_t *plain; /* of an object; freed when idle, like sealed and old */
 	struct buf sealed;
 	struct targets targets;
+	struct job job;
+	struct {
+		uint8_t object[OBJECT_ID_BYTES];
+		uint64_t off, len;
+		uint8_t *data;
+	} old; /* a part of a pack that is rewritten */
 };
 void *upload_main(void *worker);
 
-/* A block as it will be sealed. */
-struct content {
-	uint32_t len;
-	uint64_t version;
-	bool clean;	      /* it is as its extent is */
-	struct extent extent; /* that it had when its content was taken */
-};
-/* content_take: the block's bytes into w->plain. -ENOENT: it has none (any more). Blocks on the disk and, where a part
- * is on a backend only, on the network. */
+/* content_take: the block's bytes into content->plain. -ENOENT: it has none (any more). Blocks on the disk and, where a
+ * part is on a backend only, on the network. content_hint: the next ones lie together in one object: one request brings
+ * them all. content_forget: what it brought. */
 int content_take(struct worker *, struct inode *, struct block *, struct content *);
+void content_hint(struct worker *, const uint8_t object[OBJECT_ID_BYTES], uint64_t off, uint64_t end);
+void content_forget(struct worker *);
 bool extent_none(const struct extent *);
 bool extent_same(const struct extent *, const struct extent *);
 
@@ -288,6 +328,28 @@ void delete_wake(struct transfer *); /* under the lock */
 /* delete_hurry: the journal is looked into now. Under the lock. */
 void delete_hurry(struct transfer *);
 
+/* ---- packs that are rewritten: repack.c
+ * --------------------------------------------------------------------------------- */
+
+/* A pack that is to go: what still points at it is uploaded anew. */
+struct doomed {
+	struct hash_node node;
+	uint8_t id[OBJECT_ID_BYTES];
+	bool leaving; /* it holds what belongs to another zone: a sync waits for it */
+	bool told;    /* every file in it was entered */
+	bool seen;    /* by the look under way */
+};
+int repacks_init(struct transfer *);
+void repacks_free(struct transfer *);
+/* repack_look: asks for a look at what is due. repack_step: the scheduler's, with the lock, which it drops: false when
+ * there was nothing to look at. repack_due_ns: when there will be. repack_doomed: whether the object of an extent is to
+ * go. Without the lock. */
+void repack_look(struct transfer *);
+void repack_hurry(struct transfer *); /* the same, and nothing that leaves is put off */
+bool repack_step(struct transfer *);
+int64_t repack_due_ns(const struct transfer *);
+bool repack_doomed(struct transfer *, const struct extent *);
+
 /* ---- who waits: sync.c
  * --------------------------------------------------------------------------------------------------- */
 
@@ -343,6 +405,15 @@ struct transfer {
 	bool pressed;
 	int64_t pressed_ns;
 	size_t uploading;
+	bool judging; /* the scheduler has an entry in hand */
+
+	struct hash doomed;
+	atomic_uint doomed_count, doomed_leaving;
+	bool repack_wanted;	 /* to be looked at now */
+	unsigned repack_waits;	 /* of syncs, for what leaves */
+	int64_t repack_next_ns;	 /* monotonic: when something is due that was not yet */
+	uint64_t repack_changes; /* meta_repack_changes when it was last looked at */
+	uint64_t repack_looked;	 /* ticket of the last look */
 
 	struct hash ranges;
 	struct list finished; /* fetches to be told -EINTR */

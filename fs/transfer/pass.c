@@ -23,6 +23,7 @@ struct zone_queue *zone_queue(struct transfer *t, uint32_t zone_id)
 		return NULL;
 	q->zone_id = zone_id;
 	list_init(&q->passes);
+	list_init(&q->small);
 	list_init(&q->parked);
 	list_init(&q->demand);
 	list_init(&q->ahead);
@@ -53,25 +54,29 @@ bool extent_same(const struct extent *a, const struct extent *b)
 	return memcmp(a->object, b->object, sizeof a->object) == 0 && a->offset == b->offset && a->len == b->len;
 }
 
-static bool due(bool dirty, bool has_extent, uint32_t extent_zone, uint32_t zone)
+static bool due(struct transfer *t, const struct pass *p, bool dirty, const struct extent *e)
 {
-	return dirty || (has_extent && extent_zone != zone);
+	return dirty || (!extent_none(e) && (e->zone_id != p->zone_id || repack_doomed(t, e)));
 }
 
 /* Few blocks: from memory, without waiting for a commit. */
 static int scan_each(struct transfer *t, struct pass *p)
 {
 	struct block *b;
+	struct extent e;
+	bool dirty;
 	int rc;
 
 	while (p->next < p->count && p->page_len < PAGE_BLOCKS) {
 		if ((rc = meta_block_get(t->meta, p->inode, p->next, &b)) < 0)
 			return rc;
 		meta_lock(t->meta);
-		if (due(b->dirty, !extent_none(&b->extent), b->extent.zone_id, p->zone_id))
-			p->page[p->page_len++] = p->next;
+		dirty = b->dirty;
+		e = b->extent;
 		meta_unlock(t->meta);
 		meta_block_put(t->meta, b);
+		if (due(t, p, dirty, &e))
+			p->page[p->page_len++] = p->next;
 		p->next++;
 	}
 	return 0;
@@ -87,7 +92,7 @@ static int scan_rows(struct transfer *t, struct pass *p)
 		if ((n = meta_blocks(t->meta, p->inode->ino, p->next, rows, PAGE_BLOCKS)) < 0)
 			return n;
 		for (int i = 0; i < n; i++)
-			if (due(rows[i].dirty, rows[i].has_extent, rows[i].extent.zone_id, p->zone_id))
+			if (due(t, p, rows[i].dirty, &rows[i].extent))
 				p->page[p->page_len++] = rows[i].index;
 		p->next = n ? rows[n - 1].index + 1 : p->count;
 	}
@@ -109,10 +114,86 @@ void pass_free(struct transfer *t, struct pass *p)
 	free(p);
 }
 
+/* ---- small blocks: gathered for a while, to share an object
+ * -------------------------------------------------------------- */
+
+static uint32_t next_len(const struct transfer *t, const struct pass *p)
+{
+	uint64_t start = p->page[p->page_at] * t->block_bytes, left = p->size > start ? p->size - start : 0;
+
+	return left < t->block_bytes ? (uint32_t)left : (uint32_t)t->block_bytes;
+}
+
+static bool next_is_small(const struct transfer *t, const struct pass *p)
+{
+	const struct config_zone *zone = place_zone(t->place, t->config, p->zone_id);
+
+	return zone && next_len(t, p) < zone->pack_bytes;
+}
+
+/* Into the queue that its next block belongs in. */
+static void enqueue(struct transfer *t, struct pass *p)
+{
+	struct zone_queue *q = p->queue;
+
+	if (!next_is_small(t, p)) {
+		list_append(&q->passes, &p->link);
+		return;
+	}
+	if (list_empty(&q->small)) {
+		q->small_since_ns = clock_mono_ns();
+		q->small_bytes = q->small_count = 0;
+		q->small_urgent = false;
+	}
+	list_append(&q->small, &p->link);
+	q->small_bytes += next_len(t, p);
+	q->small_count++;
+	q->small_urgent |= p->entry->urgent;
+}
+
+static bool about_to_judge(const struct transfer *t)
+{
+	return t->judging || (t->heap.count && t->heap.v[0]->due_ns <= clock_mono_ns());
+}
+
+/* Else *until is when, at the latest. */
+static bool small_ready(const struct transfer *t, const struct zone_queue *q, int64_t *until)
+{
+	int64_t ready_ns = q->small_since_ns + PACK_WINDOW_NS;
+
+	if (list_empty(&q->small))
+		return false;
+	if (q->small_bytes >= PACK_BYTES || q->small_count >= PACK_MEMBERS || ready_ns <= clock_mono_ns() ||
+		(q->small_urgent && !about_to_judge(t)))
+		return true;
+	*until = ready_ns < *until ? ready_ns : *until;
+	return false;
+}
+
+static bool small_ready_now(const struct transfer *t, const struct zone_queue *q)
+{
+	int64_t until = 0;
+
+	return small_ready(t, q, &until);
+}
+
+void passes_idle(struct transfer *t)
+{
+	list_for_each (it, &t->zones)
+		if (small_ready_now(t, list_entry(it, struct zone_queue, link)))
+			pthread_cond_broadcast(&t->upload);
+}
+
+/* The first small one needs a worker only to wait for the others. */
 void pass_start(struct transfer *t, struct pass *p)
 {
-	list_append(&p->queue->passes, &p->link);
-	pthread_cond_broadcast(&t->upload);
+	bool first = list_empty(&p->queue->small);
+
+	enqueue(t, p);
+	if (!list_empty(&p->queue->passes) || small_ready_now(t, p->queue))
+		pthread_cond_broadcast(&t->upload);
+	else if (first)
+		pthread_cond_signal(&t->upload);
 }
 
 static void detach(struct transfer *t, struct pass *p)
@@ -222,7 +303,7 @@ void pass_finish(struct transfer *t, struct pass *p)
 static void pass_rest(struct transfer *t, struct pass *p)
 {
 	if (p->page_at < p->page_len && !p->cancelled)
-		list_append(&p->queue->passes, &p->link);
+		enqueue(t, p);
 	else if (p->working == 0)
 		pass_finish(t, p);
 }
@@ -260,17 +341,61 @@ static void rescan(struct transfer *t, struct pass *p)
 	pass_rest(t, p);
 }
 
-/* Takes the next block of a pass at the head of its queue; false when it had to look for more. */
-static bool take_block(struct pass *p, uint32_t *block)
+static int job_grow(struct job *job)
+{
+	size_t cap = job->cap ? 2 * job->cap : 1;
+	struct item *v;
+
+	if (job->count < job->cap)
+		return 0;
+	if (!(v = realloc(job->v, cap * sizeof *v)))
+		return -ENOMEM;
+	job->v = v;
+	job->cap = cap;
+	return 0;
+}
+
+/* The pass's next block into the job; false where the page is used up and there may be more: it is in no queue then. */
+static bool take_block(struct transfer *t, struct pass *p, struct job *job)
 {
 	list_remove(&p->link);
-	*block = p->page[p->page_at++];
+	job->v[job->count++] = (struct item){ .pass = p,
+		.index = p->page[p->page_at++],
+		.gen = p->gen,
+		.epoch = p->epoch,
+		.failures = p->entry->failures };
+	job->foreign = p->foreign;
 	p->working++;
 	if (p->page_at < p->page_len && !p->cancelled)
-		list_append(&p->queue->passes, &p->link);
+		enqueue(t, p);
 	else if (p->next < p->count && !p->cancelled)
 		return false;
 	return true;
+}
+
+static void take_small(struct transfer *t, struct zone_queue *q, struct job *job)
+{
+	uint64_t bytes = 0;
+	bool more = true;
+
+	while (more && !list_empty(&q->small) && job->count < PACK_MEMBERS && bytes < PACK_BYTES &&
+		job_grow(job) == 0) {
+		struct pass *p = list_first(&q->small, struct pass, link);
+
+		bytes += next_len(t, p);
+		if (!(more = take_block(t, p, job)))
+			rescan(t, p);
+	}
+}
+
+static void cancel_touched(struct transfer *t, struct list *passes)
+{
+	list_for_each_safe (it, passes) {
+		struct pass *p = list_entry(it, struct pass, link);
+
+		if (p->entry->touched)
+			pass_cancel(t, p);
+	}
 }
 
 /* Passes whose inode was touched since are judged again now rather than when the zone's backends are back. */
@@ -279,49 +404,54 @@ static void block_queue(struct transfer *t, struct zone_queue *q, int64_t until)
 	int64_t soon = clock_mono_ns() + BLOCKED_MIN_NS;
 
 	q->blocked_until_ns = until > soon ? until : soon;
-	list_for_each_safe (it, &q->passes) {
-		struct pass *p = list_entry(it, struct pass, link);
-
-		if (p->entry->touched)
-			pass_cancel(t, p);
-	}
+	cancel_touched(t, &q->passes);
+	cancel_touched(t, &q->small);
 }
 
-static struct pass *take_from(
-	struct transfer *t, struct zone_queue *q, uint32_t *block, struct targets *targets, int64_t *until)
+static bool take_from(
+	struct transfer *t, struct zone_queue *q, struct job *job, struct targets *targets, int64_t *until)
 {
-	struct pass *p;
-	int64_t retry = INT64_MAX;
+	bool small = small_ready(t, q, until);
+	int64_t retry = clock_mono_ns() + NS_PER_S;
 
-	if (list_empty(&q->passes) || q->uploading >= zone_share(t, t->options.upload_workers))
-		return NULL;
+	if ((list_empty(&q->passes) && !small) || q->uploading >= zone_share(t, t->options.upload_workers))
+		return false;
 	if (q->blocked_until_ns > clock_mono_ns()) {
 		*until = q->blocked_until_ns < *until ? q->blocked_until_ns : *until;
-		return NULL;
+		return false;
 	}
-	if (targets_pick(t, q->zone_id, targets, &retry) < 0) {
+	if (job_grow(job) < 0 || targets_pick(t, q->zone_id, targets, &retry) < 0) {
 		block_queue(t, q, retry);
 		*until = q->blocked_until_ns < *until ? q->blocked_until_ns : *until;
-		return NULL;
+		return false;
 	}
-	p = list_first(&q->passes, struct pass, link);
+	job->queue = q;
 	q->uploading++;
 	t->uploading++;
-	if (!take_block(p, block))
-		rescan(t, p);
-	return p;
+	/* in turn, so that neither waits for ever */
+	q->small_last = small && (list_empty(&q->passes) || !q->small_last);
+	if (q->small_last) {
+		take_small(t, q, job);
+	} else {
+		struct pass *p = list_first(&q->passes, struct pass, link);
+
+		if (!take_block(t, p, job))
+			rescan(t, p);
+	}
+	return true;
 }
 
-struct pass *pass_take(struct transfer *t, uint32_t *block, struct targets *targets, int64_t *until)
+bool pass_take(struct transfer *t, struct job *job, struct targets *targets, int64_t *until)
 {
-	struct pass *p = NULL;
+	bool taken = false;
 
 	*until = INT64_MAX;
-	for (unsigned i = 0; !p && i < t->zone_count; i++) {
+	job->count = 0;
+	for (unsigned i = 0; !taken && i < t->zone_count; i++) {
 		t->zone_turn = t->zone_turn->next;
 		if (t->zone_turn == &t->zones)
 			t->zone_turn = t->zone_turn->next;
-		p = take_from(t, list_entry(t->zone_turn, struct zone_queue, link), block, targets, until);
+		taken = take_from(t, list_entry(t->zone_turn, struct zone_queue, link), job, targets, until);
 	}
-	return p;
+	return taken;
 }

@@ -189,6 +189,7 @@ static struct pass *pass_new(
 	p->gen = at->gen;
 	p->epoch = at->epoch;
 	p->version = f->version;
+	p->size = f->size;
 	p->count = (uint32_t)((f->size + t->block_bytes - 1) / t->block_bytes);
 	p->retry_ns = INT64_MAX;
 	return p;
@@ -363,9 +364,11 @@ static void prepare(struct transfer *t, struct entry *e)
 		e->idle = false;
 		e->born = ticket;
 	}
+	t->judging = true;
 	pthread_mutex_unlock(&t->lock);
 	judge(t, e, &j);
 	pthread_mutex_lock(&t->lock);
+	t->judging = false;
 	if (j.pass)
 		j.pass->ticket = ticket;
 	carry_out(t, e, &j);
@@ -431,6 +434,8 @@ static int64_t wait_until(const struct transfer *t)
 
 	if (t->heap.count && t->heap.v[0]->due_ns < until)
 		until = t->heap.v[0]->due_ns;
+	if (repack_due_ns(t) < until)
+		until = repack_due_ns(t);
 	if (t->pressed && t->pressed_ns + PRESSURE_EVERY_NS < until)
 		until = t->pressed_ns + PRESSURE_EVERY_NS;
 	return until;
@@ -455,8 +460,10 @@ void *sched_main(void *arg)
 				prepare(t, e);
 			continue;
 		}
-		if (!refill_step(t))
-			cond_wait_until(&t->sched, &t->lock, wait_until(t));
+		if (refill_step(t) || repack_step(t))
+			continue;
+		passes_idle(t);
+		cond_wait_until(&t->sched, &t->lock, wait_until(t));
 	}
 	pthread_mutex_unlock(&t->lock);
 	return NULL;

@@ -134,6 +134,28 @@ static int wait_deletions(const struct waiting *w)
 	return rc;
 }
 
+/* ---- packs
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* Packs with members that went to another zone are rewritten, so that nothing of them stays where it was. */
+static int wait_repacks(const struct waiting *w)
+{
+	struct transfer *t = w->t;
+	uint64_t ticket;
+	int rc;
+
+	pthread_mutex_unlock(&t->lock);
+	rc = meta_sync(t->meta);
+	pthread_mutex_lock(&t->lock);
+	ticket = ++t->ticket;
+	t->repack_waits++;
+	repack_hurry(t);
+	while (rc == 0 && (t->repack_looked < ticket || atomic_load(&t->doomed_leaving) > 0))
+		rc = wait_more(w);
+	t->repack_waits--;
+	return rc;
+}
+
 /* ---- what is missing
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -222,6 +244,8 @@ int transfer_sync(
 	pthread_mutex_lock(&t->lock);
 	try_again(t);
 	rc = ino ? wait_one(&w, ino) : wait_all(&w);
+	if (rc == 0)
+		rc = wait_repacks(&w);
 	if (rc == 0)
 		rc = wait_deletions(&w);
 	if (rc == -ETIMEDOUT)

@@ -64,7 +64,7 @@ int transfer_open(struct transfer **out, struct meta *meta, struct cache *cache,
 	init_locks(t);
 	t->config = place_config(place);
 	options_fill(t, options);
-	if ((rc = entries_init(t)) < 0 || (rc = hash_init(&t->ranges)) < 0 ||
+	if ((rc = entries_init(t)) < 0 || (rc = hash_init(&t->ranges)) < 0 || (rc = repacks_init(t)) < 0 ||
 		(rc = endpoints_open(t, t->config, NULL, &t->endpoints, msg)) < 0) {
 		transfer_close(t);
 		return rc;
@@ -205,6 +205,7 @@ void transfer_close(struct transfer *t)
 		free(list_entry(it, struct zone_queue, link));
 	endpoints_close(t, &t->endpoints);
 	hash_free(&t->ranges);
+	repacks_free(t);
 	config_put(t->config);
 	free(t->workers);
 	pthread_cond_destroy(&t->sched);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One upload: a block's content, sealed once under a fresh object id, sent to `copies` backends of the zone its file is
- * placed in, and then, in one operation, made the block's extent. Whatever does not get there is discarded: its
- * deletion is journalled, and a new try takes a new id. */
+/* One upload: the content of a block, or of small blocks of one zone, sealed once under a fresh object id, sent to
+ * `copies` backends of the zone their files are placed in, and then, in one operation, made the blocks' extents.
+ * Whatever does not get there is discarded: its deletion is journalled, and a new try takes a new id. */
 #include "fs/transfer/internal.h"
 
 #include "backends/guard.h"
@@ -10,21 +10,39 @@
 
 #define SWITCH_TRIES 3
 
+/* One object: of the items [first, end) of the worker's job those that are not done. */
 struct upload {
 	struct worker *w;
-	struct pass *pass;
-	struct block *block;
-	struct content content;
+	struct job *job;
+	size_t first, end;
+	size_t members;
+	uint64_t plain_len;
 	struct object_ref ref;
-	uint64_t gen, epoch;
 	uint64_t body_sent;
 	bool unsure; /* a backend may have all of it without having said so */
 };
 
+/* Those that are in the object, or are to be. */
+#define for_each_member(item, u)                                                                                       \
+	for (struct item *item = (u)->job->v + (u)->first; item < (u)->job->v + (u)->end; item++)                      \
+		if (!item->done)
+
+static void item_end(struct item *item, int rc)
+{
+	item->done = true;
+	item->rc = rc;
+}
+
 /* ---- the border
  * ------------------------------------------------------------------------------------------------------- */
 
-/* Asked before each request with a body (I1). A file touched since it was judged is in its quiet period again. */
+/* A file touched since it was judged is in its quiet period again. Under transfer's lock. */
+static bool touched(const struct job *job, const struct item *item)
+{
+	return job->foreign && item->pass->entry->touched;
+}
+
+/* Asked before each request with a body (I1): of everything that is in it. */
 static int check(struct call *call)
 {
 	struct flight *f = container_of(call, struct flight, call);
@@ -34,10 +52,17 @@ static int check(struct call *call)
 	pthread_mutex_lock(&t->lock);
 	if (t->stopping)
 		rc = -ERR_STOPPED;
-	else if (f->endpoint->retired || (f->foreign && f->pass->entry->touched))
+	else if (f->endpoint->retired)
 		rc = -ERR_REVOKED;
+	for (size_t i = 0; rc == 0 && i < f->item_count; i++)
+		if (!f->items[i].done && f->foreign && f->items[i].pass->entry->touched)
+			rc = -ERR_REVOKED;
 	pthread_mutex_unlock(&t->lock);
-	return rc < 0 ? rc : place_still(t->place, f->inode, f->zone_id, &f->gen, &f->epoch);
+	for (size_t i = 0; rc == 0 && i < f->item_count; i++)
+		if (!f->items[i].done)
+			rc = place_still(
+				t->place, f->items[i].pass->inode, f->zone_id, &f->items[i].gen, &f->items[i].epoch);
+	return rc;
 }
 
 static void flight_done(struct upload *u, struct endpoint *endpoint, struct flight *f, int rc)
@@ -48,12 +73,11 @@ static void flight_done(struct upload *u, struct endpoint *endpoint, struct flig
 	pthread_mutex_lock(&t->lock);
 	if (rc == 0) {
 		endpoint_worked(endpoint);
-		u->pass->queue->blocked_until_ns = 0;
+		u->job->queue->blocked_until_ns = 0;
 	} else {
 		endpoint_failed(endpoint, rc);
 	}
 	pthread_mutex_unlock(&t->lock);
-	u->epoch = f->epoch;
 	u->body_sent += f->call.body_sent;
 	u->unsure |= rc < 0 && f->call.body_sent >= u->w->sealed.len;
 	if (rc < 0 && rc != -ERR_REVOKED && rc != -ERR_STOPPED)
@@ -71,12 +95,10 @@ static int put(struct upload *u, struct endpoint *endpoint)
 	object_name(u->ref.id, name);
 	flight_init(&f, u->w->t);
 	f.body = true;
-	f.foreign = u->pass->foreign;
-	f.inode = u->pass->inode;
-	f.pass = u->pass;
-	f.zone_id = f.call.zone_id = u->pass->zone_id;
-	f.gen = u->gen;
-	f.epoch = u->epoch;
+	f.foreign = u->job->foreign;
+	f.items = u->job->v + u->first;
+	f.item_count = u->end - u->first;
+	f.zone_id = f.call.zone_id = u->job->queue->zone_id;
 	f.call.check = check;
 	flight_begin(&f, endpoint);
 	rc = guard_put(endpoint->backend, &f.call, name, source_memory(&source, body->data, body->len));
@@ -89,17 +111,18 @@ static int put(struct upload *u, struct endpoint *endpoint)
 /* ---- after the backends confirmed, or not
  * --------------------------------------------------------------------------------- */
 
-static void audit_object(struct upload *u, const char *kind, uint32_t from)
+static void audit_object(struct upload *u, const struct item *item, const char *kind, uint32_t from)
 {
 	char hex[2 * OBJECT_ID_BYTES + 1], facts[256];
+	uint64_t ino = item->pass->inode->ino;
 
 	for (size_t i = 0; i < OBJECT_ID_BYTES; i++)
 		snprintf(hex + 2 * i, 3, "%02x", u->ref.id[i]);
 	snprintf(facts, sizeof facts,
 		"{\"ino\":%llu,\"block\":%u,\"object\":\"%s\",\"from\":%u,\"to\":%u,\"bytes\":%llu}",
-		(unsigned long long)u->pass->inode->ino, u->block->index, hex, from, u->pass->zone_id,
-		(unsigned long long)u->body_sent);
-	audit_file(u->w->t->place, kind, u->pass->inode->ino, facts);
+		(unsigned long long)ino, item->index, hex, from, u->job->queue->zone_id,
+		(unsigned long long)(u->members > 1 ? item->content.len : u->body_sent));
+	audit_file(u->w->t->place, kind, ino, facts);
 }
 
 /* An object of which no byte of the body left: no backend has it, and none is asked to delete it. */
@@ -133,8 +156,8 @@ static void discard(struct upload *u, int rc)
 		memcpy(unsent->id, u->ref.id, sizeof unsent->id);
 	}
 	meta_lock(t->meta);
-	if (u->body_sent && rc == -ERR_REVOKED && u->pass->foreign)
-		audit_object(u, "revoked", 0);
+	if (u->body_sent && rc == -ERR_REVOKED && u->job->foreign)
+		for_each_member(item, u) audit_object(u, item, "revoked", 0);
 	if (unsent)
 		meta_queue(t->meta, &unsent->record);
 	else
@@ -143,53 +166,93 @@ static void discard(struct upload *u, int rc)
 }
 
 /* Under the meta lock: nothing that the upload relied on has changed. */
-static bool unchanged(struct upload *u)
+static bool unchanged(const struct item *item)
 {
-	struct inode *inode = u->pass->inode;
-	struct block *b = u->block;
+	const struct block *b = item->block;
 
-	return inode->nlink > 0 && b->version == u->content.version && extent_same(&b->extent, &u->content.extent);
+	return item->pass->inode->nlink > 0 && b->version == item->content.version &&
+	       extent_same(&b->extent, &item->content.extent);
 }
 
-/* Under the meta lock: one operation (I4). */
-static void adopt(struct upload *u)
+/* Under the meta lock. */
+static void adopt(struct upload *u, struct item *item)
 {
 	struct transfer *t = u->w->t;
-	struct inode *inode = u->pass->inode;
-	uint32_t from = extent_none(&u->block->extent) ? 0 : u->block->extent.zone_id;
-	struct extent e = { .len = u->content.len, .zone_id = u->pass->zone_id };
+	struct inode *inode = item->pass->inode;
+	uint32_t from = extent_none(&item->block->extent) ? 0 : item->block->extent.zone_id;
+	struct extent e = { .offset = item->offset, .len = item->content.len, .zone_id = u->job->queue->zone_id };
 
 	memcpy(e.object, u->ref.id, sizeof e.object);
 	if (from && from != e.zone_id) {
-		audit_object(u, "transfer", from);
-		crossing_add(t->place, from, e.zone_id, 0, u->content.len);
+		audit_object(u, item, "transfer", from);
+		crossing_add(t->place, from, e.zone_id, 0, item->content.len);
 	}
-	for (size_t i = 0; i < u->w->targets.count; i++)
-		meta_object_stored(t->meta, u->ref.id, u->w->targets.v[i]->id);
-	meta_extent_set(t->meta, u->block, &e, u->content.version);
+	meta_extent_set(t->meta, item->block, &e, item->content.version);
 	if (!(inode->flags & INODE_EVER_STORED)) {
 		inode->flags |= INODE_EVER_STORED;
 		meta_inode_changed(t->meta, inode);
 	}
 }
 
+/* Under the meta lock: one operation (I4). What changed meanwhile keeps what it has, and its bytes go when the pack is
+ * rewritten; where nothing is left the object is of no use: -ERR_STALE. */
+static int adopt_all(struct upload *u)
+{
+	struct transfer *t = u->w->t;
+	size_t adopted = 0;
+
+	for_each_member(item, u)
+	{
+		if (!unchanged(item))
+			item_end(item, -ERR_STALE);
+		else
+			adopted++;
+	}
+	if (!adopted)
+		return -ERR_STALE;
+	for (size_t i = 0; i < u->w->targets.count; i++)
+		meta_object_stored(t->meta, u->ref.id, u->w->targets.v[i]->id);
+	for_each_member(item, u) adopt(u, item);
+	if (adopted < u->members)
+		meta_repack_note(t->meta, u->ref.id);
+	return 0;
+}
+
+/* Under the meta lock. */
+static bool all_current(struct upload *u)
+{
+	uint64_t epoch = place_epoch(u->w->t->place);
+
+	for_each_member(item, u) if (item->pass->inode->place_gen != item->gen || item->epoch != epoch) return false;
+	return true;
+}
+
+/* A member that may no longer be there takes the whole object along. */
+static int still_placed(struct upload *u)
+{
+	int rc;
+
+	for_each_member(item, u)
+	{
+		rc = place_still(u->w->t->place, item->pass->inode, u->job->queue->zone_id, &item->gen, &item->epoch);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int switch_over(struct upload *u)
 {
 	struct transfer *t = u->w->t;
-	struct inode *inode = u->pass->inode;
 	bool done = false;
 	int rc = 0;
 
 	for (int i = 0; rc == 0 && !done && i < SWITCH_TRIES; i++) {
-		rc = place_still(t->place, inode, u->pass->zone_id, &u->gen, &u->epoch);
-		if (rc < 0)
+		if ((rc = still_placed(u)) < 0)
 			break;
 		meta_lock(t->meta);
-		if (!unchanged(u))
-			rc = -ERR_STALE;
-		done = rc == 0 && inode->place_gen == u->gen && place_epoch(t->place) == u->epoch;
-		if (done)
-			adopt(u);
+		if ((done = all_current(u)))
+			rc = adopt_all(u);
 		meta_unlock(t->meta);
 	}
 	if (rc == 0 && done)
@@ -197,21 +260,29 @@ static int switch_over(struct upload *u)
 	return rc == 0 && !done ? -ERR_REVOKED : rc;
 }
 
-/* ---- one block
+/* ---- one object
  * ------------------------------------------------------------------------------------------------------------ */
 
-static int seal_block(struct upload *u)
+static int seal_members(struct upload *u)
 {
-	struct object_member member = { u->pass->inode->ino, u->block->index, 0, u->content.len };
+	struct object_member *members = malloc(u->members * sizeof *members);
 	struct transfer *t = u->w->t;
 	struct config *config = place_config(t->place);
-	const struct config_zone *zone = place_zone(t->place, config, u->pass->zone_id);
+	const struct config_zone *zone = place_zone(t->place, config, u->job->queue->zone_id);
 	bool padme = zone && zone->padme;
+	size_t n = 0;
+	int rc;
 
 	config_put(config);
+	if (!members)
+		return -ENOMEM;
+	for_each_member(item, u) members[n++] =
+		(struct object_member){ item->pass->inode->ino, item->index, item->offset, item->content.len };
 	buf_reset(&u->w->sealed);
-	return object_seal(
-		t->keyring, u->pass->zone_id, &member, 1, u->w->plain, u->content.len, padme, &u->w->sealed, &u->ref);
+	rc = object_seal(t->keyring, u->job->queue->zone_id, members, n, u->w->plain, u->plain_len, padme,
+		&u->w->sealed, &u->ref);
+	free(members);
+	return rc;
 }
 
 static int begin(struct upload *u)
@@ -224,16 +295,16 @@ static int begin(struct upload *u)
 		return -ENOMEM;
 	for (size_t i = 0; i < targets->count; i++)
 		ids[i] = targets->v[i]->id;
-	rc = meta_object_begin(u->w->t->meta, &u->ref, ids, targets->count);
+	rc = meta_object_begin(u->w->t->meta, &u->ref, u->members, ids, targets->count);
 	free(ids);
 	return rc;
 }
 
-static int send_block(struct upload *u)
+static int send_object(struct upload *u)
 {
-	int rc = begin(u);
+	int rc = seal_members(u);
 
-	if (rc < 0)
+	if (rc < 0 || (rc = begin(u)) < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < u->w->targets.count; i++)
 		rc = put(u, u->w->targets.v[i]);
@@ -244,31 +315,41 @@ static int send_block(struct upload *u)
 	return rc;
 }
 
+/* ---- one block
+ * ------------------------------------------------------------------------------------------------------------ */
+
 /* Whether the block is still to be uploaded; and, abroad, whether the file is still the one that was judged. */
-static int still_due(struct upload *u)
+static int still_due(struct upload *u, struct item *item)
 {
 	struct transfer *t = u->w->t;
-	struct block *b = u->block;
-	int rc = 1;
+	struct block *b = item->block;
+	struct extent e;
+	bool dirty, as_judged;
 
+	pthread_mutex_lock(&t->lock);
+	as_judged = !touched(u->job, item);
+	pthread_mutex_unlock(&t->lock);
+	if (!as_judged)
+		return -ERR_REVOKED;
 	meta_lock(t->meta);
-	if (!b->dirty && (extent_none(&b->extent) || b->extent.zone_id == u->pass->zone_id))
-		rc = 0;
-	else if (u->pass->foreign && u->pass->inode->version != u->pass->version)
-		rc = -ERR_STALE;
+	dirty = b->dirty;
+	e = b->extent;
+	as_judged = !u->job->foreign || item->pass->inode->version == item->pass->version;
 	meta_unlock(t->meta);
-	return rc;
+	if (!dirty && (extent_none(&e) || (e.zone_id == u->job->queue->zone_id && !repack_doomed(t, &e))))
+		return 0;
+	return as_judged ? 1 : -ERR_STALE;
 }
 
 /* Nothing but zeros: no object is needed for that, and one that it had is superseded. */
-static int settle_zeros(struct upload *u)
+static int settle_zeros(struct upload *u, struct item *item)
 {
 	struct meta *meta = u->w->t->meta;
-	struct block *b = u->block;
+	struct block *b = item->block;
 	int rc = 0;
 
 	meta_lock(meta);
-	if (b->version != u->content.version || !extent_same(&b->extent, &u->content.extent)) {
+	if (b->version != item->content.version || !extent_same(&b->extent, &item->content.extent)) {
 		rc = -ERR_STALE;
 	} else if (b->dirty) {
 		meta_extent_trim(meta, b, 0);
@@ -279,63 +360,145 @@ static int settle_zeros(struct upload *u)
 	return rc;
 }
 
-static int upload_block(struct upload *u)
+/* Members of a pack that is rewritten lie together: from the first to the last that the job has. */
+static void hint(struct upload *u, const struct item *first, const struct extent *e)
 {
-	struct transfer *t = u->w->t;
-	int rc = place_still(t->place, u->pass->inode, u->pass->zone_id, &u->gen, &u->epoch);
+	uint64_t off = e->offset, end = e->offset + e->len;
+	struct meta *meta = u->w->t->meta;
 
-	if (rc < 0 || (rc = still_due(u)) <= 0)
-		return rc;
-	rc = content_take(u->w, u->pass->inode, u->block, &u->content);
-	if (rc == -ENOENT)
-		return settle_zeros(u);
-	/* again, now that the content is taken: what was written later is not in it */
-	if (rc < 0 || (rc = still_due(u)) <= 0)
-		return rc;
-	if ((rc = seal_block(u)) < 0)
-		return rc;
-	return send_block(u);
+	for (const struct item *item = first + 1; item < u->job->v + u->job->count; item++) {
+		struct block *b;
+
+		meta_lock(meta);
+		b = meta_block_peek(meta, item->pass->inode->ino, item->index);
+		if (b && memcmp(b->extent.object, e->object, sizeof e->object) == 0) {
+			off = b->extent.offset < off ? b->extent.offset : off;
+			end = b->extent.offset + b->extent.len > end ? b->extent.offset + b->extent.len : end;
+		}
+		meta_unlock(meta);
+		meta_block_put(meta, b);
+	}
+	content_hint(u->w, e->object, off, end);
 }
 
-static int64_t retry_at(struct upload *u, int rc, unsigned failures)
+static int content(struct upload *u, struct item *item)
 {
-	if (rc == -ERR_REVOKED)
-		return clock_mono_ns();
-	/* the file was deleted meanwhile: the next look finds that out */
+	struct extent e;
+
+	meta_lock(u->w->t->meta);
+	e = item->block->extent;
+	meta_unlock(u->w->t->meta);
+	if (memcmp(e.object, u->w->old.object, sizeof e.object) != 0 && repack_doomed(u->w->t, &e))
+		hint(u, item, &e);
+	item->content = (struct content){ .plain = u->w->plain + u->plain_len };
+	return content_take(u->w, item->pass->inode, item->block, &item->content);
+}
+
+/* One that fits into a segment is in one, so that it is read with one. */
+static void lay(struct upload *u, struct item *item)
+{
+	uint64_t off = u->plain_len, rest = SEGMENT_DATA - off % SEGMENT_DATA;
+
+	if (item->content.len <= UNIT && item->content.len > rest) {
+		memmove(u->w->plain + off + rest, u->w->plain + off, item->content.len);
+		memset(u->w->plain + off, 0, rest);
+		off += rest;
+	}
+	item->offset = off;
+	u->plain_len = off + item->content.len;
+	u->members++;
+}
+
+/* 1: its content is in the object. */
+static int gather(struct upload *u, struct item *item)
+{
+	struct transfer *t = u->w->t;
+	int rc = place_still(t->place, item->pass->inode, u->job->queue->zone_id, &item->gen, &item->epoch);
+
+	if (rc == 0)
+		rc = meta_block_get(t->meta, item->pass->inode, item->index, &item->block);
+	if (rc < 0 || (rc = still_due(u, item)) <= 0)
+		return rc;
+	rc = content(u, item);
 	if (rc == -ENOENT)
+		return settle_zeros(u, item);
+	/* again, now that the content is taken: what was written later is not in it */
+	if (rc < 0 || (rc = still_due(u, item)) <= 0)
+		return rc;
+	lay(u, item);
+	return 1;
+}
+
+/* The next object of the job: as many of its blocks as go in. Room for one more is kept, whatever became of its size.
+ */
+static void upload_object(struct upload *u)
+{
+	int rc;
+
+	u->first = u->end;
+	u->members = 0;
+	u->plain_len = u->body_sent = 0;
+	u->unsure = false;
+	while (u->end < u->job->count && u->plain_len < PACK_BYTES) {
+		struct item *item = &u->job->v[u->end++];
+
+		if ((rc = gather(u, item)) <= 0)
+			item_end(item, rc);
+	}
+	rc = u->members ? send_object(u) : 0;
+	for_each_member(item, u) item_end(item, rc);
+}
+
+static int64_t retry_at(const struct item *item)
+{
+	int rc = item->rc;
+
+	if (rc >= 0)
+		return 0;
+	/* the file was deleted meanwhile: the next look finds that out */
+	if (rc == -ERR_REVOKED || rc == -ENOENT)
 		return clock_mono_ns();
 	if (rc == -ERR_STALE)
 		return clock_mono_ns() + NS_PER_S;
 	if (rc == -ERR_TAMPERED || rc == -ERR_CORRUPT || rc == -ERR_LOST || rc > -ERR_FIRST) {
-		log_error("inode %llu, block %u cannot be uploaded: %s", (unsigned long long)u->pass->inode->ino,
-			u->block ? u->block->index : 0, err_text(rc));
+		log_error("inode %llu, block %u cannot be uploaded: %s", (unsigned long long)item->pass->inode->ino,
+			item->index, err_text(rc));
 		return clock_mono_ns() + RETRY_MAX_NS;
 	}
-	return retry_after_ns(failures);
+	return retry_after_ns(item->failures);
 }
 
-static void upload(struct worker *w, struct pass *p, uint32_t index)
+static int plain_take(struct worker *w)
 {
-	struct upload u = { .w = w, .pass = p, .gen = p->gen, .epoch = p->epoch };
+	if (!w->plain)
+		w->plain = malloc(PACK_BYTES + SEGMENT_DATA + w->t->block_bytes);
+	return w->plain ? 0 : -ENOMEM;
+}
+
+static void upload(struct worker *w)
+{
+	struct upload u = { .w = w, .job = &w->job };
 	struct transfer *t = w->t;
-	unsigned failures = p->entry->failures;
-	int64_t retry = 0;
+	struct job *job = &w->job;
 	int rc;
 
 	pthread_mutex_unlock(&t->lock);
-	if (!w->plain)
-		w->plain = malloc(t->block_bytes);
-	rc = w->plain ? meta_block_get(t->meta, p->inode, index, &u.block) : -ENOMEM;
-	if (rc == 0)
-		rc = upload_block(&u);
-	if (rc < 0)
-		retry = retry_at(&u, rc, failures);
-	meta_block_put(t->meta, u.block);
+	if ((rc = plain_take(w)) < 0)
+		for (; u.end < job->count; u.end++)
+			item_end(&job->v[u.end], rc);
+	while (u.end < job->count)
+		upload_object(&u);
+	content_forget(w);
+	for (size_t i = 0; i < job->count; i++) {
+		meta_block_put(t->meta, job->v[i].block);
+		job->v[i].retry_ns = retry_at(&job->v[i]);
+	}
 	targets_drop(t, &w->targets);
 	pthread_mutex_lock(&t->lock);
-	p->queue->uploading--;
+	job->queue->uploading--;
 	t->uploading--;
-	pass_done(t, p, rc, retry);
+	for (size_t i = 0; i < job->count; i++)
+		pass_done(t, job->v[i].pass, job->v[i].rc, job->v[i].retry_ns);
 	pthread_cond_broadcast(&t->upload);
 }
 
@@ -352,15 +515,12 @@ void *upload_main(void *arg)
 {
 	struct worker *w = arg;
 	struct transfer *t = w->t;
-	uint32_t index;
 	int64_t until;
 
 	pthread_mutex_lock(&t->lock);
 	while (!t->stopping) {
-		struct pass *p = pass_take(t, &index, &w->targets, &until);
-
-		if (p)
-			upload(w, p, index);
+		if (pass_take(t, &w->job, &w->targets, &until))
+			upload(w);
 		else
 			idle(w, until);
 	}
@@ -368,5 +528,6 @@ void *upload_main(void *arg)
 	free(w->plain);
 	buf_free(&w->sealed);
 	free(w->targets.v);
+	free(w->job.v);
 	return NULL;
 }

@@ -77,12 +77,6 @@ all_home() {
 	expect_same "$TEST_TMP/listed" "$TEST_TMP/wanted"
 }
 
-# objects_where ZONE: the names of the objects that `where` knows there, sorted; once for all links of a file.
-objects_where() {
-	bfs where --json --recursive "$mnt" | jq -r --arg zone "$1" \
-		'[.object_names, .object_zones] | transpose[] | select(.[1] == $zone)[0]' | sort -u
-}
-
 tag() {
 	setfattr -n user.xdg.tags -v personal "$1"
 }

@@ -165,6 +165,20 @@ clouds_start() {
 	done
 }
 
+# objects_where ZONE: the names of the objects that `where` knows there, sorted; once for all that share one.
+objects_where() {
+	bfs where --json --recursive "$mnt" | jq -r --arg zone "$1" \
+		'[.object_names, .object_zones] | transpose[] | select(.[1] == $zone)[0]' | sort -u
+}
+
+# expect_buckets: what lies in both buckets is what `where` says.
+expect_buckets() {
+	local zone
+	for zone in domestic foreign; do
+		expect_equal "$(bucket_list $zone)" "$(objects_where $zone)" "objects in zone $zone"
+	done
+}
+
 # bucket_list NAME: the keys in its bucket, sorted.
 bucket_list() {
 	local bucket

@@ -63,11 +63,6 @@ where_answers() {
 	timeout 10 "$BORDERFS" status -c "$ini" --json >/dev/null || fail "status does not answer"
 }
 
-objects_where() {
-	bfs where --json --recursive "$mnt" | jq -r --arg zone "$1" \
-		'[.object_names, .object_zones] | transpose[] | select(.[1] == $zone)[0]' | sort -u
-}
-
 # nothing_waits: the count of deletions is that of the last commit.
 nothing_waits() {
 	[ "$(bfs status --json | jq -c '[.waiting.files, .waiting.bytes, .zones[].backends[].deletions_waiting]')" = "[0,0,0,0]" ]

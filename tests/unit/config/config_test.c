@@ -191,7 +191,8 @@ static void test_zones(void **state)
 				     "test.ini:10: error: [zone x] has no \"backends\"; expected the names of the "
 				     "zone's backends\n" },
 		{ GOOD "[zone x]\nkind = home\ncountries = CN, UK\nnetworks = 10.0.0.0/33\ncopies = 0\nexport = yes\n"
-		       "approvers = a b\napprovals = two\npadding = yes\nbackends = b\ncountry-db = x.mmdb\n",
+		       "approvers = a b\napprovals = two\npadding = yes\npack = 2M\nbackends = b\ncountry-db = "
+		       "x.mmdb\n",
 			"test.ini:11: error: bad value \"home\" for \"kind\"; expected domestic or foreign\n"
 			"test.ini:12: error: bad value \"CN, UK\" for \"countries\"; expected ISO 3166 codes of two "
 			"letters, such "
@@ -206,11 +207,13 @@ static void test_zones(void **state)
 			"group:compliance\n"
 			"test.ini:17: error: bad value \"two\" for \"approvals\"; expected a number from 1 to 100\n"
 			"test.ini:18: error: bad value \"yes\" for \"padding\"; expected none or padme\n"
-			"test.ini:19: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
+			"test.ini:19: error: bad value \"2M\" for \"pack\"; expected a size of 1M at most; 0: every "
+			"block has an object of its own\n"
+			"test.ini:20: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
 			"only\n"
-			"test.ini:20: error: unknown key \"country-db\" in [zone x]; expected one of kind, countries, "
+			"test.ini:21: error: unknown key \"country-db\" in [zone x]; expected one of kind, countries, "
 			"networks, "
-			"backends, copies, export, approvers, approvals, padding\n" },
+			"backends, copies, export, approvers, approvals, padding, pack\n" },
 		{ GOOD FOREIGN "[zone x]\nkind = domestic\nbackends = b, v, w, vv\n",
 			"test.ini:22: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
 			"only\n"
@@ -693,7 +696,8 @@ static void test_values(void **state)
 		"block-size = 1M\n[keys]\npassphrase-file = pass\nkey-file = /k\n"
 		"[zone d]\nkind = domestic\ncountries = cn, HK\nnetworks = 10.20.0.0/16, 2001:db8::/32\nbackends = c, "
 		"b\n"
-		"copies = 2\nexport = approve\napprovers = alice, group:compliance\napprovals = 2\npadding = padme\n"
+		"copies = 2\nexport = approve\napprovers = alice, group:compliance\napprovals = 2\npadding = "
+		"padme\npack = 64K\n"
 		"[backend b]\ntype = local\npath = /nas//\nmode = frozen\n"
 		"[backend c]\ntype = s3\nendpoint = HTTPS://Oss.Example.CN:443/\nregion = r\nbucket = o\nprefix = "
 		"/a/b/\n"
@@ -729,6 +733,7 @@ static void test_values(void **state)
 	assert_string_equal(z->approvers[1], "group:compliance");
 	assert_int_equal(z->approvals, 2);
 	assert_true(z->padme);
+	assert_int_equal(z->pack_bytes, 64 << 10);
 	assert_int_equal(z->backend_count, 2);
 	b = z->backends[1];
 	assert_ptr_equal(b, config_backend_find(c, "b"));
@@ -757,7 +762,7 @@ static void test_values(void **state)
 	assert_int_equal(b->upload_limit, 6144);
 	assert_int_equal(b->download_limit, 7168);
 	assert_int_equal(b->mode, MODE_DRAIN);
-	assert_int_equal(b->origin.line, 26);
+	assert_int_equal(b->origin.line, 27);
 	config_put(c);
 }
 

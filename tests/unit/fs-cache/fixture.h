@@ -288,7 +288,7 @@ static inline int fix_upload(struct fix *f, struct inode *ip, uint32_t index)
 	memcpy(e.object, ref.id, sizeof e.object);
 	ref.plain_bytes = e.len = s.len;
 	object_put(f->backend, ref.id, data, s.len);
-	assert_int_equal(meta_object_begin(f->m, &ref, &backend_id, 1), 0);
+	assert_int_equal(meta_object_begin(f->m, &ref, 1, &backend_id, 1), 0);
 	b = fix_block(f, ip, index);
 	meta_lock(f->m);
 	if (b->version == s.version) {

@@ -323,7 +323,7 @@ static void extent_replaced(struct test *t)
 
 	randombytes_buf(ref.id, sizeof ref.id);
 	memcpy(e.object, ref.id, sizeof e.object);
-	assert_int_equal(meta_object_begin(t->f.m, &ref, &backend_id, 1), 0);
+	assert_int_equal(meta_object_begin(t->f.m, &ref, 1, &backend_id, 1), 0);
 	meta_lock(t->f.m);
 	meta_object_stored(t->f.m, ref.id, 1);
 	meta_extent_set(t->f.m, b, &e, b->version);

@@ -48,7 +48,7 @@ static void open_refuses(void **state)
 		{ "UPDATE setting SET value = zeroblob(16) WHERE key = 'store_id'", -ERR_TAMPERED, "another store" },
 		{ "UPDATE setting SET value = x'00' WHERE key = 'block_bytes'", -ERR_CORRUPT, "not whole" },
 		{ "DELETE FROM setting WHERE key = 'store_id'", -ERR_CORRUPT, "not whole" },
-		{ "PRAGMA user_version = 4", -ERR_NEWER, "newer borderfs" },
+		{ "PRAGMA user_version = 999", -ERR_NEWER, "newer borderfs" },
 	};
 	struct errmsg msg = { 0 };
 	struct meta *m;
@@ -80,7 +80,8 @@ static void migrates(void **state)
 		"DROP TRIGGER inline_new; DROP TRIGGER inline_gone; DROP TRIGGER inline_was; DROP TRIGGER inline_is;"
 		" DROP TABLE inline_total; DROP INDEX block_slots; DROP INDEX block_clean;"
 		" DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"
-		" INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; PRAGMA user_version = 1";
+		" INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; ALTER TABLE object DROP COLUMN members;"
+		" DROP TABLE repack; PRAGMA user_version = 1";
 	uint64_t ino, got[2];
 	struct inode *ip;
 	struct fix f;

@@ -202,7 +202,7 @@ static int s_begin(struct run *r, uint32_t object)
 	struct object_ref ref = { .zone = 1 + object % 2, .plain_bytes = 50 };
 
 	object_id(object, ref.id);
-	return meta_object_begin(r->f.m, &ref, backends, 1 + object % 2);
+	return meta_object_begin(r->f.m, &ref, 1, backends, 1 + object % 2);
 }
 
 static void s_upload(struct run *r, const struct op *op, struct inode *ip)

@@ -14,7 +14,7 @@ static struct extent make_object(struct fix *f, uint32_t zone)
 
 	randombytes_buf(ref.id, sizeof ref.id);
 	randombytes_buf(ref.wrapped, sizeof ref.wrapped);
-	assert_int_equal(meta_object_begin(f->m, &ref, two_backends, 2), 0);
+	assert_int_equal(meta_object_begin(f->m, &ref, 1, two_backends, 2), 0);
 	meta_lock(f->m);
 	meta_object_stored(f->m, ref.id, 1);
 	meta_object_stored(f->m, ref.id, 2);
@@ -63,7 +63,7 @@ static void known_object(void **state)
 	memset(ref.id, 1, sizeof ref.id);
 	memset(ref.wrapped, 2, sizeof ref.wrapped);
 	assert_int_equal(meta_object_get(f.m, ref.id, &info), -ENOENT);
-	assert_int_equal(meta_object_begin(f.m, &ref, two_backends, 2), 0);
+	assert_int_equal(meta_object_begin(f.m, &ref, 1, two_backends, 2), 0);
 	assert_int_equal(meta_object_get(f.m, ref.id, &info), 0);
 	assert_memory_equal(&info.ref, &ref, sizeof ref);
 	assert_int_equal(info.replica_count, 2);
@@ -344,7 +344,7 @@ static void begun_is_discarded_at_open(void **state)
 	(void)state;
 	fix_start(&f);
 	memset(ref.id, 7, sizeof ref.id);
-	assert_int_equal(meta_object_begin(f.m, &ref, two_backends, 2), 0);
+	assert_int_equal(meta_object_begin(f.m, &ref, 1, two_backends, 2), 0);
 	fix_crash(&f, &crashed);
 	fix_open(&crashed);
 	assert_int_equal(meta_deletions(crashed.m, 1, 0, d, 2), 1);
@@ -400,7 +400,7 @@ static void unsure_is_deleted_once_more(void **state)
 	fix_start(&f);
 	for (int unsure = 0; unsure <= 1; unsure++) {
 		randombytes_buf(ref.id, sizeof ref.id);
-		assert_int_equal(meta_object_begin(f.m, &ref, backend, 1), 0);
+		assert_int_equal(meta_object_begin(f.m, &ref, 1, backend, 1), 0);
 		meta_lock(f.m);
 		meta_object_discard(f.m, ref.id, unsure);
 		meta_unlock(f.m);

@@ -96,7 +96,7 @@ static void test_dead_zone(void **state)
 	pthread_mutex_lock(&far->lock);
 	assert_true(far->running_max[OP_PUT] < c.t->options.upload_workers);
 	pthread_mutex_unlock(&far->lock);
-	assert_int_equal(cloud_objects(&c, "near"), 32);
+	assert_int_equal(cloud_members(&c, "near"), 32);
 	cloud_expect_where(&c, ino[1], WHERE_UPLOADING, "abroad");
 	cloud_destroy(&c);
 }
@@ -384,17 +384,17 @@ static void test_delete_after_restart(void **state)
 		ino = cloud_write(&c, public, name, "text", 4);
 	}
 	cloud_sync(&c, 0);
-	assert_int_equal(cloud_objects(&c, "far"), 150);
+	assert_int_equal(cloud_members(&c, "far"), 150);
 	fault_set(far, OP_DEL, -ERR_UNREACHABLE);
 	cloud_tags(&c, public, "personal");
-	for (int i = 0; cloud_objects(&c, "near") < 150 && i < 1000; i++)
+	for (int i = 0; cloud_members(&c, "near") < 150 && i < 1000; i++)
 		fault_sleep(10);
 	fault_sleep(100);
 	cloud_close(&c);
 	cloud_open(&c, true);
 	cloud_sync(&c, 0);
 	assert_int_equal(cloud_objects(&c, "far"), 0);
-	assert_int_equal(cloud_objects(&c, "near"), 150);
+	assert_int_equal(cloud_members(&c, "near"), 150);
 	cloud_expect_where(&c, ino, WHERE_STORED, "home");
 	cloud_destroy(&c);
 }

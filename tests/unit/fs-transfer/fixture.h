@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_FS_TRANSFER_FIXTURE_H
 #define TESTS_UNIT_FS_TRANSFER_FIXTURE_H
 
+#include "base/file.h"
 #include "fs/transfer/transfer.h"
 #include "tests/unit/fs-place/fixture.h"
 
@@ -224,6 +225,39 @@ static inline size_t cloud_objects(struct cloud *c, const char *name)
 	snprintf(path, sizeof path, "%s/%s", c->s.dir, name);
 	cloud_counted = 0;
 	assert_int_equal(nftw(path, cloud_count_one, 32, FTW_PHYS), 0);
+	return cloud_counted;
+}
+
+static struct keyring *cloud_keyring;
+
+static inline int cloud_count_members(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	struct object_member *members;
+	struct buf body = BUF_INIT;
+	struct object_ref ref;
+	size_t count, need;
+
+	(void)st;
+	(void)ftw;
+	if (type != FTW_F || strstr(path, "/."))
+		return 0;
+	assert_int_equal(file_read_all(AT_FDCWD, path, 16u << 20, &body), 0);
+	assert_int_equal(object_open_header(cloud_keyring, body.data, body.len, &ref, &members, &count, &need), 0);
+	cloud_counted += count;
+	free(members);
+	buf_free(&body);
+	return 0;
+}
+
+/* How many blocks the objects of a cloud were sealed of. */
+static inline size_t cloud_members(struct cloud *c, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s", c->s.dir, name);
+	cloud_counted = 0;
+	cloud_keyring = c->s.keyring;
+	assert_int_equal(nftw(path, cloud_count_members, 32, FTW_PHYS), 0);
 	return cloud_counted;
 }
 

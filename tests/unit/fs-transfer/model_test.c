@@ -250,38 +250,40 @@ static const struct model_file *file_by_ino(const struct model *m, uint64_t ino)
 	return NULL;
 }
 
-/* whether `where` of the file names the object, in the zone of the cloud it was found on */
-static bool named_by_where(struct model *m, uint64_t ino, const char *name, const char *zone)
+/* whether the file lies in the zone, and, in *named, whether `where` names the object */
+static bool named_by_where(struct model *m, uint64_t ino, const char *name, const char *zone, bool *named)
 {
 	struct where w = cloud_where(&m->c, ino);
-	bool found = false;
+	bool same_zone = strcmp(w.zone, zone) == 0;
 
+	*named = false;
 	for (size_t i = 0; i < w.object_count; i++)
-		found |= strcmp(w.objects[i], name) == 0;
-	found = found && strcmp(w.zone, zone) == 0;
+		*named |= strcmp(w.objects[i], name) == 0;
 	where_free(&w);
-	return found;
+	return same_zone;
 }
 
-/* an object may hold more than its block: what a truncation cut off */
-static size_t extent_len(struct model *m, const struct object_member *member)
+/* an object may hold more than its block: what a truncation cut off. false: the block has another one by now */
+static bool extent_len(struct model *m, const struct object_ref *ref, const struct object_member *member, size_t *len)
 {
 	struct inode *inode = store_inode(&m->c.s, member->ino);
 	struct block *b;
-	size_t len;
+	bool live;
 
 	assert_int_equal(meta_block_get(m->c.s.meta, inode, member->block, &b), 0);
-	len = b->extent.len;
-	assert_int_equal(b->extent.offset, member->offset);
+	*len = b->extent.len;
+	live = memcmp(b->extent.object, ref->id, sizeof ref->id) == 0;
+	if (live)
+		assert_int_equal(b->extent.offset, member->offset);
 	meta_block_put(m->c.s.meta, b);
 	store_put(&m->c.s, inode);
-	return len;
+	return live;
 }
 
-static void check_content(struct model *m, const struct object_member *member, const uint8_t *plain)
+static void check_content(struct model *m, const struct object_member *member, const uint8_t *plain, size_t len)
 {
 	const struct model_file *f = file_by_ino(m, member->ino);
-	size_t start = (size_t)member->block * (4u << 20), rest, len = extent_len(m, member);
+	size_t start = (size_t)member->block * (4u << 20), rest;
 
 	assert_non_null(f);
 	rest = f->size > start ? f->size - start : 0;
@@ -293,6 +295,27 @@ static void check_content(struct model *m, const struct object_member *member, c
 		assert_int_equal(f->data[start + i], 0);
 }
 
+/* What is dead in a pack may stay a while, but not where its file no longer is. */
+static bool check_member(struct model *m, const struct object_ref *ref, const struct object_member *member,
+	const uint8_t *plain, const char *path)
+{
+	const char *zone = strstr(path, "/near/") ? "home" : "abroad";
+	char name[OBJECT_NAME_BYTES];
+	bool named;
+	size_t len;
+
+	object_name(ref->id, name);
+	if (!file_by_ino(m, member->ino))
+		return false;
+	if (!named_by_where(m, member->ino, name, zone, &named))
+		fail_msg("%s holds what belongs elsewhere (inode %llu)", path, (unsigned long long)member->ino);
+	if (!extent_len(m, ref, member, &len))
+		return false;
+	assert_true(named);
+	check_content(m, member, plain, len);
+	return true;
+}
+
 static int check_object(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	struct model *m = checked;
@@ -302,7 +325,7 @@ static int check_object(const char *path, const struct stat *st, int type, struc
 	struct buf body = BUF_INIT;
 	char name[OBJECT_NAME_BYTES];
 	uint8_t *plain;
-	size_t count, need;
+	size_t count, need, live = 0;
 
 	(void)ftw;
 	if (type != FTW_F || strstr(path, "/."))
@@ -312,13 +335,13 @@ static int check_object(const char *path, const struct stat *st, int type, struc
 	object_name(ref.id, name);
 	assert_string_equal(path + strlen(path) - strlen(name), name);
 	assert_int_equal(object_bytes(&ref), st->st_size);
-	assert_int_equal(count, 1);
-	if (!named_by_where(m, members[0].ino, name, strstr(path, "/near/") ? "home" : "abroad"))
-		fail_msg("%s belongs to nobody (inode %llu)", path, (unsigned long long)members[0].ino);
 	assert_int_equal(object_range(&ref, 0, ref.plain_bytes, &range), 0);
 	plain = malloc(range.plain_len + 1);
 	assert_int_equal(object_open_range(m->c.s.keyring, &ref, &range, body.data + range.object_off, plain), 0);
-	check_content(m, &members[0], plain);
+	for (size_t i = 0; i < count; i++)
+		live += check_member(m, &ref, &members[i], plain, path);
+	if (!live)
+		fail_msg("%s belongs to nobody", path);
 	free(plain);
 	free(members);
 	buf_free(&body);
@@ -326,9 +349,16 @@ static int check_object(const char *path, const struct stat *st, int type, struc
 	return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* How many objects `where` names. */
 static size_t check_files(struct model *m)
 {
-	size_t objects = 0;
+	size_t count = 0, objects = 0;
+	char **names = NULL;
 
 	for (int i = 0; i < FILES; i++) {
 		struct where w;
@@ -337,9 +367,18 @@ static size_t check_files(struct model *m)
 			continue;
 		w = cloud_where(&m->c, m->files[i].ino);
 		assert_string_equal(where_state_name(w.state), "stored");
-		objects += w.object_count;
+		names = realloc(names, (count + w.object_count + 1) * sizeof *names);
+		for (size_t k = 0; k < w.object_count; k++)
+			names[count++] = strdup(w.objects[k]);
 		where_free(&w);
 	}
+	if (names)
+		qsort(names, count, sizeof *names, by_text);
+	for (size_t i = 0; i < count; i++)
+		objects += i == 0 || strcmp(names[i - 1], names[i]) != 0;
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
 	return objects;
 }
 

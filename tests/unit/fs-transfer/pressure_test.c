@@ -179,11 +179,11 @@ static void test_paging(void **state)
 		cloud_write(&f.c, i % 2 ? public : META_ROOT_INO, name, name, strlen(name));
 	}
 	cloud_sync(&f.c, 0);
-	assert_int_equal(cloud_objects(&f.c, "near"), 500);
-	assert_int_equal(cloud_objects(&f.c, "far"), 500);
+	assert_int_equal(cloud_members(&f.c, "near"), 500);
+	assert_int_equal(cloud_members(&f.c, "far"), 500);
 	cloud_tags(&f.c, public, "personal");
 	cloud_sync(&f.c, 0);
-	assert_int_equal(cloud_objects(&f.c, "near"), 1000);
+	assert_int_equal(cloud_members(&f.c, "near"), 1000);
 	assert_int_equal(cloud_objects(&f.c, "far"), 0);
 	cloud_destroy(&f.c);
 }

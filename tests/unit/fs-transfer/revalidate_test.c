@@ -104,7 +104,7 @@ static void test_reload(void **state)
 	}
 	cloud_reload(&b.c, CLOUD_CONFIG("settle = 50ms\n", "upload-limit = 1M/s\n", ""));
 	cloud_sync(&b.c, 0);
-	assert_int_equal(cloud_objects(&b.c, "near"), 201);
+	assert_int_equal(cloud_members(&b.c, "near"), 201);
 	for (int i = 200; i-- > 0;) {
 		snprintf(name, sizeof name, "f%d", i);
 		store_name(&b.c.s, b.public, name, 0);

@@ -13,9 +13,9 @@ static bool wait_objects(struct cloud *c, const char *cloud, size_t count, int64
 {
 	int64_t until = clock_mono_ns() + ms * NS_PER_MS;
 
-	while (cloud_objects(c, cloud) != count && clock_mono_ns() < until)
+	while (cloud_members(c, cloud) != count && clock_mono_ns() < until)
 		fault_sleep(10);
-	return cloud_objects(c, cloud) == count;
+	return cloud_members(c, cloud) == count;
 }
 
 /* nothing goes abroad before the quiet period ends, which every change begins anew; not even when somebody waits */
@@ -164,7 +164,7 @@ static void test_restart_tagged(void **state)
 	ino[1] = cloud_write(&c, sub, "b", "text", 4);
 	ino[2] = cloud_write(&c, public, "c", "text", 4);
 	cloud_sync(&c, 0);
-	assert_int_equal(cloud_objects(&c, "far"), 3);
+	assert_int_equal(cloud_members(&c, "far"), 3);
 	transfer_stop(c.t);
 	cloud_tags(&c, ino[0], "personal");
 	cloud_tags(&c, sub, "personal");
@@ -357,8 +357,8 @@ static void test_many(void **state)
 	cloud_sync(&c, 0);
 	print_message("3000 files: written in %.1f s, stored after %.1f s\n", (double)(written - began) / 1e9,
 		(double)(clock_mono_ns() - written) / 1e9);
-	assert_int_equal(cloud_objects(&c, "near"), 1500);
-	assert_int_equal(cloud_objects(&c, "far"), 1500);
+	assert_int_equal(cloud_members(&c, "near"), 1500);
+	assert_int_equal(cloud_members(&c, "far"), 1500);
 	pthread_mutex_lock(&c.t->lock);
 	assert_int_equal(c.t->entries.count, 0);
 	pthread_mutex_unlock(&c.t->lock);

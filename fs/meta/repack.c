@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/meta/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t now_s(void)
+{
+	return clock_real_ns() / NS_PER_S;
+}
+
+/* ---- noting ---- */
+
+/* A file whose placement is to be looked at again may belong elsewhere by now; one that is deleted is nowhere. */
+void repack_note(struct meta_txn *txn, uint64_t ino, uint32_t first, uint32_t last, struct repack_why why)
+{
+	meta_txn_exec(txn,
+		"INSERT INTO repack (object, since_s, due_s) SELECT o.num, ?5, CASE WHEN o.zone <> coalesce(nullif(?4, "
+		"0),"
+		" (SELECT zone FROM inode WHERE ino = ?1 AND zone <> 0), o.zone)"
+		" OR (?7 AND EXISTS (SELECT 1 FROM pending WHERE ino = ?1)) THEN 0 ELSE ?6 END"
+		" FROM extent e JOIN object o ON o.num = e.object"
+		" WHERE e.ino = ?1 AND e.idx BETWEEN ?2 AND ?3 AND o.members > 1"
+		" ON CONFLICT (object) DO UPDATE SET due_s = min(due_s, excluded.due_s)",
+		"iiiiiii", (int64_t)ino, (int64_t)first, (int64_t)last, (int64_t)why.zone_id, now_s(),
+		now_s() + META_REPACK_LOOK_S, (int64_t)(!why.zone_id && !why.deleted));
+	if (!txn->rc && txn->changes)
+		txn->repacks = true;
+}
+
+static void note_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	const struct tracked *t = container_of(record, struct tracked, record);
+
+	meta_txn_exec(txn,
+		"INSERT INTO repack (object, since_s, due_s) SELECT num, ?2, ?3 FROM object WHERE id = ?1"
+		" ON CONFLICT (object) DO NOTHING",
+		"bii", t->key, sizeof t->key, now_s(), now_s() + META_REPACK_LOOK_S);
+	txn->repacks = true;
+}
+
+void meta_repack_note(struct meta *m, const uint8_t id[OBJECT_ID_BYTES])
+{
+	tracked_queue(m, id, 0, 0, note_apply);
+}
+
+static void later_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	const struct tracked *t = container_of(record, struct tracked, record);
+
+	/* one that came to hold what must leave meanwhile stays due */
+	meta_txn_exec(txn,
+		"UPDATE repack SET due_s = ?2 WHERE due_s > 0 AND object = (SELECT num FROM object WHERE id = ?1)",
+		"bi", t->key, sizeof t->key, t->seq);
+}
+
+void meta_repack_later(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], int64_t due_s)
+{
+	tracked_queue(m, id, 0, due_s, later_apply);
+}
+
+uint64_t meta_repack_changes(const struct meta *m)
+{
+	return atomic_load(&m->repack_changes);
+}
+
+/* ---- what is due ---- */
+
+static int next_due(struct meta *m, int64_t after_s, int64_t *out)
+{
+	struct query q;
+
+	query_open(&q, m, "SELECT min(due_s) FROM repack WHERE due_s > ?1", "i", after_s);
+	*out = query_step(&q) > 0 ? meta_row_i64(&q.row, 0) : 0;
+	return query_close(&q);
+}
+
+/* What several blocks share counts once. */
+static const char sql_due[] = "SELECT o.id, r.since_s, r.due_s, o.plain_bytes,"
+			      " (SELECT sum(length) FROM (SELECT DISTINCT offset, length FROM extent"
+			      " WHERE object = r.object)) FROM repack r JOIN object o ON o.num = r.object"
+			      " WHERE r.due_s <= ?1 AND o.state = 1 AND EXISTS (SELECT 1 FROM extent e"
+			      " JOIN inode i ON i.ino = e.ino WHERE e.object = r.object AND i.nlink > 0)"
+			      " ORDER BY r.due_s, r.object LIMIT ?2";
+
+int meta_repacks(struct meta *m, int64_t at_s, struct repack *out, size_t max, int64_t *next_s)
+{
+	struct query q;
+	size_t count = 0;
+	int rc = next_due(m, at_s, next_s);
+
+	if (rc < 0)
+		return rc;
+	query_open(&q, m, sql_due, "ii", at_s, (int64_t)max);
+	for (; count < max && query_step(&q) > 0; count++) {
+		struct repack *r = &out[count];
+
+		query_exact(&q, 0, r->object, sizeof r->object);
+		r->since_s = meta_row_i64(&q.row, 1);
+		r->leaving = meta_row_i64(&q.row, 2) == 0;
+		r->plain_bytes = (uint64_t)meta_row_i64(&q.row, 3);
+		r->live = (uint64_t)meta_row_i64(&q.row, 4);
+	}
+	rc = query_close(&q);
+	return rc < 0 ? rc : (int)count;
+}
+
+int meta_repack_inos(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max)
+{
+	struct query q;
+	size_t count = 0;
+	int rc;
+
+	query_open(&q, m,
+		"SELECT DISTINCT e.ino FROM extent e JOIN object o ON o.num = e.object WHERE o.id = ?1 AND e.ino > ?2"
+		" ORDER BY e.ino LIMIT ?3",
+		"bii", id, (size_t)OBJECT_ID_BYTES, (int64_t)after_ino, (int64_t)max);
+	while (count < max && query_step(&q) > 0)
+		out[count++] = (uint64_t)meta_row_i64(&q.row, 0);
+	rc = query_close(&q);
+	return rc < 0 ? rc : (int)count;
+}
