@@ -133,9 +133,7 @@ int core_file_tmp(struct core *, const struct core_caller *, uint64_t parent, mo
 void core_file_release(struct core *, struct core_file *);
 uint64_t core_file_ino(const struct core_file *);
 
-/* core_flush: close(2) of one descriptor: nothing to do when nothing is dirty. core_fsync: data and the names leading
- * to it survive power loss when it returns 0 (I3); ino may be a directory. */
-int core_flush(struct core *, uint64_t ino);
+/* core_fsync: data and the names leading to it survive power loss when it returns 0 (I3); ino may be a directory. */
 int core_fsync(struct core *, uint64_t ino);
 /* core_is_written: somebody has it open for writing, so that not all that was written need be here. */
 bool core_is_written(struct core *, uint64_t ino);

@@ -131,14 +131,6 @@ uint32_t file_read_ahead(struct core_file *file, uint64_t off, size_t len)
 	return ahead;
 }
 
-int core_flush(struct core *core, uint64_t ino)
-{
-	/* Under the writeback cache the kernel has written what it held before it asks; what waits here is in the
-	 * cache's hands, and an error of a write was that write's. */
-	(void)ino;
-	return core_failed(core);
-}
-
 int core_fsync(struct core *core, uint64_t ino)
 {
 	struct inode *inode;

@@ -222,12 +222,6 @@ static void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 	fuse_reply_err(req, 0);
 }
 
-static void front_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)fi;
-	reply_rc(req, core_flush(request_core(req), ino));
-}
-
 static void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
@@ -369,6 +363,8 @@ static void front_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_in
 	fuse_reply_err(req, 0);
 }
 
+/* No flush: the kernel writes what it holds before it would ask, and tells the program what came of it; being refused
+ * once it does not ask again. */
 const struct fuse_lowlevel_ops front_ops = {
 	.init = front_init,
 	.lookup = front_lookup,
@@ -388,7 +384,6 @@ const struct fuse_lowlevel_ops front_ops = {
 	.create = front_create,
 	.read = front_read,
 	.write = front_write,
-	.flush = front_flush,
 	.release = front_release,
 	.fsync = front_fsync,
 	.opendir = front_opendir,
