@@ -9,8 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,6 +91,8 @@ static int mount_config(
 			.allow_other = m->allow_other,
 			.read_only = m->read_only,
 			.extra = m->extra },
+		.atime = m->atime,
+		.nodiratime = m->nodiratime,
 		.ready = ready,
 		.ctx = &l };
 	char *absolute = path_absolute(directory);
@@ -176,21 +180,43 @@ static const struct cli_option helper_options[] = {
 	CLI_OPTION_END,
 };
 
+/* mount(8) says `dev` and `suid` by saying nothing, libfuse takes nothing for their opposites. A user has no choice. */
+static char *helper_options_of(const char *given)
+{
+	char *text;
+
+	return asprintf(&text, "%s%s", geteuid() == 0 ? "dev,suid," : "", given) < 0 ? NULL : text;
+}
+
+/* mount(8) leaves also this to us. It does not concern the daemon. */
+static int remount(const char *directory, unsigned long flags)
+{
+	if (mount("none", directory, NULL, flags, NULL) == 0)
+		return 0;
+	complain("%s cannot be remounted: %s", directory, strerror(errno));
+	return OUTCOME_FAILED;
+}
+
 /* The same as `borderfs mount -c SOURCE DIRECTORY -o OPTIONS`. */
 static int run_helper(const struct cli_args *helper)
 {
 	struct mount_options m = { 0 };
 	char *argv[8] = { (char *)"borderfs", (char *)"-c", helper->operands[0], helper->operands[1] };
 	const char *given = args_value(helper, "options");
+	char *text;
 	struct cli_args args;
+	unsigned long flags;
 	int argc = 4, rc;
 
-	if (mount_options_parse(&m, given) < 0)
+	if (given && mount_options_remount(given, &flags))
+		return remount(helper->operands[1], flags);
+	text = helper_options_of(given ? given : "");
+	if (!text || mount_options_parse(&m, given) < 0) {
+		free(text);
 		return OUTCOME_FAILED;
-	if (given) {
-		argv[argc++] = (char *)"-o";
-		argv[argc++] = (char *)given;
 	}
+	argv[argc++] = (char *)"-o";
+	argv[argc++] = text;
 	if (m.passphrase_file) {
 		argv[argc++] = (char *)"-p";
 		argv[argc++] = m.passphrase_file;
@@ -200,6 +226,7 @@ static int run_helper(const struct cli_args *helper)
 		rc = run(&args);
 	args_free(&args);
 	mount_options_free(&m);
+	free(text);
 	return rc;
 }
 

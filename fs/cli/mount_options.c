@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
-/* Words of fstab that mean something to mount(8), systemd or nobody, and nothing to a filesystem. */
+/* Words of fstab that mean something to mount(8), systemd or nobody, and nothing to a filesystem; and what ours has
+ * anyway. */
 static bool not_ours(const char *o)
 {
 	static const char *const words[] = { "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group",
-		"nofail", "_netdev", "rw" };
+		"nofail", "_netdev", "rw", "acl", "user_xattr" };
 	static const char *const prefixes[] = { "x-", "X-", "comment=", "user=" };
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -40,6 +42,28 @@ static bool take_flag(struct mount_options *m, const char *o)
 	return false;
 }
 
+/* Under FUSE these are ours to do; libfuse knows but the first, which it tells the kernel, for all to see. */
+static bool take_atime(struct mount_options *m, const char *o)
+{
+	static const struct {
+		const char *name;
+		enum core_atime atime;
+	} modes[] = { { "noatime", CORE_ATIME_NONE }, { "atime", CORE_ATIME_RELATIVE },
+		{ "relatime", CORE_ATIME_RELATIVE }, { "strictatime", CORE_ATIME_STRICT } };
+
+	if (!strcmp(o, "nodiratime") || !strcmp(o, "diratime")) {
+		m->nodiratime = o[0] == 'n';
+		return true;
+	}
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		if (strcmp(o, modes[i].name) != 0)
+			continue;
+		m->atime = modes[i].atime;
+		return true;
+	}
+	return false;
+}
+
 /* 1: taken; 0: another option */
 static int take_value(const char *o, const char *name, char **value)
 {
@@ -56,7 +80,7 @@ static int take(struct mount_options *m, const char *o, struct buf *extra)
 {
 	int rc;
 
-	if (!*o || not_ours(o) || take_flag(m, o))
+	if (!*o || not_ours(o) || take_flag(m, o) || take_atime(m, o))
 		return 0;
 	if ((rc = take_value(o, "log", &m->log)) || (rc = take_value(o, "passphrase-file", &m->passphrase_file)))
 		return rc < 0 ? rc : 0;
@@ -92,9 +116,33 @@ int mount_options_parse(struct mount_options *m, const char *text)
 		rc = option ? take(m, option, &extra) : -ENOMEM;
 		free(option);
 	}
+	if (m->atime == CORE_ATIME_NONE)
+		buf_str(&extra, extra.len ? ",noatime" : "noatime");
 	free(m->extra);
 	m->extra = buf_steal(&extra);
 	return rc == 0 && !m->extra ? -ENOMEM : rc;
+}
+
+bool mount_options_remount(const char *text, unsigned long *flags)
+{
+	static const struct {
+		const char *name;
+		unsigned long set, clear;
+	} words[] = { { "remount", MS_REMOUNT, 0 }, { "ro", MS_RDONLY, 0 }, { "rw", 0, MS_RDONLY },
+		{ "nosuid", MS_NOSUID, 0 }, { "suid", 0, MS_NOSUID }, { "nodev", MS_NODEV, 0 }, { "dev", 0, MS_NODEV },
+		{ "noexec", MS_NOEXEC, 0 }, { "exec", 0, MS_NOEXEC }, { "sync", MS_SYNCHRONOUS, 0 },
+		{ "async", 0, MS_SYNCHRONOUS }, { "dirsync", MS_DIRSYNC, 0 } };
+
+	*flags = 0;
+	while (*text) {
+		char *option = next_option(&text);
+
+		for (size_t i = 0; option && i < sizeof words / sizeof *words; i++)
+			if (!strcmp(option, words[i].name))
+				*flags = (*flags | words[i].set) & ~words[i].clear;
+		free(option);
+	}
+	return *flags & MS_REMOUNT;
 }
 
 void mount_options_free(struct mount_options *m)

@@ -191,8 +191,10 @@ static int open_all(struct daemon *d, const struct serve_options *o, struct errm
 	int rc;
 
 	if ((rc = secrets_unlock(o->secrets, o->config, &keyring, msg)) < 0 ||
-		(rc = core_open(&d->core, o->config, keyring, msg)) < 0 ||
-		(rc = front_mount(&d->front, d->core, &o->front, msg)) < 0)
+		(rc = core_open(&d->core, o->config, keyring, msg)) < 0)
+		return rc;
+	core_set_atime(d->core, o->front.read_only ? CORE_ATIME_NONE : o->atime, !o->nodiratime);
+	if ((rc = front_mount(&d->front, d->core, &o->front, msg)) < 0)
 		return rc;
 	control.core = d->core;
 	control.front = d->front;

@@ -10,6 +10,8 @@ struct serve_options {
 	struct config *config;
 	const struct secrets *secrets;
 	struct front_options front;
+	enum core_atime atime;
+	bool nodiratime;
 	/* called once when the mount is there and everything runs; what is said after it goes to the log */
 	void (*ready)(void *ctx);
 	void *ctx;

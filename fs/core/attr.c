@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DAY_S	    86400
 #define TICK_NS_MAX (20 * NS_PER_MS) /* further ahead: the clock was set back */
 
 void stat_fill(const struct inode *inode, struct stat *st)
@@ -58,6 +59,43 @@ void times_now(struct core *core, struct inode *inode, unsigned set)
 		inode->mtime = now;
 	if (set & SET_CTIME)
 		inode->ctime = now;
+}
+
+/* ---- the time of access ------------------------------------------------------------------------------------------
+ */
+
+void core_set_atime(struct core *core, enum core_atime atime, bool directories)
+{
+	core->atime = atime;
+	core->atime_of_files_only = !directories;
+}
+
+static bool not_after(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec <= b->tv_nsec);
+}
+
+/* So long as it is older than the last change, a reader is somebody's sign that it was read; once a day is enough to
+ * tell what is still in use. */
+static bool is_stale(const struct inode *inode)
+{
+	struct timespec now;
+
+	if (not_after(&inode->atime, &inode->mtime) || not_after(&inode->atime, &inode->ctime))
+		return true;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return now.tv_sec - inode->atime.tv_sec >= DAY_S;
+}
+
+/* Left out rather than waited for: the next read does it. */
+bool accessed(struct core *core, struct inode *inode)
+{
+	if (core->atime == CORE_ATIME_NONE || (core->atime_of_files_only && S_ISDIR(inode->mode)) ||
+		(core->atime == CORE_ATIME_RELATIVE && !is_stale(inode)) || !meta_has_room(core->meta))
+		return false;
+	times_now(core, inode, SET_ATIME);
+	meta_inode_changed(core->meta, inode);
+	return true;
 }
 
 int inode_get_dir(struct core *core, uint64_t ino, struct inode **out)

@@ -54,6 +54,11 @@ struct place *core_place(struct core *);
 struct transfer *core_transfer(struct core *);
 /* core_config: a counted reference. */
 struct config *core_config(struct core *);
+/* core_set_atime: which reads move the time of access: none; the first after the file changed or after a day, as
+ * Linux's relatime, which is how it begins; each. directories: theirs too. Before the first operation. Reads that the
+ * kernel answers itself are not seen here: opening a file for reading only counts as one. */
+enum core_atime { CORE_ATIME_RELATIVE, CORE_ATIME_NONE, CORE_ATIME_STRICT };
+void core_set_atime(struct core *, enum core_atime, bool directories);
 /* core_failed: 0, or the error that made the store read-only. */
 int core_failed(struct core *);
 
@@ -131,6 +136,8 @@ int core_file_create(struct core *, const struct core_caller *, uint64_t parent,
 int core_file_tmp(struct core *, const struct core_caller *, uint64_t parent, mode_t, int flags, struct core_file **,
 	struct stat *st);
 void core_file_release(struct core *, struct core_file *);
+/* core_file_accessed: opening it moved the time of access, which the kernel does not know. */
+bool core_file_accessed(const struct core_file *);
 uint64_t core_file_ino(const struct core_file *);
 
 /* core_fsync: data and the names leading to it survive power loss when it returns 0 (I3); ino may be a directory. */

@@ -34,6 +34,18 @@ static int fill_stat(struct core *core, const struct dirent_out *entry, bool plu
 	return 0;
 }
 
+static void dir_accessed(struct core *core, uint64_t dir)
+{
+	struct inode *inode;
+
+	if (meta_inode_get(core->meta, dir, &inode) < 0)
+		return;
+	meta_lock(core->meta);
+	accessed(core, inode);
+	meta_unlock(core->meta);
+	meta_inode_put(core->meta, inode);
+}
+
 int core_readdir(struct core *core, uint64_t dir, uint64_t after, bool plus,
 	int (*fn)(void *ctx, const char *name, uint64_t id, const struct stat *st), void *ctx)
 {
@@ -43,6 +55,7 @@ int core_readdir(struct core *core, uint64_t dir, uint64_t after, bool plus,
 
 	if (rc != 0)
 		return rc;
+	dir_accessed(core, dir);
 	if (!(entries = malloc(BATCH * sizeof(*entries))))
 		return -ENOMEM;
 	after = after > DOT_IDS ? after - DOT_IDS : 0;

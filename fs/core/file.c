@@ -10,7 +10,13 @@ static bool writes(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static struct core_file *file_new(struct inode *inode, bool writer)
+/* Of what is open only for writing the kernel reads pages to fill them. */
+static bool moves_atime(int flags)
+{
+	return (flags & O_ACCMODE) != O_WRONLY && !(flags & O_NOATIME);
+}
+
+static struct core_file *file_new(struct inode *inode, int flags)
 {
 	struct core_file *file = calloc(1, sizeof(*file));
 
@@ -18,7 +24,8 @@ static struct core_file *file_new(struct inode *inode, bool writer)
 		return NULL;
 	pthread_mutex_init(&file->lock, NULL);
 	file->inode = inode;
-	file->writer = writer;
+	file->writer = writes(flags);
+	file->reads = moves_atime(flags);
 	return file;
 }
 
@@ -31,7 +38,7 @@ int core_file_open(struct core *core, uint64_t ino, int flags, struct core_file 
 		return rc;
 	if (S_ISDIR(inode->mode) && writes(flags))
 		rc = -EISDIR;
-	else if (!(*out = file_new(inode, writes(flags))))
+	else if (!(*out = file_new(inode, flags)))
 		rc = -ENOMEM;
 	if (rc < 0) {
 		meta_inode_put(core->meta, inode);
@@ -40,6 +47,8 @@ int core_file_open(struct core *core, uint64_t ino, int flags, struct core_file 
 	meta_lock(core->meta);
 	inode->open_count++;
 	inode->writer_count += (*out)->writer;
+	if (!(*out)->writer && (*out)->reads && S_ISREG(inode->mode))
+		(*out)->accessed = accessed(core, inode);
 	meta_unlock(core->meta);
 	if ((*out)->writer)
 		hold_writer(core, *out);
@@ -63,7 +72,7 @@ static int file_made(struct core *core, struct core_file *file, int rc, struct c
 int core_file_create(struct core *core, const struct core_caller *caller, uint64_t parent, const char *name,
 	mode_t mode, int flags, struct core_file **out, struct stat *st)
 {
-	struct core_file *file = file_new(NULL, writes(flags));
+	struct core_file *file = file_new(NULL, flags);
 
 	if (!file)
 		return -ENOMEM;
@@ -74,10 +83,11 @@ int core_file_create(struct core *core, const struct core_caller *caller, uint64
 int core_file_tmp(struct core *core, const struct core_caller *caller, uint64_t parent, mode_t mode, int flags,
 	struct core_file **out, struct stat *st)
 {
-	struct core_file *file = file_new(NULL, true);
+	struct core_file *file = file_new(NULL, flags);
 
 	if (!file)
 		return -ENOMEM;
+	file->writer = true; /* name_none counts it so */
 	return file_made(core, file, name_none(core, caller, parent, mode, flags, st, &file->inode), out);
 }
 
@@ -100,6 +110,11 @@ void core_file_release(struct core *core, struct core_file *file)
 	meta_inode_put(core->meta, inode);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
+}
+
+bool core_file_accessed(const struct core_file *file)
+{
+	return file->accessed;
 }
 
 uint64_t core_file_ino(const struct core_file *file)

@@ -11,6 +11,8 @@
 struct core_file {
 	struct inode *inode; /* referenced */
 	bool writer;
+	bool reads;	  /* reading through it moves the time of access */
+	bool accessed;	  /* opening it did */
 	struct list link; /* of a writer; core's writers_lock */
 	/* Protects the window: where the last read that missed began, and how far what was asked for reaches. A leaf.
 	 */

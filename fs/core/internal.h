@@ -24,7 +24,9 @@ struct core {
 	struct transfer *transfer;
 	int failed;	   /* atomic */
 	int64_t settle_ns; /* atomic; of the configuration in force */
-	int64_t stamp_ns;  /* under the meta lock: the latest time the kernel gave a file it had written */
+	enum core_atime atime;
+	bool atime_of_files_only;
+	int64_t stamp_ns; /* under the meta lock: the latest time the kernel gave a file it had written */
 	char *store;
 
 	/* Protects the rooms that callbacks from below are passed on to: set when a room is open, cleared before it is
@@ -72,6 +74,7 @@ void stat_fill(const struct inode *, struct stat *); /* under the meta lock */
 void times_now(
 	struct core *, struct inode *, unsigned set); /* SET_ATIME | SET_MTIME | SET_CTIME; under the meta lock */
 int inode_get_dir(struct core *, uint64_t ino, struct inode **); /* -ENOTDIR */
+bool accessed(struct core *, struct inode *); /* it is read: whether that moved its time; under the meta lock */
 
 /* name.c */
 /* of an inode without a name, in lookups: the kernel no longer knows it; it was made without one and may get one */

@@ -76,6 +76,19 @@ static uint64_t inode_size(struct core *core, struct inode *inode)
 	return size;
 }
 
+/* The size, and that the file is read: what a part of a copy is for has no open file. */
+static uint64_t begin_read(struct core *core, const struct core_io *io)
+{
+	uint64_t size;
+
+	meta_lock(core->meta);
+	size = io->inode->size;
+	if (!io->file || io->file->reads)
+		accessed(core, io->inode);
+	meta_unlock(core->meta);
+	return size;
+}
+
 static ssize_t attempt_read(struct core *core, struct core_io *io, struct cache_need *need)
 {
 	struct inode *inode = io->inode;
@@ -84,7 +97,7 @@ static ssize_t attempt_read(struct core *core, struct core_io *io, struct cache_
 	int rc = 0;
 
 	pthread_rwlock_rdlock(&inode->data_lock);
-	size = inode_size(core, inode);
+	size = begin_read(core, io);
 	if (io->off < size)
 		len = io->len < size - io->off ? io->len : (size_t)(size - io->off);
 	if (len > io->progress)

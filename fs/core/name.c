@@ -285,6 +285,8 @@ int core_readlink(struct core *core, uint64_t ino, struct buf *out)
 			buf_put(out, target, len);
 		else
 			rc = -ERR_CORRUPT;
+		if (rc == 0)
+			accessed(core, inode);
 		meta_unlock(core->meta);
 	}
 	meta_inode_put(core->meta, inode);

@@ -12,6 +12,13 @@ struct core *request_core(fuse_req_t req)
 	return serving->core;
 }
 
+static struct fuse_session *request_session(fuse_req_t req)
+{
+	const struct serving *serving = fuse_req_userdata(req);
+
+	return serving->session;
+}
+
 struct core_caller request_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -54,12 +61,14 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
 	want(conn, FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-			   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL |
-			   FUSE_CAP_DONT_MASK);
-	/* libfuse wants an open to truncate, unless told otherwise: the kernel's setattr before it does */
+			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_CACHE_SYMLINKS |
+			   FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK |
+			   FUSE_CAP_EXPORT_SUPPORT);
+	/* libfuse wants an open to truncate, unless told otherwise: the kernel's setattr before it does. And direct
+	 * I/O that ends later: after such a write the kernel leaves what readers meanwhile put into its cache, and old
+	 * bytes are read. */
 	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
-				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_ASYNC_DIO);
 	conn->max_write = REQUEST_BYTES;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
@@ -211,6 +220,8 @@ static void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	}
 	file_opened(fi, file);
+	if (core_file_accessed(file))
+		fuse_lowlevel_notify_inval_inode(request_session(req), (fuse_ino_t)core_file_ino(file), -1, 0);
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		core_file_release(core, file);
 }

@@ -307,6 +307,9 @@ int meta_sync(struct meta *);
 /* meta_throttle: waits while too much is changed and not committed. At the start of an operation, without locks.
  * 0 or the store's error (-EIO, -ENOSPC, -EROFS). -ENOSPC already while the disk has just room for what is queued. */
 int meta_throttle(struct meta *);
+/* meta_has_room: whether a change that may as well be left out can be made now: it would make nobody wait. Under the
+ * meta lock. */
+bool meta_has_room(const struct meta *);
 /* meta_throttle_freeing: the same at the start of an operation that frees space (unlink, rmdir, truncate): it may use
  * the last of the disk and the reserve, so that deletions commit on a full disk. */
 int meta_throttle_freeing(struct meta *);

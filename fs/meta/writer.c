@@ -168,6 +168,11 @@ int meta_throttle(struct meta *m)
 	return throttle(m, false);
 }
 
+bool meta_has_room(const struct meta *m)
+{
+	return !m->error && !m->full && !much_changed(m);
+}
+
 int meta_throttle_freeing(struct meta *m)
 {
 	return throttle(m, true);

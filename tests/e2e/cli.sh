@@ -534,6 +534,16 @@ grep -F " $mnt fuse" /proc/self/mounts | grep -q 'ro,.*noexec' || fail "the opti
 bfs umount
 "$BORDERFS" "$ini" "$mnt" -o "rw,log=$daemon_log"
 touch "$mnt/new"
+if [ "$(id -u)" = 0 ]; then
+	findmnt -n -o VFS-OPTIONS "$mnt" | grep -qE 'nodev|nosuid' && fail "nodev and nosuid were not asked for"
+	"$TEST_TMP/mount.fuse.borderfs" "$ini" "$mnt" -o "remount,ro,nodev,log=$daemon_log"
+	expect_equal "$(findmnt -n -o OPTIONS "$mnt" | cut -d, -f1,2)" "ro,nodev" "remounted"
+	expect_status 1 touch "$mnt/newer"
+	"$TEST_TMP/mount.fuse.borderfs" "$ini" "$mnt" -o "remount,rw"
+	touch "$mnt/newer"
+	expect_status 1 "$TEST_TMP/mount.fuse.borderfs" "$ini" "$TEST_TMP" -o "remount,rw"
+	expect_says "$TEST_TMP cannot be remounted: Invalid argument"
+fi
 bfs umount "$mnt"
 
 step "on a terminal"

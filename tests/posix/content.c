@@ -2,9 +2,11 @@
 /* Reading and writing: sizes, appending, O_DIRECT, copying, limits. */
 #include "tests/posix/posix.h"
 
+#include <linux/aio_abi.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #define MIB	  (1 << 20)
@@ -268,6 +270,64 @@ static void too_large(void)
 	close(fd);
 }
 
+/* ---- direct writes that end later, beside readers of the page cache -----------------------------------------------
+ */
+
+#define ROUNDS 60
+
+static void read_on(void *arg)
+{
+	int fd = (int)OK(open("file", O_RDONLY));
+
+	(void)arg;
+	for (size_t i = 0; !there("stop"); i = (i + 1) % 16)
+		OK(pread(fd, got, MIB / 16, (off_t)(i * MIB / 16)));
+	close(fd);
+}
+
+static void write_later(aio_context_t io, int fd, uint8_t *buf)
+{
+	struct iocb request = { .aio_fildes = (uint32_t)fd,
+		.aio_lio_opcode = IOCB_CMD_PWRITE,
+		.aio_buf = (uintptr_t)buf,
+		.aio_nbytes = MIB };
+	struct iocb *list[1] = { &request };
+	struct io_event event = { 0 };
+
+	EQUAL(OK(syscall(SYS_io_submit, io, 1L, list)), 1);
+	EQUAL(OK(syscall(SYS_io_getevents, io, 1L, 1L, &event, NULL)), 1);
+	EQUAL(event.res, MIB);
+}
+
+static void later(void)
+{
+	int fd = (int)OK(open("file", O_CREAT | O_RDWR | O_DIRECT, 0644)), buffered = (int)OK(open("file", O_RDONLY));
+	aio_context_t io = 0;
+	uint8_t *buf;
+	pid_t readers[2];
+
+	if (posix_memalign((void **)&buf, 4096, MIB) != 0)
+		give_up("memory");
+	OK(ftruncate(fd, MIB));
+	OK(syscall(SYS_io_setup, 4L, &io));
+	for (size_t i = 0; i < COUNT(readers); i++)
+		readers[i] = start_child(read_on, NULL);
+	for (int round = 1; round <= ROUNDS; round++) {
+		context("round %d", round);
+		memset(buf, round, MIB);
+		write_later(io, fd, buf);
+		EQUAL(OK(pread(buffered, got, MIB, 0)), MIB);
+		CHECK(memcmp(got, buf, MIB) == 0);
+	}
+	make_file("stop", 0644, "");
+	for (size_t i = 0; i < COUNT(readers); i++)
+		join_child(readers[i]);
+	OK(syscall(SYS_io_destroy, io));
+	free(buf);
+	close(buffered);
+	close(fd);
+}
+
 const struct posix_case cases_content[] = {
 	{ "content: truncation", truncation, 0 },
 	{ "content: truncation that cannot be", truncation_errors, 0 },
@@ -276,6 +336,7 @@ const struct posix_case cases_content[] = {
 	{ "content: many appenders", appending, 0 },
 	{ "content: appending wins", append_wins, 0 },
 	{ "content: O_DIRECT", direct, 0 },
+	{ "content: O_DIRECT that ends later", later, 0 },
 	{ "content: copy_file_range", copying, 0 },
 	{ "content: copy_file_range in one file", copying_inside, 0 },
 	{ "content: copy_file_range that cannot be", copying_errors, 0 },

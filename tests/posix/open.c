@@ -258,6 +258,59 @@ static void open_at(void)
 	close(dir);
 }
 
+/* ---- handles, which NFS servers and indexers keep -----------------------------------------------------------------
+ */
+
+static void handle_of(const char *path, struct file_handle *out)
+{
+	int mount;
+
+	out->handle_bytes = MAX_HANDLE_SZ;
+	OK(name_to_handle_at(AT_FDCWD, path, out, &mount, 0));
+}
+
+/* What the kernel holds of names and inodes goes, as it does when memory is short. */
+static void forget_all(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	sync();
+	if (fd < 0 || write(fd, "2", 1) != 1)
+		printf("  the kernel's caches cannot be dropped here\n");
+	close(fd);
+}
+
+static void handles(void)
+{
+	struct file_handle *of[4];
+	static const char *const paths[] = { "dir", "dir/file", "dir/sub", "gone" };
+	int here = (int)OK(open(".", O_RDONLY | O_DIRECTORY)), fd;
+	char text[8] = "";
+
+	make_dir("dir", 0755);
+	make_dir("dir/sub", 0755);
+	make_file("dir/file", 0644, "text");
+	make_file("gone", 0644, "");
+	for (size_t i = 0; i < COUNT(of); i++)
+		handle_of(paths[i], of[i] = room(sizeof(**of) + MAX_HANDLE_SZ));
+	OK(unlink("gone"));
+	OK(rename("dir", "moved"));
+	forget_all();
+	fd = (int)OK(open_by_handle_at(here, of[1], O_RDONLY));
+	EQUAL(OK(read(fd, text, sizeof(text))), 4);
+	TEXT(text, "text");
+	close(fd);
+	fd = (int)OK(open_by_handle_at(here, of[2], O_RDONLY | O_DIRECTORY));
+	EQUAL(stat_fd(fd).st_ino, stat_of("moved/sub").st_ino);
+	OK(faccessat(fd, "../file", F_OK, 0));
+	close(fd);
+	fd = (int)OK(open_by_handle_at(here, of[0], O_RDONLY | O_DIRECTORY));
+	OK(faccessat(fd, "sub", F_OK, 0));
+	close(fd);
+	FAILS(ESTALE, open_by_handle_at(here, of[3], O_RDONLY));
+	close(here);
+}
+
 const struct posix_case cases_open[] = {
 	{ "open: flags by kind", flags, 0 },
 	{ "open: slashes at the end", slashes, 0 },
@@ -270,5 +323,6 @@ const struct posix_case cases_open[] = {
 	{ "unlink: no way back", no_link_of_unlinked, 0 },
 	{ "unlink: a removed directory", removed_directory, 0 },
 	{ "open: text busy", text_busy, 0 },
+	{ "open: by handle", handles, NEEDS_ROOT },
 	{ 0 },
 };

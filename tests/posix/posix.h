@@ -27,6 +27,7 @@ enum needs {
 	NEEDS_ROOT = 1, /* other users, devices, trusted attributes */
 	NEEDS_DEV = 2,	/* a mount without nodev */
 	NEEDS_TIME = 4, /* half a minute: only where TEST_SCALE is set */
+	NEEDS_RELATIME = 8,
 };
 
 struct posix_case {

@@ -96,6 +96,8 @@ static unsigned has(void)
 
 	if (statvfs(".", &fs) == 0 && !(fs.f_flag & ST_NODEV))
 		has |= NEEDS_DEV;
+	if (statvfs(".", &fs) == 0 && fs.f_flag & ST_RELATIME)
+		has |= NEEDS_RELATIME;
 	if (getenv("TEST_SCALE"))
 		has |= NEEDS_TIME;
 	return has;

@@ -2,6 +2,7 @@
 /* Times: their range, who may set them, what moves them. */
 #include "tests/posix/posix.h"
 
+#include <dirent.h>
 #include <sys/mman.h>
 
 static void values(void)
@@ -203,6 +204,104 @@ static void new_times(void)
 	}
 }
 
+/* ---- the time of access ------------------------------------------------------------------------------------------ */
+
+static void read_kind(const char *path, char kind, int flags)
+{
+	char buf[64];
+	DIR *dir;
+	int fd;
+
+	if (kind == 'l') {
+		OK(readlink(path, buf, sizeof(buf)));
+	} else if (kind == 'd') {
+		if (!(dir = opendir(path)))
+			give_up(path);
+		while (readdir(dir))
+			;
+		closedir(dir);
+	} else {
+		fd = (int)OK(open(path, O_RDONLY | flags));
+		OK(read(fd, buf, sizeof(buf)));
+		close(fd);
+	}
+}
+
+static void change_kind(const char *path, char kind)
+{
+	int fd;
+
+	if (kind == 'd') {
+		OK(mkdirat(AT_FDCWD, "d/new", 0755));
+		return;
+	}
+	fd = (int)OK(open(path, O_WRONLY | O_APPEND));
+	OK(write(fd, "more", 4));
+	close(fd);
+}
+
+/* As relatime: the first read after a change, and no other. */
+static void reading_moves(void)
+{
+	static const char kinds[] = "fdl";
+	struct stat before, after;
+	char name[2] = "";
+
+	for (size_t k = 0; kinds[k]; k++) {
+		context("%c", kinds[k]);
+		name[0] = kinds[k];
+		make_kind(name, kinds[k]);
+		before = stat_of(name);
+		tick();
+		EQUAL(time_compare(stat_of(name).st_atim, before.st_atim), 0);
+		read_kind(name, kinds[k], 0);
+		after = stat_of(name);
+		EQUAL(time_compare(after.st_atim, before.st_atim), 1);
+		EQUAL(time_compare(after.st_mtim, before.st_mtim), 0);
+		EQUAL(time_compare(after.st_ctim, before.st_ctim), 0);
+		tick();
+		read_kind(name, kinds[k], 0);
+		EQUAL(time_compare(stat_of(name).st_atim, after.st_atim), 0);
+		if (kinds[k] == 'l')
+			continue;
+		change_kind(name, kinds[k]);
+		EQUAL(time_compare(stat_of(name).st_atim, after.st_atim), 0);
+		tick();
+		read_kind(name, kinds[k], 0);
+		EQUAL(time_compare(stat_of(name).st_atim, after.st_atim), 1);
+	}
+}
+
+static void reading_leaves(void)
+{
+	struct timespec set[2] = { { .tv_sec = time(NULL) + 1000 }, { .tv_sec = 2000 } };
+	struct stat before;
+	char *p;
+	int fd;
+
+	make_file("file", 0644, "a few bytes");
+	before = stat_of("file");
+	tick();
+	read_kind("file", 'f', O_NOATIME);
+	EQUAL(time_compare(stat_of("file").st_atim, before.st_atim), 0);
+	fd = (int)OK(open("file", O_WRONLY));
+	OK(pwrite(fd, "x", 1, 3));
+	OK(fsync(fd));
+	close(fd);
+	EQUAL(time_compare(stat_of("file").st_atim, before.st_atim), 0);
+	OK(utimensat(AT_FDCWD, "file", set, 0));
+	read_kind("file", 'f', 0);
+	EQUAL(stat_of("file").st_atim.tv_sec, set[0].tv_sec);
+	set[0].tv_sec = 1000;
+	OK(utimensat(AT_FDCWD, "file", set, 0));
+	fd = (int)OK(open("file", O_RDONLY));
+	p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(p[3] == 'x');
+	CHECK(stat_fd(fd).st_atim.tv_sec > 1000);
+	munmap(p, 4096);
+	close(fd);
+}
+
 const struct posix_case cases_times[] = {
 	{ "times: 1901 to 2446, with nanoseconds", values, 0 },
 	{ "times: now, omit, bad", special_values, 0 },
@@ -213,5 +312,7 @@ const struct posix_case cases_times[] = {
 	{ "times: failures move none", failures_move_nothing, 0 },
 	{ "times: in order", in_order, 0 },
 	{ "times: of what is new", new_times, 0 },
+	{ "times: reading moves the access", reading_moves, NEEDS_RELATIME },
+	{ "times: reading that moves nothing", reading_leaves, NEEDS_RELATIME },
 	{ 0 },
 };

@@ -4,6 +4,7 @@
 #include "tests/unit/base/unit.h"
 
 #include <string.h>
+#include <sys/mount.h>
 
 static void test_parse(void **state)
 {
@@ -41,10 +42,64 @@ static void test_parse(void **state)
 	}
 }
 
+static void test_atime(void **state)
+{
+	static const struct {
+		const char *text, *extra;
+		enum core_atime atime;
+		bool nodiratime;
+	} rows[] = {
+		{ "noexec", "noexec", CORE_ATIME_RELATIVE, false },
+		{ "relatime,acl,user_xattr", "", CORE_ATIME_RELATIVE, false },
+		{ "noatime,noexec", "noexec,noatime", CORE_ATIME_NONE, false },
+		{ "noatime,atime", "", CORE_ATIME_RELATIVE, false },
+		{ "noatime,strictatime", "", CORE_ATIME_STRICT, false },
+		{ "strictatime,noatime,nodiratime", "noatime", CORE_ATIME_NONE, true },
+		{ "nodiratime,diratime", "", CORE_ATIME_RELATIVE, false },
+		{ "norelatime", "norelatime", CORE_ATIME_RELATIVE, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct mount_options m = { 0 };
+
+		assert_int_equal(mount_options_parse(&m, rows[i].text), 0);
+		assert_string_equal(m.extra, rows[i].extra);
+		assert_int_equal(m.atime, rows[i].atime);
+		assert_int_equal(m.nodiratime, rows[i].nodiratime);
+		mount_options_free(&m);
+	}
+}
+
+static void test_remount(void **state)
+{
+	static const struct {
+		const char *text;
+		bool remount;
+		unsigned long flags;
+	} rows[] = {
+		{ "", false, 0 },
+		{ "ro,noexec", false, MS_RDONLY | MS_NOEXEC },
+		{ "remount", true, MS_REMOUNT },
+		{ "rw,remount,ro,nodev", true, MS_REMOUNT | MS_RDONLY | MS_NODEV },
+		{ "remount,ro,nosuid,suid,rw", true, MS_REMOUNT },
+		{ "remount,noatime,allow_other,log=/ro\\,sync", true, MS_REMOUNT },
+	};
+	unsigned long flags;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(mount_options_remount(rows[i].text, &flags), rows[i].remount);
+		assert_int_equal(flags, rows[i].flags);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_atime),
+		cmocka_unit_test(test_remount),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
