@@ -29,6 +29,13 @@ static void start_libraries(void)
 			log_warn("%s is set in the environment and is ignored: borderfs uses no proxy", proxies[i]);
 }
 
+void http_start(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start_libraries);
+}
+
 static int join_pins(char *const *pins, char **out)
 {
 	struct buf b = BUF_INIT;
@@ -93,16 +100,15 @@ static int check_config(struct http *h, struct errmsg *msg)
 
 int http_new_at(struct http **out, const struct config_backend *config, const char *url, struct errmsg *msg)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct http *h = calloc(1, sizeof *h);
 	int rc;
 
 	*out = NULL;
 	if (!h)
 		return -ENOMEM;
-	pthread_once(&once, start_libraries);
+	http_start();
 	h->config = config;
-	http_pool_init(&h->pool, config->connections);
+	conn_pool_init(&h->pool, config->connections);
 	if ((rc = parse_endpoint(h, url, msg)) < 0 || (rc = join_pins(config->pins, &h->pins)) < 0 ||
 		(rc = check_config(h, msg)) < 0)
 		http_free(h);
@@ -120,7 +126,7 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	http_pool_free(&h->pool);
+	http_pool_free(h);
 	free(h->pins);
 	free(h->host);
 	free(h);

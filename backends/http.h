@@ -51,6 +51,8 @@ struct http_request {
 	const char *keep[HTTP_KEEP_MAX]; /* names of further headers to keep of the answer; ended by NULL where fewer */
 };
 
+/* http_start: makes libcurl ready and warns of proxies in the environment; http_new does it, too. */
+void http_start(void);
 /* http_new: config is borrowed. Checks the endpoint's form and that ca-file can be read; touches no network.
  * -ERR_CONFIG with a sentence, -ENOMEM. */
 int http_new(struct http **, const struct config_backend *, struct errmsg *);

@@ -3,17 +3,16 @@
 #ifndef BACKENDS_HTTP_SLOT_H
 #define BACKENDS_HTTP_SLOT_H
 
-#include "backends/call.h"
+#include "backends/conn_pool.h"
 #include "backends/http.h"
 
 #include <curl/curl.h>
 
 struct http_slot {
-	struct list link; /* in the pool's idle list */
+	struct conn_slot place; /* in the pool */
 	struct http *http;
 	CURL *easy;
 	CURLM *multi;
-	bool slow;	     /* counted in the pool's slow; the pool's lock */
 	struct list sockets; /* open ones; only the thread that holds the slot walks it */
 
 	/* of the request under way */
@@ -34,16 +33,7 @@ struct http_slot {
 	char error[CURL_ERROR_SIZE];
 };
 
-/* A pool: at most max slots, handed out in the order of asking, the warmest first. */
-struct http_pool {
-	pthread_mutex_t lock; /* of the rest; before a call's lock */
-	struct list idle;     /* of http_slot */
-	struct list waiters;  /* of pool_waiter */
-	unsigned made, max;
-	unsigned slow, slow_max; /* slots of calls nobody waits for (not retry_quick), now and at most */
-};
-void http_pool_init(struct http_pool *, unsigned max);
-void http_pool_free(struct http_pool *);
+void http_pool_free(struct http *);
 /* http_pool_take: a slot for the caller's thread; waits its turn. -ERR_TIMEOUT (with call->own_wait), the call's cut,
  * -ENOMEM. */
 int http_pool_take(struct http *, struct call *, struct http_slot **);
@@ -52,7 +42,7 @@ void http_pool_give(struct http_slot *, bool discard);
 
 struct http {
 	const struct config_backend *config;
-	struct http_pool pool;
+	struct conn_pool pool;
 	char *pins; /* as CURLOPT_PINNEDPUBLICKEY takes them, or NULL */
 	char *host; /* host of the endpoint, for messages */
 	bool tls;

@@ -3,6 +3,7 @@
 #include "backends/local.h"
 
 #include "backends/call.h"
+#include "backends/names.h"
 #include "backends/wrap.h"
 #include "base/file.h"
 
@@ -85,22 +86,6 @@ int local_marked(struct local *l, struct call *c, int root)
 		config->name, config->path);
 }
 
-/* No part of a key may leave the directory, or lie among what is being written. */
-static bool is_good_path(const char *path)
-{
-	for (const char *p = path;; p++) {
-		size_t len = strcspn(p, "/");
-
-		if (!len || len > NAME_MAX || (len <= 2 && !strncmp(p, "..", len)))
-			return false;
-		if (p == path && len == strlen(LOCAL_STATE_DIR) && !strncmp(p, LOCAL_STATE_DIR, len))
-			return false;
-		p += len;
-		if (!*p)
-			return true;
-	}
-}
-
 char *local_path(struct local *l, struct call *c, const char *key, int *rc)
 {
 	char *path;
@@ -109,7 +94,7 @@ char *local_path(struct local *l, struct call *c, const char *key, int *rc)
 		*rc = -ENOMEM;
 		return NULL;
 	}
-	if (*key && is_good_path(path))
+	if (*key && names_good_path(path, LOCAL_STATE_DIR))
 		return path;
 	free(path);
 	*rc = errmsg_set(c->msg, -EINVAL, "backend '%s': not a key a directory can hold", l->backend.config->name);

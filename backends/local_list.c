@@ -2,6 +2,7 @@
 /* The directory driver's list: one directory in memory at a time and level, in the order of whole keys. */
 #include "backends/call.h"
 #include "backends/local.h"
+#include "backends/names.h"
 #include "base/clock.h"
 
 #include <dirent.h>
@@ -14,17 +15,6 @@
 
 #define DEPTH_MAX 16u
 
-struct entry {
-	char *name; /* a directory's ends in '/': so it sorts as its keys do */
-	uint64_t size;
-	int64_t mtime_ns;
-};
-
-struct names {
-	struct entry *v;
-	size_t count, cap;
-};
-
 struct listing {
 	struct local *local;
 	struct call *call;
@@ -32,42 +22,6 @@ struct listing {
 	void *ctx;
 	struct buf key; /* of the directory being listed, without the backend's prefix */
 };
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
-}
-
-static void names_free(struct names *n)
-{
-	for (size_t i = 0; i < n->count; i++)
-		free(n->v[i].name);
-	free(n->v);
-}
-
-static int names_add(struct names *n, const char *name, const struct stat *st)
-{
-	bool dir = S_ISDIR(st->st_mode);
-	size_t len = strlen(name);
-	char *copy;
-
-	if (n->count == n->cap) {
-		size_t cap = n->cap ? 2 * n->cap : 64;
-		struct entry *more = reallocarray(n->v, cap, sizeof *more);
-
-		if (!more)
-			return -ENOMEM;
-		n->v = more;
-		n->cap = cap;
-	}
-	if (!(copy = malloc(len + 2)))
-		return -ENOMEM;
-	memcpy(copy, name, len);
-	memcpy(copy + len, dir ? "/" : "", dir ? 2 : 1);
-	n->v[n->count++] =
-		(struct entry){ copy, (uint64_t)st->st_size, st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec };
-	return 0;
-}
 
 static bool is_ours(const char *name)
 {
@@ -87,31 +41,31 @@ static int read_names(struct listing *g, DIR *d, struct names *n)
 		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			rc = errno == ENOENT ? 0 : local_error(g->local, g->call, errno, "cannot look at an object");
 		else if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
-			rc = names_add(n, e->d_name, &st);
+			rc = names_add(n, e->d_name, S_ISDIR(st.st_mode), (uint64_t)st.st_size,
+				st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec);
 	}
 	if (!rc && errno)
 		rc = local_error(g->local, g->call, errno, "cannot list a directory");
-	if (!rc && n->count)
-		qsort(n->v, n->count, sizeof *n->v, by_name);
+	names_sort(n);
 	return rc;
 }
 
 static int list_dir(struct listing *, int fd, unsigned depth);
 
-static int list_entry_of(struct listing *g, int dir, const struct entry *e, unsigned depth)
+static int list_entry_of(struct listing *g, int dir, const struct name *e, unsigned depth)
 {
-	size_t parent = g->key.len, len = strlen(e->name);
+	size_t parent = g->key.len, len = strlen(e->text);
 	int rc, fd;
 
 	if ((rc = call_state(g->call)) < 0)
 		return rc;
-	buf_put(&g->key, e->name, len);
+	buf_put(&g->key, e->text, len);
 	if (g->key.err)
 		return g->key.err;
-	if (e->name[len - 1] != '/') {
+	if (e->text[len - 1] != '/') {
 		rc = g->fn(g->ctx, &(struct backend_object){ (const char *)g->key.data, e->size, e->mtime_ns });
 	} else {
-		fd = openat(dir, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(dir, e->text, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		rc = fd >= 0	       ? list_dir(g, fd, depth + 1)
 		     : errno == ENOENT ? 0
 				       : local_error(g->local, g->call, errno, "cannot open a directory");
