@@ -67,6 +67,7 @@ static const struct {
 	{ "local", local_open },
 	{ "s3", s3_open },
 	{ "swift", swift_open },
+	{ "sftp", sftp_open },
 };
 #define DRIVER_COUNT (sizeof drivers / sizeof drivers[0])
 

@@ -48,6 +48,7 @@ int meter_wrap(struct backend **, struct backend *inner);
 /* The drivers. */
 int s3_open(struct backend **, struct config_backend *, struct errmsg *);
 int swift_open(struct backend **, struct config_backend *, struct errmsg *);
+int sftp_open(struct backend **, struct config_backend *, struct errmsg *);
 int local_open(struct backend **, struct config_backend *, struct errmsg *);
 
 #endif

@@ -53,6 +53,60 @@ static bool key_endpoint(struct load *l, const struct key *k, const struct doc_e
 	return *(char **)target != NULL;
 }
 
+/* a host and a port, and nothing else */
+static bool key_sftp(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	char *url = strncasecmp(e->value, "sftp://", 7) == 0 ? clean_url(e->value) : NULL;
+
+	(void)l;
+	(void)k;
+	if (!url || strchr(url + 7, '/')) {
+		free(url);
+		return false;
+	}
+	free(*(char **)target);
+	*(char **)target = url;
+	return true;
+}
+
+static bool key_directory(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	size_t len = strlen(e->value);
+	char *copy;
+
+	(void)k;
+	while (len > 1 && e->value[len - 1] == '/')
+		len--;
+	if (e->value[0] != '/' || len < 2 || strstr(e->value, "/../") || strstr(e->value, "//"))
+		return false;
+	if (!(copy = strndup(e->value, len))) {
+		l->no_memory = true;
+		return true;
+	}
+	free(*(char **)target);
+	*(char **)target = copy;
+	return true;
+}
+
+static bool key_host_keys(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	char ***to = target;
+	bool ok = key_list(l, k, e, target);
+	unsigned char raw[64];
+	size_t len;
+
+	for (size_t i = 0; ok && *to && (*to)[i]; i++) {
+		char *pin = (*to)[i];
+
+		pin[strcspn(pin, "=")] = 0; /* ssh-keygen prints none */
+		ok = strncmp(pin, "SHA256:", 7) == 0 &&
+		     sodium_base642bin(raw, sizeof raw, pin + 7, strlen(pin + 7), NULL, &len, NULL,
+			     sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+		     len == 32;
+	}
+	return ok;
+}
+
 /* "a/b", "/a/b/" -> "a/b/" */
 static bool key_prefix(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
 {
@@ -100,10 +154,10 @@ static bool key_pins(struct load *l, const struct key *k, const struct doc_entry
 	return ok;
 }
 
-enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4 };
-enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_HTTP = TYPE_S3 | TYPE_SWIFT };
-static const char *const type_words[] = { "local", "s3", "swift", NULL };
-#define TYPES_EXPECTED "local, s3 or swift"
+enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4, TYPE_SFTP = 8 };
+enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_HTTP = TYPE_S3 | TYPE_SWIFT, TYPE_NET = TYPE_HTTP | TYPE_SFTP };
+static const char *const type_words[] = { "local", "s3", "swift", "sftp", NULL };
+#define TYPES_EXPECTED "local, s3, swift or sftp"
 static const char *const auth_version_words[] = { "1", "3", NULL };
 static const char *const interface_words[] = { "public", "internal", "admin", NULL };
 static const char *const addressing_words[] = { "path", "virtual-host", NULL };
@@ -133,6 +187,34 @@ static const struct key backend_keys[] = {
 		.types = TYPE_SWIFT,
 		.flags = KEY_REQUIRED,
 		.expected = "the http or https URL of the login service, without user, query or fragment" },
+	{ .name = "endpoint",
+		.parse = key_sftp,
+		.offset = offsetof(struct config_backend, endpoint),
+		.types = TYPE_SFTP,
+		.flags = KEY_REQUIRED,
+		.expected = "sftp://HOST or sftp://HOST:PORT" },
+	{ .name = "directory",
+		.parse = key_directory,
+		.offset = offsetof(struct config_backend, directory),
+		.types = TYPE_SFTP,
+		.flags = KEY_REQUIRED,
+		.expected = "an absolute directory on the server" },
+	{ .name = "key-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, key_file),
+		.types = TYPE_SFTP,
+		.flags = KEY_REQUIRED,
+		.expected = "a file of mode 0600 with the private key" },
+	{ .name = "host-key-sha256",
+		.parse = key_host_keys,
+		.offset = offsetof(struct config_backend, host_keys),
+		.types = TYPE_SFTP,
+		.flags = KEY_REPEATS,
+		.expected = "SHA256: and 43 characters of base64, as ssh-keygen -l prints it" },
+	{ .name = "known-hosts-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, known_hosts_file),
+		.types = TYPE_SFTP },
 	{ .name = "storage-url",
 		.parse = key_endpoint,
 		.offset = offsetof(struct config_backend, storage_url),
@@ -148,6 +230,12 @@ static const struct key backend_keys[] = {
 		.parse = key_text,
 		.offset = offsetof(struct config_backend, user),
 		.types = TYPE_SWIFT,
+		.expected = "the name to log in with" },
+	{ .name = "user",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, user),
+		.types = TYPE_SFTP,
+		.flags = KEY_REQUIRED,
 		.expected = "the name to log in with" },
 	{ .name = "password-file",
 		.parse = key_path,
@@ -227,14 +315,14 @@ static const struct key backend_keys[] = {
 	{ .name = "connect-timeout",
 		.parse = key_duration,
 		.offset = offsetof(struct config_backend, connect_timeout_ns),
-		.types = TYPE_HTTP,
+		.types = TYPE_NET,
 		.min = 100 * NS_PER_MS,
 		.max = 3600 * NS_PER_S,
 		.expected = "a duration from 100ms to 1h, such as 10s" },
 	{ .name = "timeout",
 		.parse = key_duration,
 		.offset = offsetof(struct config_backend, timeout_ns),
-		.types = TYPE_HTTP,
+		.types = TYPE_NET,
 		.min = 100 * NS_PER_MS,
 		.max = 3600 * NS_PER_S,
 		.expected = "a duration from 100ms to 1h, such as 30s" },
@@ -292,7 +380,8 @@ static void load_backend(struct load *l, const struct doc_section *s, struct con
 		default_text(l, &b->interface, "public");
 		default_text(l, &b->domain, "Default");
 	}
-	l->no_memory |= !b->name || !b->pins;
+	b->host_keys = b->host_keys ? b->host_keys : calloc(1, sizeof *b->host_keys);
+	l->no_memory |= !b->name || !b->pins || !b->host_keys;
 }
 
 void load_backends(struct load *l)

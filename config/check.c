@@ -134,8 +134,18 @@ static bool same_text(char *a, char *b)
 	return same;
 }
 
+/* one of two absolute directories is the other, or lies in it */
+static bool is_inside(const char *a, const char *b)
+{
+	size_t len = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+
+	return strncmp(a, b, len) == 0 && (len == 1 || ((!a[len] || a[len] == '/') && (!b[len] || b[len] == '/')));
+}
+
 static bool same_bucket(const struct config_backend *a, const struct config_backend *b)
 {
+	if (a->directory && b->directory && a->endpoint && b->endpoint && strcmp(a->endpoint, b->endpoint) == 0)
+		return is_inside(a->directory, b->directory);
 	if (!a->type || !b->type || !a->endpoint || !b->endpoint || !a->bucket || !b->bucket ||
 		!same_text(config_backend_place(a), config_backend_place(b)))
 		return false;
@@ -218,6 +228,9 @@ static void check_files(struct load *l, const struct config_backend *b, const st
 {
 	check_secret(l, s, "secret-key-file", b->secret_key_file);
 	check_secret(l, s, "password-file", b->password_file);
+	check_secret(l, s, "key-file", b->key_file);
+	if (b->known_hosts_file && access(b->known_hosts_file, R_OK) < 0 && errno == ENOENT)
+		load_warn(l, section_origin(s, "known-hosts-file"), "there is no file %s", b->known_hosts_file);
 	if (b->ca_file && access(b->ca_file, R_OK) < 0 && errno == ENOENT)
 		load_warn(l, section_origin(s, "ca-file"), "there is no file %s", b->ca_file);
 }
@@ -252,6 +265,17 @@ static void check_login(struct load *l, const struct config_backend *b, const st
 			"\"application-credential\" stands beside \"user\" or \"project\"; expected it alone");
 }
 
+static void check_host_key(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	if (b->type && strcmp(b->type, "sftp") == 0 && !doc_entry_find(s, "host-key-sha256") &&
+		!doc_entry_find(s, "known-hosts-file"))
+		load_error(l, &s->origin,
+			"[backend %s] has neither \"host-key-sha256\" nor \"known-hosts-file\"; expected one: without "
+			"it "
+			"anybody could be the server",
+			b->name);
+}
+
 void load_check(struct load *l)
 {
 	const struct doc_section *s;
@@ -266,6 +290,7 @@ void load_check(struct load *l)
 		check_tls(l, b, s);
 		check_files(l, b, s);
 		check_login(l, b, s);
+		check_host_key(l, b, s);
 	}
 	if (l->c->max_delay_ns < l->c->settle_ns && (s = load_section(l, "filesystem", NULL)))
 		load_error(l, section_origin(s, "max-delay"),

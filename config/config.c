@@ -25,6 +25,10 @@ static void backend_free(struct config_backend *b)
 	free(b->secret_key_file);
 	free(b->user);
 	free(b->password_file);
+	free(b->directory);
+	free(b->key_file);
+	free(b->known_hosts_file);
+	strv_free(b->host_keys);
 	free(b->project);
 	free(b->domain);
 	free(b->application_credential);

@@ -35,15 +35,19 @@ struct cidr {
 
 struct config_backend {
 	char *name;
-	char *type;			/* "local", "s3", "swift": other types are refused */
+	char *type;			/* "local", "s3", "swift", "sftp": other types are refused */
 	char *endpoint;			/* URL without a trailing slash (swift: auth-url); NULL for local */
 	char *path;			/* local: absolute directory */
 	char *region, *bucket, *prefix; /* prefix: "" or "a/b/"; bucket of swift: container; region: NULL for none */
 	enum s3_addressing addressing;
 	char *access_key;
-	char *secret_key_file; /* absolute; relative ones are relative to the INI file */
-	char *user;	       /* swift: "ACCOUNT:USER" for version 1 */
-	char *password_file;   /* absolute or NULL */
+	char *secret_key_file;	/* absolute; relative ones are relative to the INI file */
+	char *user;		/* swift: "ACCOUNT:USER" for version 1 */
+	char *directory;	/* sftp: absolute, on the server */
+	char *key_file;		/* sftp: the private key; absolute */
+	char **host_keys;	/* sftp: "SHA256:..." without padding; NULL-terminated; may be empty */
+	char *known_hosts_file; /* sftp: absolute or NULL */
+	char *password_file;	/* absolute or NULL */
 	enum swift_auth_version auth_version;
 	char *project, *domain, *application_credential; /* of version 3; NULL: none */
 	char *interface;				 /* "public" */

@@ -40,6 +40,8 @@ char *config_backend_place(const struct config_backend *b)
 		put_account(b, &out);
 	if (b->bucket)
 		buf_printf(&out, " %s", b->bucket);
+	if (b->directory)
+		buf_printf(&out, " %s", b->directory);
 	return buf_steal(&out);
 }
 

@@ -144,12 +144,19 @@ static void report_unknown(
 	buf_free(&all);
 }
 
-static const struct key *find_key(const struct key *keys, const char *name)
+/* A name may stand in the table more than once, for different types. */
+static const struct key *find_key(const struct key *keys, const char *name, unsigned type)
 {
-	for (const struct key *k = keys; k->name; k++)
-		if (strcmp(k->name, name) == 0)
+	const struct key *other = NULL;
+
+	for (const struct key *k = keys; k->name; k++) {
+		if (strcmp(k->name, name) != 0)
+			continue;
+		if (!k->types || (k->types & type))
 			return k;
-	return NULL;
+		other = k;
+	}
+	return other;
 }
 
 static void apply_entry(struct load *l, const struct key *k, const struct doc_entry *e, void *object)
@@ -183,7 +190,7 @@ void keys_apply(struct load *l, const struct doc_section *s, const struct key *k
 	char where[80];
 
 	for (size_t i = 0; i < s->count; i++) {
-		const struct key *k = find_key(keys, s->v[i].key);
+		const struct key *k = find_key(keys, s->v[i].key, type);
 
 		if (!k)
 			report_unknown(l, s, keys, &s->v[i], type);

@@ -75,7 +75,9 @@ static bool same_login(const struct config_backend *a, const struct config_backe
 	       same_text(a->user, b->user) && same_text(a->password_file, b->password_file) &&
 	       a->auth_version == b->auth_version && same_text(a->project, b->project) &&
 	       same_text(a->domain, b->domain) && same_text(a->application_credential, b->application_credential) &&
-	       same_text(a->interface, b->interface) && same_text(a->storage_url, b->storage_url);
+	       same_text(a->interface, b->interface) && same_text(a->storage_url, b->storage_url) &&
+	       same_text(a->directory, b->directory) && same_text(a->key_file, b->key_file) &&
+	       same_list(a->host_keys, b->host_keys) && same_text(a->known_hosts_file, b->known_hosts_file);
 }
 
 /* Everything a driver reads from its configuration: a endpoint is kept over a reload only if all of it is the same. */

@@ -34,6 +34,7 @@ struct fixture {
 	struct cidr networks[2];
 	struct config_backend config;
 	char secret_file[256];
+	char *host_keys[2];
 	struct backend *backend;
 };
 
@@ -56,6 +57,12 @@ static bool is_type(const char *type)
 static bool is_local(void)
 {
 	return is_type("local");
+}
+
+/* objects are files in a directory, here or there */
+static bool has_directory(void)
+{
+	return is_local() || is_type("sftp");
 }
 
 static void write_secret(struct fixture *f, const char *secret)
@@ -94,6 +101,15 @@ static void describe(struct fixture *f, const char *prefix)
 	};
 	if (is_local()) {
 		f->config.path = STR(need("DIRECTORY"));
+		return;
+	}
+	if (is_type("sftp")) {
+		f->config.endpoint = STR(need("ENDPOINT"));
+		f->config.user = STR(need("USER_NAME"));
+		f->config.directory = STR(need("DIRECTORY"));
+		f->config.key_file = STR(need("KEY_FILE"));
+		f->host_keys[0] = STR(need("HOST_KEY"));
+		f->config.host_keys = f->host_keys;
 		return;
 	}
 	f->config.bucket = STR(need("BUCKET"));
@@ -526,7 +542,7 @@ static void leaves_nothing_of_a_cut_body(void **state)
 	struct asked a;
 	/* the bodies of s3 and swift are read twice: to be hashed, and to be sent */
 	struct cutting_source source = {
-		.source = { 8 << 20, cutting_read }, .call = ask(&a), .at = 5 << 20, .times = is_local() ? 1 : 2
+		.source = { 8 << 20, cutting_read }, .call = ask(&a), .at = 5 << 20, .times = has_directory() ? 1 : 2
 	};
 
 	FAILS(-ERR_REVOKED, answered(&a, guard_put(b, &a.call, "cut", &source.source), -ERR_REVOKED));
@@ -588,10 +604,10 @@ static void says_what_is_wrong(void **state)
 	OK(probe(&f, sentence, sizeof sentence));
 	describe(&f, "contract/");
 	f.config.bucket = STR("there-is-no-such-bucket");
-	f.config.path = STR("/nowhere/at/all");
+	f.config.path = f.config.directory = STR("/nowhere/at/all");
 	FAILS(-ERR_NO_BUCKET, probe(&f, sentence, sizeof sentence));
-	assert_non_null(strstr(sentence, is_local() ? "/nowhere/at/all" : "there-is-no-such-bucket"));
-	if (is_local())
+	assert_non_null(strstr(sentence, has_directory() ? "/nowhere/at/all" : "there-is-no-such-bucket"));
+	if (has_directory())
 		return;
 	describe(&f, "contract/");
 	unlink(f.secret_file);
@@ -606,7 +622,7 @@ static void says_what_is_wrong(void **state)
 static void refuses_who_may_not_write(void **state)
 {
 	struct backend *b = ((struct fixture *)*state)->backend;
-	const char *reader = getenv("READER");
+	const char *reader = getenv(is_type("sftp") ? "READER_KEY_FILE" : "READER");
 	struct fixture f;
 	char back[3];
 
@@ -614,7 +630,10 @@ static void refuses_who_may_not_write(void **state)
 		return;
 	OK(put(b, "guarded", "abc", 3, 0));
 	describe(&f, "contract/");
-	f.config.access_key = f.config.user = STR(reader);
+	if (is_type("sftp"))
+		f.config.key_file = STR(reader);
+	else
+		f.config.access_key = f.config.user = STR(reader);
 	open_backend(&f);
 	OK(get(f.backend, "guarded", 0, back, 3, 0));
 	FAILS(-ERR_DENIED, put(f.backend, "intruded", "x", 1, -ERR_DENIED));
@@ -648,7 +667,7 @@ static void reads_a_new_secret(void **state)
 	int fd;
 
 	(void)state;
-	if (is_local())
+	if (has_directory())
 		return;
 	describe(&f, "contract/");
 	unlink(f.secret_file);

@@ -1,21 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tests/contract/run.sh [figures]: hold every driver to the contract of backends/backend.h, each against a real server of
-# its own: a directory, Ceph's gateway over TLS, OpenStack Swift over plain HTTP, by S3 and by its own protocol. `figures`
-# measures instead.
+# its own: a directory, OpenSSH, Ceph's gateway over TLS, OpenStack Swift over plain HTTP, by S3 and by its own
+# protocol. `figures` measures instead.
 # BUILD is where make builds (build).
 # test: timeout=420 sanitize
 set -u
 top=$(dirname "$(readlink -f "$0")")/../..
 program=${BUILD:-build}/contract/contract_test
+sftp_program=${BUILD:-build}/contract/sftp_test
 servers=$top/tests/servers
 failed=0
 
 cd "$top" || exit 1
 # what tests/run tests is built, in a way that only it knows
-[ "${TEST_TMP:-}" ] || make -s BUILD="${BUILD:-build}" "$program" || exit 1
+[ "${TEST_TMP:-}" ] || make -s BUILD="${BUILD:-build}" "$program" "$sftp_program" || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/contract.XXXXXX")
-trap '"$servers/s3-ceph" remove "$work/ceph"; "$servers/s3-swift" remove "$work/swift"; rm -rf "$work"' EXIT
+trap '"$servers/s3-ceph" remove "$work/ceph"; "$servers/s3-swift" remove "$work/swift"; "$servers/sftp-openssh" remove "$work/sftp"; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
 # hold NAME: run the program on what the environment describes
@@ -27,6 +28,17 @@ mode=${1:-all}
 
 mkdir "$work/directory"
 TYPE=local DIRECTORY=$work/directory hold directory
+if "$servers/sftp-openssh" start "$work/sftp"; then
+	(
+		set -a
+		. "$work/sftp/env"
+		hold "sftp at $ENDPOINT"
+		[ "$mode" = figures ] || "$sftp_program" || failed=1
+		exit $failed
+	) || failed=1
+else
+	failed=1
+fi
 for kind in ceph swift; do
 	tls=
 	[ $kind = swift ] || tls=--tls

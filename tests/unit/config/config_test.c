@@ -315,8 +315,8 @@ static void test_backends(void **state)
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = ftp\nbucket = a/b\n[backend "
 		       "e]\npath = "
 		       "/e\n",
-			"test.ini:14: error: unknown backend type \"ftp\"; expected local, s3 or swift\n"
-			"test.ini:16: error: [backend e] has no \"type\"; expected local, s3 or swift\n" },
+			"test.ini:14: error: unknown backend type \"ftp\"; expected local, s3, swift or sftp\n"
+			"test.ini:16: error: [backend e] has no \"type\"; expected local, s3, swift or sftp\n" },
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = local\npath = p/q/\n[backend "
 		       "e]\n"
 		       "type = local\npath = pp\nendpoint = https://h\n",
@@ -411,7 +411,12 @@ static void test_swift(void **state)
 	check_rows(rows, COUNT(rows));
 }
 
-static void test_swift_identity(void **state)
+#define SFTP(rest)                                                                                                     \
+	GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = sftp\n"               \
+	     "key-file = /dev/null/key\n" rest
+#define SFTP_PIN "host-key-sha256 = SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+
+static void test_server_identity(void **state)
 {
 	static const struct {
 		const char *text, *identity;
@@ -423,6 +428,7 @@ static void test_swift_identity(void **state)
 		{ SWIFT("auth-url = https://h/v3\nauth-version = 3\napplication-credential = i\nstorage-url = "
 			"https://s/1\n"),
 			"swift https://h/v3 - - https://s/1 office / x" },
+		{ SFTP("endpoint = sftp://H:22\nuser = u\ndirectory = /srv/a/\n" SFTP_PIN), "sftp sftp://h /srv/a x" },
 	};
 
 	(void)state;
@@ -438,6 +444,68 @@ static void test_swift_identity(void **state)
 		free(text);
 		config_put(c);
 	}
+}
+
+static void test_sftp(void **state)
+{
+	static const struct row rows[] = {
+		{ SFTP("endpoint = sftp://h\nuser = u\ndirectory = /srv/\n" SFTP_PIN SFTP_PIN), "" },
+		{ SFTP("endpoint = sftp://[2001:db8::1]:2022\nuser = u\ndirectory = /srv\nknown-hosts-file = "
+		       "/etc/passwd\ntimeout = 5s\n"),
+			"" },
+		{ SFTP("directory = /srv\n"),
+			"test.ini:14: error: [backend c] has no \"endpoint\"; expected sftp://HOST or "
+			"sftp://HOST:PORT\n"
+			"test.ini:14: error: [backend c] has no \"user\"; expected the name to log in with\n"
+			"test.ini:14: error: [backend c] has neither \"host-key-sha256\" nor \"known-hosts-file\"; "
+			"expected "
+			"one: without it anybody could be the server\n" },
+		{ SFTP("endpoint = https://h\nuser = u\ndirectory = srv\nhost-key-sha256 = AAAA\nbucket = b\n"
+		       "known-hosts-file = none\npin-sha256 = x\n"),
+			"test.ini:17: error: bad value \"https://h\" for \"endpoint\"; expected sftp://HOST or "
+			"sftp://HOST:PORT\n"
+			"test.ini:19: error: bad value \"srv\" for \"directory\"; expected an absolute directory on "
+			"the "
+			"server\n"
+			"test.ini:20: error: bad value \"AAAA\" for \"host-key-sha256\"; expected SHA256: and 43 "
+			"characters of base64, as ssh-keygen -l prints it\n"
+			"test.ini:21: error: \"bucket\" has no meaning for a backend of type sftp\n"
+			"test.ini:22: warning: there is no file none\n"
+			"test.ini:23: error: \"pin-sha256\" has no meaning for a backend of type sftp\n" },
+		{ SFTP("endpoint = sftp://u@h\nuser = u\ndirectory = /srv/../etc\n" SFTP_PIN),
+			"test.ini:17: error: bad value \"sftp://u@h\" for \"endpoint\"; expected sftp://HOST or "
+			"sftp://HOST:PORT\n"
+			"test.ini:19: error: bad value \"/srv/../etc\" for \"directory\"; expected an absolute "
+			"directory "
+			"on the server\n" },
+		{ SFTP("endpoint = sftp://h/srv\nuser = u\ndirectory = /\n" SFTP_PIN),
+			"test.ini:17: error: bad value \"sftp://h/srv\" for \"endpoint\"; expected sftp://HOST or "
+			"sftp://HOST:PORT\n"
+			"test.ini:19: error: bad value \"/\" for \"directory\"; expected an absolute directory on the "
+			"server\n" },
+		{ SFTP("endpoint = sftp://h\nuser = u\ndirectory = /srv/a\n" SFTP_PIN) "[zone y]\nkind = foreign\n"
+										       "networks = "
+										       "10.0.0.0/8\nbackends = e, "
+										       "f\n[backend e]\ntype = "
+										       "sftp\nkey-file = open.key\n"
+										       "endpoint = sftp://H:22\nuser = "
+										       "v\ndirectory = "
+										       "/srv/a/b\n" SFTP_PIN
+										       "[backend f]\ntype = "
+										       "sftp\nkey-file = "
+										       "/dev/null/key\nendpoint = "
+										       "sftp://h\nuser = u\n"
+										       "directory = /srv/ab\n" SFTP_PIN,
+			"test.ini:25: error: backends \"c\" and \"e\" are the same place, or one lies inside the "
+			"other; "
+			"expected two places\n"
+			"test.ini:27: warning: open.key is not a regular file of mode 0600 and will be refused\n" },
+	};
+
+	(void)state;
+	scratch_write("open.key", "x");
+	chmod("open.key", 0644);
+	check_rows(rows, COUNT(rows));
 }
 
 static void test_rules(void **state)
@@ -952,7 +1020,8 @@ int main(void)
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_backends),
 		cmocka_unit_test(test_swift),
-		cmocka_unit_test(test_swift_identity),
+		cmocka_unit_test(test_sftp),
+		cmocka_unit_test(test_server_identity),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_include_faults),
 		cmocka_unit_test(test_includes),
