@@ -401,10 +401,16 @@ void sftp_conn_give(struct sftp_conn *conn)
 
 int sftp_conn_status(struct sftp_conn *conn, int rc)
 {
+	int status = -1;
+
 	if (rc >= 0)
 		return LIBSSH2_FX_OK;
 	if (rc == LIBSSH2_ERROR_SFTP_PROTOCOL && !conn->rc)
-		return (int)libssh2_sftp_last_error(conn->channel);
+		status = (int)libssh2_sftp_last_error(conn->channel);
+	if (status > 0)
+		return status;
+	/* an answer that libssh2 did not understand. (Before 1.11 it leaves the status of an earlier call there: a
+	 * server that wants us to see that one could as well give it.) */
 	conn->broken = true;
 	return -1;
 }

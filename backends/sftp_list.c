@@ -43,9 +43,11 @@ static int read_names(struct listing *g, LIBSSH2_SFTP_HANDLE *h, struct names *n
 {
 	char name[NAME_BYTES_MAX];
 	LIBSSH2_SFTP_ATTRIBUTES a;
-	int rc, added = 0;
+	int rc, added;
 
 	do {
+		if ((rc = added = call_state(g->conn->call)) < 0)
+			return rc;
 		memset(&a, 0, sizeof a);
 		AWAIT(g->conn, rc, libssh2_sftp_readdir_ex(h, name, sizeof name - 1, NULL, 0, &a));
 		if (rc <= 0)

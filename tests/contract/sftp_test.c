@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What only a real SSH server can show of the SFTP driver: which servers and logins it accepts, and what it finds on
- * the server. The environment is contract_test's, and OTHER_HOST_KEY. */
+ * the server. The environment is contract_test's, and OTHER_HOST_KEY, TRAP_KEY_FILE, TRAP (tests/servers/sftptrap.py).
+ */
 #include "backends/backend.h"
 #include "backends/guard.h"
 #include "backends/wrap.h"
@@ -371,6 +372,111 @@ static void removes_old_orphans(void **state)
 	assert_int_equal(access(other, F_OK), 0);
 }
 
+static int trap_get(struct fixture *f, struct asked *a)
+{
+	struct sink_memory m;
+	char back[100];
+
+	return backend_get(f->backend, &a->call, "object", 0, sizeof back, sink_memory(&m, back, sizeof back));
+}
+
+static int trap_head(struct fixture *f, struct asked *a)
+{
+	uint64_t size;
+
+	return backend_head(f->backend, &a->call, "object", &size);
+}
+
+static int trap_del(struct fixture *f, struct asked *a)
+{
+	return backend_del(f->backend, &a->call, "object");
+}
+
+static int trap_put(struct fixture *f, struct asked *a)
+{
+	struct source_memory m;
+
+	return guard_put(f->backend, &a->call, "object", source_memory(&m, "body", 4));
+}
+
+static int is_object(void *ctx, const struct backend_object *o)
+{
+	(void)ctx;
+	return strcmp(o->key, "object") == 0 ? 0 : -EBADMSG;
+}
+
+static int trap_list(struct fixture *f, struct asked *a)
+{
+	return backend_list(f->backend, &a->call, is_object, NULL);
+}
+
+static int trap_probe(struct fixture *f, struct asked *a)
+{
+	return backend_probe(f->backend, &a->call);
+}
+
+/* No answer of a server, however false, is taken for the confirmation that an object is not there (I7), crashes the
+ * driver or keeps it waiting. */
+static void believes_no_liar(void **state)
+{
+	static const struct {
+		const char *lie;
+		int (*run)(struct fixture *, struct asked *);
+		int rc;
+	} rows[] = {
+		{ "honest", trap_get, 0 },
+		{ "more", trap_get, -ERR_PROTOCOL },
+		{ "none", trap_get, -ERR_PROTOCOL },
+		{ "eof", trap_get, -ERR_TAMPERED },
+		{ "false-length", trap_get, -ERR_PROTOCOL },
+		{ "other-type", trap_get, -ERR_TIMEOUT },
+		{ "empty", trap_get, -ERR_PROTOCOL },
+		{ "empty-handle", trap_get, -ERR_PROTOCOL },
+		{ "silent", trap_get, -ERR_TIMEOUT },
+		{ "honest", trap_head, 0 },
+		{ "no-kind", trap_head, -ERR_TAMPERED },
+		{ "directory", trap_head, -ERR_TAMPERED },
+		{ "empty", trap_head, -ERR_PROTOCOL },
+		{ "other-type", trap_head, -ERR_TIMEOUT },
+		{ "honest", trap_del, 0 },
+		{ "empty", trap_del, -ERR_PROTOCOL },
+		{ "honest", trap_put, 0 },
+		{ "no-sync", trap_put, 0 },
+		{ "sync", trap_put, -ERR_SERVER },
+		{ "taken", trap_put, -ERR_EXISTS },
+		{ "full", trap_put, -ERR_QUOTA },
+		{ "broken", trap_put, -ERR_SERVER },
+		{ "honest", trap_list, 0 },
+		{ "names", trap_list, 0 },
+		{ "no-kind", trap_list, -ERR_PROTOCOL },
+		{ "false-count", trap_list, -ERR_PROTOCOL },
+		{ "endless", trap_list, -ERR_TIMEOUT },
+		{ "honest", trap_probe, 0 },
+		{ "silent", trap_probe, -ERR_TIMEOUT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct fixture f;
+		struct asked a;
+		int rc;
+
+		describe(&f, "trap");
+		write_file(need("TRAP"), rows[i].lie);
+		f.config.key_file = STR(need("TRAP_KEY_FILE"));
+		f.config.timeout_ns = NS_PER_S / 2;
+		f.config.connections = 1;
+		open_backend(&f, true);
+		ask(&a)->deadline_ns = clock_mono_ns() + NS_PER_S;
+		rc = rows[i].run(&f, &a);
+		if (rc != rows[i].rc)
+			fail_msg("row %zu, %s: %s, not %s: %s", i, rows[i].lie, err_name(rc), err_name(rows[i].rc),
+				errmsg_text(&a.msg, rc));
+		asked_end(&a);
+		backend_free(f.backend);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +487,7 @@ int main(void)
 		cmocka_unit_test(knows_its_directory),
 		cmocka_unit_test(takes_only_files_for_objects),
 		cmocka_unit_test(removes_old_orphans),
+		cmocka_unit_test(believes_no_liar),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
