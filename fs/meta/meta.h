@@ -378,6 +378,15 @@ void meta_object_discard(struct meta *, const uint8_t id[OBJECT_ID_BYTES], bool 
 /* meta_object_get: -ENOENT when unknown. Blocks. */
 int meta_object_get(struct meta *, const uint8_t id[OBJECT_ID_BYTES], struct object_info *);
 
+/* meta_object_extents: the blocks that have all of theirs in [from, end) of an object, by offset, as of the last
+ * commit. The number, or an error. Blocks. */
+struct extent_row {
+	uint64_t ino, offset;
+	uint32_t index, len;
+};
+int meta_object_extents(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t from, uint64_t end,
+	struct extent_row *out, size_t max);
+
 /* The bytes of a pack's member that goes stay where they are until the pack is rewritten: until every block that points
  * at it was uploaded anew, which takes its last reference. A pack that lost a member is due META_REPACK_LOOK_S later,
  * and at once where those bytes belong to another zone by now.

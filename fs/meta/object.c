@@ -211,6 +211,26 @@ static int replica_add(struct object_info *info, struct meta_row *row)
 	return 0;
 }
 
+int meta_object_extents(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t from, uint64_t end,
+	struct extent_row *out, size_t max)
+{
+	struct query q;
+	size_t count = 0;
+	int rc;
+
+	query_open(&q, m,
+		"SELECT e.ino, e.idx, e.offset, e.length FROM extent e JOIN object o ON o.num = e.object"
+		" WHERE o.id = ?1 AND e.offset >= ?2 AND e.offset + e.length <= ?3 ORDER BY e.offset LIMIT ?4",
+		"biii", id, (size_t)OBJECT_ID_BYTES, (int64_t)from, (int64_t)end, (int64_t)max);
+	for (; count < max && query_step(&q) > 0; count++)
+		out[count] = (struct extent_row){ .ino = (uint64_t)meta_row_i64(&q.row, 0),
+			.index = (uint32_t)meta_row_i64(&q.row, 1),
+			.offset = (uint64_t)meta_row_i64(&q.row, 2),
+			.len = (uint32_t)meta_row_i64(&q.row, 3) };
+	rc = query_close(&q);
+	return rc < 0 ? rc : (int)count;
+}
+
 int meta_object_get(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], struct object_info *info)
 {
 	bool queued, found = false;

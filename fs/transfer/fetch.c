@@ -121,6 +121,14 @@ struct range *fetch_plan(struct transfer *t, const struct fetch_part *part, bool
 	return first;
 }
 
+void fetch_pack(struct transfer *t, const struct fetch_part *part)
+{
+	struct range *r = range_new(t, part, false);
+
+	if (r)
+		r->exact = r->pack = true;
+}
+
 struct range *fetch_exact(struct transfer *t, const struct fetch_part *part)
 {
 	struct range *r = range_new(t, part, true);

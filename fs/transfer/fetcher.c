@@ -155,6 +155,15 @@ static void take_waiters(struct transfer *t, struct range *r, struct list *out)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static void run_window(struct transfer *t, struct range *r)
+{
+	pack_window(t, r);
+	pthread_mutex_lock(&t->lock);
+	range_unlink(t, r);
+	pthread_mutex_unlock(&t->lock);
+	range_free(t, r);
+}
+
 static void run(struct transfer *t, struct range *r, uint32_t ahead)
 {
 	struct list waiters = LIST_INIT(waiters), failed = LIST_INIT(failed);
@@ -163,6 +172,7 @@ static void run(struct transfer *t, struct range *r, uint32_t ahead)
 
 	if (ahead)
 		plan_ahead(t, r, ahead);
+	pack_ahead(t, r);
 	rc = read_range(t, r, &read);
 	if (rc == 0)
 		rc = fill(t, r, (uint8_t *)read.out + read.skip);
@@ -232,7 +242,10 @@ void *fetch_main(void *arg)
 		queue = r->queue;
 		ahead = begin(r);
 		pthread_mutex_unlock(&t->lock);
-		run(t, r, ahead);
+		if (r->pack)
+			run_window(t, r);
+		else
+			run(t, r, ahead);
 		pthread_mutex_lock(&t->lock);
 		queue->fetching--;
 		t->fetching--;

@@ -303,6 +303,7 @@ struct range {
 	uint32_t ahead; /* bytes after it to plan when it runs */
 	bool demand;	/* somebody waits for it */
 	bool exact;	/* exactly what one waiter needs: not joined */
+	bool pack;	/* of a pack, from extent.offset on, for whichever files have it: pack_ahead.c */
 };
 void *fetch_main(void *worker);
 void *complete_main(void *transfer);
@@ -316,9 +317,23 @@ struct fetch_part {
 struct range *fetch_plan(struct transfer *, const struct fetch_part *, bool demand);
 /* fetch_exact: one range of exactly this part, which nobody joins. Under the lock. */
 struct range *fetch_exact(struct transfer *, const struct fetch_part *);
+/* fetch_pack: part->len bytes of the object from part->extent.offset on, in the background. Under the lock. */
+void fetch_pack(struct transfer *, const struct fetch_part *);
 void range_unlink(struct transfer *, struct range *);		 /* out of the tables; under the lock */
 void range_free(struct transfer *, struct range *);		 /* without the lock */
 void fetch_end(struct transfer *, struct list *waiters, int rc); /* without the lock */
+
+/* pack_ahead: a range was asked for: what follows it in a pack may be wanted next. pack_window: fetches that. Without
+ * the lock. */
+#define PACK_READS 8
+struct pack_reads {
+	uint8_t object[OBJECT_ID_BYTES];
+	unsigned count; /* fetches of members in a short time */
+	int64_t last_ns;
+	uint64_t from, end; /* the last window */
+};
+void pack_ahead(struct transfer *, const struct range *);
+void pack_window(struct transfer *, const struct range *);
 
 /* ---- deletions: delete.c
  * ----------------------------------------------------------------------------------------------- */
@@ -415,6 +430,7 @@ struct transfer {
 	uint64_t repack_changes; /* meta_repack_changes when it was last looked at */
 	uint64_t repack_looked;	 /* ticket of the last look */
 
+	struct pack_reads pack_reads[PACK_READS]; /* the last ones read from */
 	struct hash ranges;
 	struct list finished; /* fetches to be told -EINTR */
 	size_t fetching;

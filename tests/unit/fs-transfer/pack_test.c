@@ -165,6 +165,32 @@ static void test_segments(void **state)
 	end(&p);
 }
 
+/* Whoever reads one after the other waits for few of them; a single one costs its own bytes only. */
+static void test_ahead(void **state)
+{
+	struct packed p;
+	unsigned gets;
+
+	(void)state;
+	begin_stored(&p, QUICK);
+	cloud_evict(&p.c);
+	gets = fault_count(p.far, OP_GET);
+	cloud_expect(&p.c, p.ino[20], p.data + 20, len_of(20));
+	assert_int_equal(fault_count(p.far, OP_GET) - gets, 1);
+	cloud_expect(&p.c, p.ino[21], p.data + 21, len_of(21));
+	for (int i = 0; i < 500 && fault_count(p.far, OP_GET) - gets < 3; i++)
+		fault_sleep(5);
+	pthread_mutex_lock(&p.c.t->lock);
+	while (p.c.t->ranges.count)
+		cond_wait_until(&p.c.t->changed, &p.c.t->lock, clock_mono_ns() + 5 * NS_PER_MS);
+	pthread_mutex_unlock(&p.c.t->lock);
+	for (int i = 22; i < 50; i++) /* the first window holds so many */
+		cloud_expect(&p.c, p.ino[i], p.data + i, len_of(i));
+	assert_int_equal(fault_count(p.far, OP_GET) - gets, 3);
+	expect_files(&p, 0);
+	end(&p);
+}
+
 /* ---- members that go */
 
 /* One comes home: nothing of it stays abroad when a sync returns, and what stays there was read with one request. */
@@ -468,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_retag),
 		cmocka_unit_test(test_retag_restart),
 		cmocka_unit_test(test_retag_orphan),
