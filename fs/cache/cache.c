@@ -363,30 +363,40 @@ static uint64_t gone_batch(struct cache *c, uint64_t ino)
 	return batch;
 }
 
-void cache_inode_gone(struct cache *c, uint64_t ino)
+static void gone_blocks(struct cache *c, struct cnode *n, uint64_t batch)
 {
-	uint64_t batch = gone_batch(c, ino);
-	struct cnode *n;
 	struct cblock *b;
 
-	if ((n = cnode_find(c, ino))) {
-		pthread_mutex_lock(&n->publish);
-		while ((b = cnode_first(c, n))) {
-			struct block *block = b->block;
-			bool put;
+	pthread_mutex_lock(&n->publish);
+	while ((b = cnode_first(c, n))) {
+		struct block *block = b->block;
+		bool put;
 
-			pthread_mutex_lock(&b->lock);
-			put = cblock_forget(b, batch);
-			pthread_mutex_unlock(&b->lock);
-			if (put)
-				meta_block_put(c->meta, block);
+		pthread_mutex_lock(&b->lock);
+		put = cblock_forget(b, batch);
+		pthread_mutex_unlock(&b->lock);
+		if (put)
 			meta_block_put(c->meta, block);
-		}
-		pthread_mutex_unlock(&n->publish);
+		meta_block_put(c->meta, block);
+	}
+	pthread_mutex_unlock(&n->publish);
+}
+
+void cache_inode_gone(struct cache *c, struct inode *inode)
+{
+	struct cnode *n;
+	uint64_t batch;
+
+	/* a fill seals without the block's mutex, into the file that goes here */
+	pthread_rwlock_wrlock(&inode->data_lock);
+	batch = gone_batch(c, inode->ino);
+	if ((n = cnode_find(c, inode->ino))) {
+		gone_blocks(c, n, batch);
 		gone_size(c, n);
 		cnode_put(c, n);
 	}
-	entries_doom(c, ino, 0, batch);
+	pthread_rwlock_unlock(&inode->data_lock);
+	entries_doom(c, inode->ino, 0, batch);
 	pthread_mutex_lock(&c->lock);
 	c->gone = true;
 	pthread_mutex_unlock(&c->lock);

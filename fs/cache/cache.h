@@ -77,8 +77,9 @@ int cache_sync(struct cache *, struct inode *);
 int cache_sync_all(struct cache *);
 bool cache_is_synced(struct cache *, struct inode *);
 
-/* cache_inode_gone: the inode was deleted (meta_inode_delete): its block files go, dirty pages too. Under no lock. */
-void cache_inode_gone(struct cache *, uint64_t ino);
+/* cache_inode_gone: the inode was deleted (meta_inode_delete): its block files go, dirty pages too. Takes data_lock
+ * itself, alone: what fetches and uploads for it may be under way. Under no lock. */
+void cache_inode_gone(struct cache *, struct inode *);
 
 /* What a fetch brought: plaintext of [off, off+len) of the block, whole units (the last may end with the extent), as of
  * the extent given. Units that are local already are left alone. -ERR_STALE when the block's extent is another by now

@@ -382,7 +382,7 @@ void orphan_settle(struct core *core, struct inode *inode)
 	if (!gone)
 		return;
 	if (S_ISREG(inode->mode))
-		cache_inode_gone(core->cache, inode->ino);
+		cache_inode_gone(core->cache, inode);
 	meta_inode_put(core->meta, inode);
 }
 

@@ -254,26 +254,20 @@ static void during_a_sync(void **state)
 	}
 }
 
-static void deleted_during_a_sync(struct test *t)
+static void deleted(struct test *t)
 {
 	meta_lock(t->f.m);
 	t->ip->nlink = 0;
 	meta_inode_delete(t->f.m, t->ip);
 	meta_unlock(t->f.m);
-	cache_inode_gone(t->f.c, t->ip->ino);
+	cache_inode_gone(t->f.c, t->ip);
 }
 
-static void deletion_during_a_sync(void **state)
+static void nothing_is_left(struct test *t)
 {
-	struct test *t = *state;
 	int64_t end = clock_mono_ns() + 20 * NS_PER_S;
 	struct cache_status s;
 
-	put(t, 0, SIZE);
-	put(t, 9, 9);
-	hook.on_fdatasync = deleted_during_a_sync;
-	armed = true;
-	assert_int_equal(cache_sync(t->f.c, t->ip), 0);
 	meta_inode_put(t->f.m, t->ip);
 	t->ip = NULL;
 	assert_int_equal(meta_sync(t->f.m), 0);
@@ -283,6 +277,18 @@ static void deletion_during_a_sync(void **state)
 	} while (s.bytes && clock_mono_ns() < end);
 	assert_int_equal(s.bytes, 0);
 	assert_int_equal(cache_sync_all(t->f.c), 0);
+}
+
+static void deletion_during_a_sync(void **state)
+{
+	struct test *t = *state;
+
+	put(t, 0, SIZE);
+	put(t, 9, 9);
+	hook.on_fdatasync = deleted;
+	armed = true;
+	assert_int_equal(cache_sync(t->f.c, t->ip), 0);
+	nothing_is_left(t);
 }
 
 /* After a failed fdatasync the kernel may have dropped what it could not write: nothing of the file is published, now
@@ -384,6 +390,39 @@ static void during_a_fill(void **state)
 	fix_check(&t->f, t->ip, t->bytes, t->size);
 }
 
+static pthread_t deleter;
+static atomic_bool deleter_done;
+
+static void *deleter_run(void *t)
+{
+	deleted(t);
+	atomic_store(&deleter_done, true);
+	return NULL;
+}
+
+/* By another thread, which gets as far as it can meanwhile. */
+static void deleted_beside(struct test *t)
+{
+	int64_t end = clock_mono_ns() + NS_PER_S / 5;
+
+	assert_int_equal(pthread_create(&deleter, NULL, deleter_run, t), 0);
+	while (!atomic_load(&deleter_done) && clock_mono_ns() < end)
+		usleep(1000);
+}
+
+/* A block written in part is fetched for its upload when the last name of its file goes. */
+static void deletion_during_a_fill(void **state)
+{
+	struct test *t = *state;
+
+	uploaded_and_evicted(t);
+	put(t, 0, UNIT);
+	hook.on_pwrite = deleted_beside;
+	assert_int_equal(fill_all(t), -ERR_STALE);
+	assert_int_equal(pthread_join(deleter, NULL), 0);
+	nothing_is_left(t);
+}
+
 static void page_beside(struct test *t)
 {
 	/* a part of a unit that the large write covers: this call returns first, so the large one's bytes stay */
@@ -417,6 +456,7 @@ int main(void)
 		TEST(deletion_during_a_sync),
 		TEST(sync_that_fails),
 		TEST(during_a_fill),
+		TEST(deletion_during_a_fill),
 		TEST(during_a_large_write),
 	};
 

@@ -138,7 +138,7 @@ static void op_unlink(struct model *m, int i)
 	meta_lock(m->c.s.meta);
 	meta_inode_delete(m->c.s.meta, inode);
 	meta_unlock(m->c.s.meta);
-	cache_inode_gone(m->c.s.cache, f->ino);
+	cache_inode_gone(m->c.s.cache, inode);
 	store_put(&m->c.s, inode);
 	f->ino = 0;
 }

@@ -325,8 +325,8 @@ static void delete_files(struct packed *p, int count)
 		inode->nlink = 0;
 		meta_inode_delete(p->c.s.meta, inode);
 		meta_unlock(p->c.s.meta);
+		cache_inode_gone(p->c.s.cache, inode);
 		store_put(&p->c.s, inode);
-		cache_inode_gone(p->c.s.cache, p->ino[i]);
 	}
 	cloud_sync(&p->c, 0);
 }

@@ -145,8 +145,8 @@ static void test_unlinked(void **state)
 	meta_lock(b.c.s.meta);
 	meta_inode_delete(b.c.s.meta, inode);
 	meta_unlock(b.c.s.meta);
+	cache_inode_gone(b.c.s.cache, inode);
 	store_put(&b.c.s, inode);
-	cache_inode_gone(b.c.s.cache, b.ino);
 	cloud_sync(&b.c, 0);
 	assert_int_equal(cloud_objects(&b.c, "far"), 0);
 	assert_int_equal(cloud_objects(&b.c, "near"), 0);
