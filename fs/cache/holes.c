@@ -22,13 +22,18 @@ void holes_publish(struct cblock *b)
 
 int holes_left(struct cblock *b, struct holes *left)
 {
-	const struct block *block = b->block; /* its bytes change under the block's mutex only */
+	struct blob *row;
 	int rc;
 
 	*left = (struct holes){ .map = MAP_INIT };
-	if (block->kind != BLOCK_SLOTS)
+	meta_lock(b->c->meta);
+	row = b->block->kind == BLOCK_SLOTS ? blob_ref(b->block->local) : NULL;
+	meta_unlock(b->c->meta);
+	if (!row)
 		return 0;
-	if ((rc = map_from_blob(b->c, block->local, &left->map)) < 0)
+	rc = map_from_blob(b->c, row, &left->map);
+	blob_put(row);
+	if (rc < 0)
 		return rc;
 	left->map.file = 0;
 	for (uint32_t u = left->map.len; u-- > 0;)
