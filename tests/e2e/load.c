@@ -19,6 +19,7 @@
 
 #define THREADS	  4u
 #define FILES	  48u
+#define NAMES	  8u	/* that each file may have: names that are not there any more are remembered, too */
 #define PAGES_MAX 1280u /* 5 MiB: two blocks */
 #define PAGE	  4096u
 
@@ -72,6 +73,14 @@ static void page_fill(uint8_t *to, uint32_t from)
 
 		memcpy(to + i, &r, 8);
 	}
+}
+
+/* One of the file's own names, another than it has. */
+static uint32_t fresh_name(struct worker *w, const struct file *f)
+{
+	uint32_t first = (uint32_t)(f - w->files) * NAMES;
+
+	return first + (f->name - first + 1 + below(w, NAMES - 1)) % NAMES;
 }
 
 /* The first failure of a thread is said, and ends it. */
@@ -130,7 +139,7 @@ static void rewrite(struct worker *w, struct file *f)
 	int fd;
 
 	if (!f->there) {
-		f->name = fresh(w);
+		f->name = fresh_name(w, f);
 		f->attr = 0;
 	}
 	fd = file_open(w, f, O_WRONLY | O_CREAT | O_TRUNC);
@@ -185,17 +194,28 @@ static void punch(struct worker *w, struct file *f)
 	file_close(w, f, fd);
 }
 
-/* To a new name, or over another file. */
-static void move(struct worker *w, struct file *f)
+static void renamed(struct worker *w, const struct file *f, uint32_t name)
 {
-	struct file *other = &w->files[below(w, FILES)];
-	uint32_t name = other->there && other != f ? other->name : fresh(w);
 	char from[16], to[16];
 
 	check(w, renameat(w->dir, name_of(from, f->name), w->dir, name_of(to, name)) == 0, 2, "rename", f);
-	if (other != f)
-		other->there = false;
-	f->name = name;
+}
+
+/* To another name, or over another file, whose name it has then. */
+static void move(struct worker *w, struct file *f)
+{
+	struct file *other = &w->files[below(w, FILES)];
+	bool over = other->there && other != f;
+	uint32_t name = over ? other->name : fresh_name(w, f);
+
+	renamed(w, f, name);
+	if (!over) {
+		f->name = name;
+		return;
+	}
+	*other = *f;
+	other->name = name;
+	f->there = false;
 }
 
 static void drop(struct worker *w, struct file *f)
