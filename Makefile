@@ -109,6 +109,16 @@ check:
 	$(MAKE) $(JOBS) tests
 	tests/run -j 2 -b $(BUILD)
 
+# Azure's emulator comes from npm, and stays in the build directory.
+AZURITE = $(BUILD)/azurite/node_modules/.bin/azurite-blob
+$(AZURITE):
+	command -v npm >/dev/null || packaging/install-deps azure
+	npm install --silent --no-audit --no-fund --prefix $(BUILD)/azurite azurite@3
+check-azure: $(AZURITE)
+	packaging/install-deps test
+	$(MAKE) $(JOBS) $(CONTRACT_TESTS)
+	BUILD=$(BUILD) AZURITE=$(abspath $(AZURITE)) tests/contract/azure
+
 torture:
 	packaging/install-deps torture
 	$(MAKE) $(JOBS) tests
@@ -151,5 +161,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests tests fuzzers quickstart check torture asan tsan fuzz bench lint format install clean
+.PHONY: all unit-tests tests fuzzers quickstart check check-azure torture asan tsan fuzz bench lint format install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -68,6 +68,8 @@ static const struct {
 	{ "s3", s3_open },
 	{ "swift", swift_open },
 	{ "sftp", sftp_open },
+	{ "webdav", webdav_open },
+	{ "azure", azure_open },
 };
 #define DRIVER_COUNT (sizeof drivers / sizeof drivers[0])
 

@@ -76,7 +76,7 @@ static int parse_endpoint(struct http *h, const char *url, struct errmsg *msg)
 	return rc;
 }
 
-static bool is_loopback(const char *host)
+bool http_is_loopback(const char *host)
 {
 	size_t len = strlen(host);
 
@@ -91,7 +91,7 @@ static int check_config(struct http *h, struct errmsg *msg)
 	if (c->ca_file && access(c->ca_file, R_OK) < 0)
 		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': ca-file %s cannot be read: %s", c->name, c->ca_file,
 			strerrordesc_np(errno));
-	if (!h->tls && !is_loopback(h->host))
+	if (!h->tls && !http_is_loopback(h->host))
 		log_warn("backend '%s': its endpoint is http, not https: whoever is on the way can see and delay every "
 			 "request (objects stay sealed)",
 			c->name);
@@ -298,13 +298,14 @@ static int from_curl(struct http_slot *s, CURLcode code)
 	return errmsg_set(s->call->msg, rc, "backend '%s': %s: %s", s->http->config->name, s->http->host, text);
 }
 
-/* One transfer on the slot's handle: 0 with an answer, or the error nearest to the cause. */
-static int transfer(struct http_slot *s)
+int http_slot_transfer(struct http_slot *s)
 {
 	struct curl_slist *headers = NULL;
 	CURLcode code = CURLE_OK;
 	int rc;
 
+	http_response_free(s->response);
+	s->response->length = -1;
 	s->progress_ns = clock_mono_ns();
 	s->rc = 0;
 	s->fresh = s->ask_first = s->accepted = false;
@@ -357,18 +358,30 @@ static int refuse_redirect(struct http_slot *s)
 	return -ERR_REDIRECT;
 }
 
+static int request_answer(struct http_slot *s)
+{
+	int rc = 0;
+
+	if (s->http->login && (rc = http_login_prepare(s)))
+		return rc;
+	rc = http_slot_transfer(s);
+	/* the connection in the pool was dead, and its successor is a stranger: once more, asking first */
+	if (!rc && s->ask_first)
+		rc = http_slot_transfer(s);
+	if (!rc && s->http->login && s->response->status == 401)
+		rc = http_login_learn(s);
+	return rc;
+}
+
 static int converse(struct http_slot *s)
 {
 	int rc = http_slot_attach(s);
 
 	if (rc < 0)
 		return rc;
-	rc = transfer(s);
-	/* the connection in the pool was dead, and its successor is a stranger: once more, asking first */
-	if (!rc && s->ask_first)
-		rc = transfer(s);
-	if (!rc && !s->response->status)
-		rc = from_curl(s, CURLE_GOT_NOTHING);
+	rc = request_answer(s);
+	if (rc >= 0)
+		rc = s->response->status ? 0 : from_curl(s, CURLE_GOT_NOTHING);
 	http_slot_detach(s);
 	if (!rc && s->response->status / 100 == 3)
 		rc = refuse_redirect(s);

@@ -35,7 +35,7 @@ struct http_response {
 void http_response_free(struct http_response *);
 
 struct http_request {
-	const char *method; /* "GET", "HEAD", "DELETE": no body; "PUT", "POST": body, or an empty one where NULL */
+	const char *method; /* "PUT", "POST": with an empty body where body is NULL; others: without one then */
 	const char *url;    /* absolute, percent-encoded; of the backend's endpoint */
 	const struct backend *backend;
 	struct source *body;

@@ -11,6 +11,7 @@ static void slot_close(struct http_slot *s)
 	curl_multi_cleanup(s->multi);
 	s->easy = NULL;
 	s->multi = NULL;
+	s->challenged = false;
 }
 
 static void slot_destroy(struct conn_slot *place)

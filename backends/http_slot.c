@@ -4,6 +4,7 @@
 
 #include "backends/guard.h"
 #include "backends/guard_pass.h"
+#include "backends/http_login.h"
 #include "base/clock.h"
 
 #include <arpa/inet.h>
@@ -346,6 +347,12 @@ static int head_complete(struct http_slot *s)
 	return rc;
 }
 
+/* A refused login is tried again by curl where the server's nonce had expired: another answer follows. */
+static bool is_asked_again(const struct http_slot *s)
+{
+	return s->http->login && s->response->status == 401;
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
 	struct http_slot *s = arg;
@@ -357,7 +364,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	if (s->header_bytes > HTTP_HEADER_BYTES_MAX)
 		rc = errmsg_set(s->call->msg, -ERR_PROTOCOL, "backend '%s': the head of the answer of %s is too long",
 			s->http->config->name, s->http->host);
-	else if (s->accepted)
+	else if (s->accepted && !is_asked_again(s))
 		; /* trailers say nothing that is used */
 	else if (len > 5 && !memcmp(line, "HTTP/", 5)) {
 		response_reset(s->response);
@@ -456,25 +463,46 @@ static CURLcode arm_request(struct http_slot *s, struct curl_slist *headers)
 
 	SET(CURLOPT_URL, q->url);
 	SET(CURLOPT_HTTPHEADER, headers);
+	SET(CURLOPT_HTTPGET, 1L);
+	SET(CURLOPT_CUSTOMREQUEST, NULL);
 	if (!strcmp(q->method, "HEAD")) {
 		SET(CURLOPT_NOBODY, 1L);
-	} else if (!strcmp(q->method, "PUT") || !strcmp(q->method, "POST")) {
+	} else if (q->body || !strcmp(q->method, "PUT") || !strcmp(q->method, "POST")) {
 		SET(CURLOPT_UPLOAD, 1L);
 		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)(q->body ? q->body->length : 0));
 		SET(CURLOPT_CUSTOMREQUEST, q->method);
 	} else {
-		SET(CURLOPT_HTTPGET, 1L);
 		SET(CURLOPT_CUSTOMREQUEST, q->method);
 	}
 	return rc;
 }
 
+/* The login goes to the host of the request alone: no redirect is followed. */
+static CURLcode arm_login(struct http_slot *s)
+{
+	struct http_login *login = s->http->login;
+	long scheme = login && !s->anonymous ? atomic_load(&login->scheme) : 0;
+	CURLcode rc = CURLE_OK;
+
+	SET(CURLOPT_HTTPAUTH, scheme);
+	if (!scheme) {
+		SET(CURLOPT_USERNAME, NULL);
+		SET(CURLOPT_PASSWORD, NULL);
+		return rc;
+	}
+	SET(CURLOPT_USERNAME, login->user);
+	SET(CURLOPT_PASSWORD, secret_lock(login->password));
+	secret_unlock(login->password);
+	return rc;
+}
+
+/* Nothing is left of the request before: each of these sets all that it ever sets. (curl_easy_reset would forget the
+ * nonce with which a server began Digest authentication.) */
 int http_slot_arm(struct http_slot *s, struct curl_slist *headers)
 {
 	CURLcode rc;
 
-	curl_easy_reset(s->easy); /* keeps the connection */
-	if ((rc = arm_callbacks(s)) || (rc = arm_security(s)) || (rc = arm_transport(s)) ||
+	if ((rc = arm_callbacks(s)) || (rc = arm_security(s)) || (rc = arm_transport(s)) || (rc = arm_login(s)) ||
 		(rc = arm_request(s, headers)))
 		return rc == CURLE_OUT_OF_MEMORY ? -ENOMEM
 						 : errmsg_set(s->call->msg, -ERR_CONFIG, "backend '%s': %s",

@@ -13,6 +13,7 @@ struct http_slot {
 	struct http *http;
 	CURL *easy;
 	CURLM *multi;
+	bool challenged;     /* the handle knows the server's nonce (Digest) */
 	struct list sockets; /* open ones; only the thread that holds the slot walks it */
 
 	/* of the request under way */
@@ -28,6 +29,7 @@ struct http_slot {
 	bool expect;	/* Expect: 100-continue was sent with it */
 	bool ask_first; /* the connection turned out to be new: to be done again with expect */
 	bool accepted;
+	bool anonymous;	     /* this is a request without a login, to see how the server asks for one */
 	int64_t progress_ns; /* monotonic: when bytes moved last */
 	uint64_t body_off, header_bytes, sink_bytes;
 	char error[CURL_ERROR_SIZE];
@@ -46,7 +48,12 @@ struct http {
 	char *pins; /* as CURLOPT_PINNEDPUBLICKEY takes them, or NULL */
 	char *host; /* host of the endpoint, for messages */
 	bool tls;
+	struct http_login *login; /* or NULL */
 };
+bool http_is_loopback(const char *host);
+
+/* http_slot_transfer: makes the slot's request on its handle: 0 with an answer, or the error nearest to the cause. */
+int http_slot_transfer(struct http_slot *);
 
 /* http_slot_arm: sets every option and callback on the slot's handle for its request. */
 int http_slot_arm(struct http_slot *, struct curl_slist *headers);
@@ -56,5 +63,12 @@ void http_slot_detach(struct http_slot *);
 /* http_slot_connected: the slot has a connection that its server has not closed meanwhile, and on which nothing lies
  * that nobody asked for: curl would take it for the answer to the next request. Never blocks. */
 bool http_slot_connected(const struct http_slot *);
+
+/* http_login_prepare: finds out what must be known before the slot's request is made, if anything. 0: it may be made;
+ * 1: an answer that says that it would fail is at hand, and stands for its own; or an error. */
+int http_login_prepare(struct http_slot *);
+/* http_login_learn: takes from the answer at hand how the server asks for a login. -ERR_DENIED with a sentence where it
+ * asks in no way that can be. */
+int http_login_learn(struct http_slot *);
 
 #endif

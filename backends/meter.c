@@ -61,7 +61,7 @@ static void note_result(struct meter *m, const struct call *c, const struct op *
 		if (!m->body_refused || has_body(op))
 			s->last_error = 0;
 	} else if (is_failure(rc)) {
-		m->body_refused = has_body(op) && (rc == -ERR_DENIED || rc == -ERR_QUOTA);
+		m->body_refused = has_body(op) && (rc == -ERR_DENIED || rc == -ERR_QUOTA || rc == -ERR_TOO_LARGE);
 		s->failures++;
 		s->last_error = rc;
 		s->last_error_ns = clock_real_ns();

@@ -1,40 +1,27 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "backends/s3_request.h"
 
-#include "backends/call.h"
+#include "backends/digest.h"
 #include "backends/http_range.h"
 #include "backends/s3_error.h"
 #include "backends/url.h"
 #include "base/text.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_CHUNK_BYTES (64u << 10)
-
-/* The hash of the body is part of what is signed: the server refuses a body that was changed on the way. libcrypto's
- * SHA-256 is several times as fast as libsodium's. */
+/* The hash of the body is part of what is signed: the server refuses a body that was changed on the way. */
 static int hash_body(struct s3_request *q)
 {
-	uint64_t length = q->http.body ? q->http.body->length : 0;
-	uint8_t chunk[HASH_CHUNK_BYTES], hash[S3_HASH_BYTES];
-	EVP_MD_CTX *st = EVP_MD_CTX_new();
-	int rc = st && EVP_DigestInit_ex(st, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+	struct source_memory empty;
+	struct source *body = q->http.body ? q->http.body : source_memory(&empty, "", 0);
+	uint8_t hash[S3_HASH_BYTES];
+	int rc = source_digest(body, q->call, EVP_sha256(), hash);
 
-	for (uint64_t off = 0; !rc && off < length; off += sizeof chunk) {
-		size_t len = length - off < sizeof chunk ? (size_t)(length - off) : sizeof chunk;
-
-		if (!(rc = call_state(q->call)) && !(rc = q->http.body->read(q->http.body, off, chunk, len)))
-			EVP_DigestUpdate(st, chunk, len);
-	}
-	if (!rc) {
-		EVP_DigestFinal_ex(st, hash, NULL);
+	if (!rc)
 		text_hex(hash, sizeof hash, q->body_hash);
-	}
-	EVP_MD_CTX_free(st);
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* swift: the driver for OpenStack Swift's own protocol (Object Storage API v1). */
+#include "backends/digest.h"
 #include "backends/http_range.h"
 #include "backends/swift_json.h"
 #include "backends/swift_request.h"
@@ -8,14 +9,12 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define PAGE_NAMES	 1000u
-#define HASH_CHUNK_BYTES (64u << 10)
-#define HASH_BYTES	 16u
+#define PAGE_NAMES 1000u
+#define HASH_BYTES 16u
 
 static struct swift_request request(struct backend *b, struct call *c, const char *method, const char *key)
 {
@@ -27,22 +26,11 @@ static struct swift_request request(struct backend *b, struct call *c, const cha
 /* The server refuses a body whose MD5 is not its ETag: one that was changed on the way is not stored. */
 static int hash_body(struct swift_request *q, struct source *body)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	uint8_t chunk[HASH_CHUNK_BYTES], hash[HASH_BYTES];
-	int rc = ctx && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) ? 0 : -ENOMEM;
+	uint8_t hash[HASH_BYTES];
+	int rc = source_digest(body, q->call, EVP_md5(), hash);
 
-	for (uint64_t off = 0; !rc && off < body->length; off += sizeof chunk) {
-		size_t len = body->length - off < sizeof chunk ? (size_t)(body->length - off) : sizeof chunk;
-
-		if (!(rc = call_state(q->call)) && !(rc = body->read(body, off, chunk, len)) &&
-			!EVP_DigestUpdate(ctx, chunk, len))
-			rc = -ENOMEM;
-	}
-	if (!rc && !EVP_DigestFinal_ex(ctx, hash, NULL))
-		rc = -ENOMEM;
 	if (!rc)
 		text_hex(hash, sizeof hash, q->hash);
-	EVP_MD_CTX_free(ctx);
 	return rc;
 }
 

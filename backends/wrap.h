@@ -49,6 +49,8 @@ int meter_wrap(struct backend **, struct backend *inner);
 int s3_open(struct backend **, struct config_backend *, struct errmsg *);
 int swift_open(struct backend **, struct config_backend *, struct errmsg *);
 int sftp_open(struct backend **, struct config_backend *, struct errmsg *);
+int webdav_open(struct backend **, struct config_backend *, struct errmsg *);
+int azure_open(struct backend **, struct config_backend *, struct errmsg *);
 int local_open(struct backend **, struct config_backend *, struct errmsg *);
 
 #endif

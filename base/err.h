@@ -30,6 +30,7 @@
 	X(HELD, EPERM, "the file is held at home by the export policy")                                                \
 	X(DENIED, EACCES, "the backend refused the credentials")                                                       \
 	X(QUOTA, EDQUOT, "the backend's quota is used up")                                                             \
+	X(TOO_LARGE, EFBIG, "the backend takes no objects of that size")                                               \
 	X(ABSENT, ENOENT, "no such object on the backend")                                                             \
 	X(NO_BUCKET, EHOSTUNREACH, "the bucket or directory does not exist")                                           \
 	X(EXISTS, EEXIST, "an object of that name is already on the backend")                                          \

@@ -154,10 +154,11 @@ static bool key_pins(struct load *l, const struct key *k, const struct doc_entry
 	return ok;
 }
 
-enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4, TYPE_SFTP = 8 };
-enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_HTTP = TYPE_S3 | TYPE_SWIFT, TYPE_NET = TYPE_HTTP | TYPE_SFTP };
-static const char *const type_words[] = { "local", "s3", "swift", "sftp", NULL };
-#define TYPES_EXPECTED "local, s3, swift or sftp"
+enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4, TYPE_SFTP = 8, TYPE_WEBDAV = 16, TYPE_AZURE = 32 };
+enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_LOGIN = TYPE_SWIFT | TYPE_WEBDAV };
+enum { TYPE_HTTP = TYPE_S3 | TYPE_SWIFT | TYPE_WEBDAV | TYPE_AZURE, TYPE_NET = TYPE_HTTP | TYPE_SFTP };
+static const char *const type_words[] = { "local", "s3", "swift", "sftp", "webdav", "azure", NULL };
+#define TYPES_EXPECTED "local, s3, swift, sftp, webdav or azure"
 static const char *const auth_version_words[] = { "1", "3", NULL };
 static const char *const interface_words[] = { "public", "internal", "admin", NULL };
 static const char *const addressing_words[] = { "path", "virtual-host", NULL };
@@ -178,7 +179,7 @@ static const struct key backend_keys[] = {
 	{ .name = "endpoint",
 		.parse = key_endpoint,
 		.offset = offsetof(struct config_backend, endpoint),
-		.types = TYPE_S3,
+		.types = TYPE_S3 | TYPE_WEBDAV | TYPE_AZURE,
 		.flags = KEY_REQUIRED,
 		.expected = "an http or https URL of a host, without user, query or fragment" },
 	{ .name = "auth-url",
@@ -234,15 +235,30 @@ static const struct key backend_keys[] = {
 	{ .name = "user",
 		.parse = key_text,
 		.offset = offsetof(struct config_backend, user),
-		.types = TYPE_SFTP,
+		.types = TYPE_SFTP | TYPE_WEBDAV,
 		.flags = KEY_REQUIRED,
 		.expected = "the name to log in with" },
 	{ .name = "password-file",
 		.parse = key_path,
 		.offset = offsetof(struct config_backend, password_file),
-		.types = TYPE_SWIFT,
+		.types = TYPE_LOGIN,
 		.flags = KEY_REQUIRED,
 		.expected = "a file of mode 0600 with the password or key" },
+	{ .name = "account",
+		.parse = key_text,
+		.offset = offsetof(struct config_backend, user),
+		.types = TYPE_AZURE,
+		.expected = "the storage account's name" },
+	{ .name = "key-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, key_file),
+		.types = TYPE_AZURE,
+		.expected = "a file of mode 0600 with the account's key" },
+	{ .name = "sas-file",
+		.parse = key_path,
+		.offset = offsetof(struct config_backend, sas_file),
+		.types = TYPE_AZURE,
+		.expected = "a file of mode 0600 with a shared access signature" },
 	{ .name = "project",
 		.parse = key_text,
 		.offset = offsetof(struct config_backend, project),
@@ -261,7 +277,7 @@ static const struct key backend_keys[] = {
 	{ .name = "container",
 		.parse = key_bucket,
 		.offset = offsetof(struct config_backend, bucket),
-		.types = TYPE_SWIFT,
+		.types = TYPE_SWIFT | TYPE_AZURE,
 		.flags = KEY_REQUIRED,
 		.expected = "the container's name" },
 	{ .name = "region",
@@ -277,7 +293,7 @@ static const struct key backend_keys[] = {
 	{ .name = "prefix",
 		.parse = key_prefix,
 		.offset = offsetof(struct config_backend, prefix),
-		.types = TYPE_BUCKET,
+		.types = TYPE_HTTP,
 		.expected = "a path inside the bucket, such as office/data" },
 	{ .name = "addressing",
 		.parse = key_word,

@@ -125,13 +125,11 @@ static void check_zone(struct load *l, const struct config_zone *z)
 			z->name);
 }
 
-static bool same_text(char *a, char *b)
+static bool is_complete(const struct config_backend *b)
 {
-	bool same = a && b && strcmp(a, b) == 0;
-
-	free(a);
-	free(b);
-	return same;
+	if (!b->type || !b->endpoint)
+		return false;
+	return strcmp(b->type, "webdav") == 0 ? b->user != NULL : b->bucket != NULL;
 }
 
 /* one of two absolute directories is the other, or lies in it */
@@ -142,16 +140,23 @@ static bool is_inside(const char *a, const char *b)
 	return strncmp(a, b, len) == 0 && (len == 1 || ((!a[len] || a[len] == '/') && (!b[len] || b[len] == '/')));
 }
 
-static bool same_bucket(const struct config_backend *a, const struct config_backend *b)
+/* Places end in '/': one being the other's start means that it holds it. */
+static bool same_place(struct load *l, const struct config_backend *a, const struct config_backend *b)
 {
+	char *one, *two;
+	bool same;
+
 	if (a->directory && b->directory && a->endpoint && b->endpoint && strcmp(a->endpoint, b->endpoint) == 0)
 		return is_inside(a->directory, b->directory);
-	if (!a->type || !b->type || !a->endpoint || !b->endpoint || !a->bucket || !b->bucket ||
-		!same_text(config_backend_place(a), config_backend_place(b)))
+	if (!is_complete(a) || !is_complete(b))
 		return false;
-	/* prefixes end in '/': one being the other's start means that it holds it */
-	return strncmp(a->prefix, b->prefix, strlen(a->prefix)) == 0 ||
-	       strncmp(a->prefix, b->prefix, strlen(b->prefix)) == 0;
+	one = config_backend_place(a);
+	two = config_backend_place(b);
+	l->no_memory |= !one || !two;
+	same = one && two && (strncmp(one, two, strlen(one)) == 0 || strncmp(one, two, strlen(two)) == 0);
+	free(one);
+	free(two);
+	return same;
 }
 
 /* dirs: the backends', and then the store's; empty for those that are no directory */
@@ -165,7 +170,7 @@ static void check_place(struct load *l, size_t at, const struct realdir *dirs)
 			"the directory of backend \"%s\", %s, %s the store's, %s; expected one apart from it", b->name,
 			b->path, relation, l->c->store);
 	for (size_t i = 0; i < at; i++)
-		if (same_bucket(l->c->backends[i], b) || realdir_relation(&dirs[i], &dirs[at]))
+		if (same_place(l, l->c->backends[i], b) || realdir_relation(&dirs[i], &dirs[at]))
 			load_error(l, &b->origin,
 				"backends \"%s\" and \"%s\" are the same place, or one lies inside the other; expected "
 				"two places",
@@ -231,6 +236,7 @@ static void check_files(struct load *l, const struct config_backend *b, const st
 	check_secret(l, s, "key-file", b->key_file);
 	if (b->known_hosts_file && access(b->known_hosts_file, R_OK) < 0 && errno == ENOENT)
 		load_warn(l, section_origin(s, "known-hosts-file"), "there is no file %s", b->known_hosts_file);
+	check_secret(l, s, "sas-file", b->sas_file);
 	if (b->ca_file && access(b->ca_file, R_OK) < 0 && errno == ENOENT)
 		load_warn(l, section_origin(s, "ca-file"), "there is no file %s", b->ca_file);
 }
@@ -240,6 +246,24 @@ static bool is_account_user(const char *user)
 	const char *colon = user ? strchr(user, ':') : NULL;
 
 	return colon && colon != user && colon[1];
+}
+
+/* RFC 7617: a colon ends the name */
+static void check_user(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	if (b->type && strcmp(b->type, "webdav") == 0 && b->user && strchr(b->user, ':'))
+		load_error(l, section_origin(s, "user"), "expected \"user\" to be without a colon");
+}
+
+static void check_azure(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	if (!b->type || strcmp(b->type, "azure") != 0)
+		return;
+	if (!b->key_file == !b->sas_file)
+		load_error(l, section_origin(s, "sas-file"),
+			"expected one of \"key-file\" and \"sas-file\" in [backend %s]", b->name);
+	if (b->key_file && !b->user)
+		load_error(l, section_origin(s, "key-file"), "\"key-file\" needs \"account\"");
 }
 
 /* what a login of that version needs, and what means nothing to it */
@@ -289,6 +313,8 @@ void load_check(struct load *l)
 		s = load_section(l, "backend", b->name);
 		check_tls(l, b, s);
 		check_files(l, b, s);
+		check_user(l, b, s);
+		check_azure(l, b, s);
 		check_login(l, b, s);
 		check_host_key(l, b, s);
 	}

@@ -29,6 +29,7 @@ static void backend_free(struct config_backend *b)
 	free(b->key_file);
 	free(b->known_hosts_file);
 	strv_free(b->host_keys);
+	free(b->sas_file);
 	free(b->project);
 	free(b->domain);
 	free(b->application_credential);

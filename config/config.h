@@ -35,7 +35,7 @@ struct cidr {
 
 struct config_backend {
 	char *name;
-	char *type;			/* "local", "s3", "swift", "sftp": other types are refused */
+	char *type;			/* "local", "s3", "swift", "sftp", "webdav", "azure": others are refused */
 	char *endpoint;			/* URL without a trailing slash (swift: auth-url); NULL for local */
 	char *path;			/* local: absolute directory */
 	char *region, *bucket, *prefix; /* prefix: "" or "a/b/"; bucket of swift: container; region: NULL for none */
@@ -44,10 +44,11 @@ struct config_backend {
 	char *secret_key_file;	/* absolute; relative ones are relative to the INI file */
 	char *user;		/* swift: "ACCOUNT:USER" for version 1 */
 	char *directory;	/* sftp: absolute, on the server */
-	char *key_file;		/* sftp: the private key; absolute */
+	char *key_file;		/* sftp: the private key; azure: the account's; absolute */
 	char **host_keys;	/* sftp: "SHA256:..." without padding; NULL-terminated; may be empty */
 	char *known_hosts_file; /* sftp: absolute or NULL */
 	char *password_file;	/* absolute or NULL */
+	char *sas_file;		/* azure: in place of key_file; absolute or NULL */
 	enum swift_auth_version auth_version;
 	char *project, *domain, *application_credential; /* of version 3; NULL: none */
 	char *interface;				 /* "public" */
@@ -136,9 +137,9 @@ int config_check_mountpoint(const struct config *, const char *directory, struct
 struct config_zone *config_zone_find(const struct config *, const char *name);
 struct config_backend *config_backend_find(const struct config *, const char *name);
 
-/* config_backend_place: where it is, "type endpoint bucket" with whatever else tells one such place from another (or
- * "type path"), as one line, malloc'd. config_backend_identity: the place, prefix and zone: what I1 forbids to change
- * in place. */
+/* config_backend_place: where its objects are, "type endpoint bucket /prefix" with whatever else tells one such place
+ * from another (or "type path"), as one line, malloc'd: where one is the start of another's, it holds the other.
+ * config_backend_identity: the place and the zone: what I1 forbids to change in place. */
 char *config_backend_place(const struct config_backend *);
 char *config_backend_identity(const struct config_backend *);
 /* config_baseline: the policy of this configuration that may not be loosened silently (zones, their kind and export,

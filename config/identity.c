@@ -30,18 +30,24 @@ static void put_account(const struct config_backend *b, struct buf *out)
 
 char *config_backend_place(const struct config_backend *b)
 {
+	bool folder = strcmp(b->type, "webdav") == 0;
 	struct buf out = BUF_INIT;
 
-	if (b->path)
-		buf_printf(&out, "%s %s", b->type, b->path);
-	else
-		buf_printf(&out, "%s %s", b->type, b->endpoint);
+	/* of some services the URL is the same for all their users */
+	buf_printf(&out, "%s %s%s", b->type, folder ? b->user : "", folder ? " " : "");
+	if (b->path) {
+		buf_str(&out, b->path);
+		return buf_steal(&out);
+	}
+	buf_str(&out, b->endpoint);
 	if (strcmp(b->type, "swift") == 0)
 		put_account(b, &out);
 	if (b->bucket)
-		buf_printf(&out, " %s", b->bucket);
+		buf_printf(&out, " %s ", b->bucket);
 	if (b->directory)
 		buf_printf(&out, " %s", b->directory);
+	else
+		buf_printf(&out, "/%s", b->prefix);
 	return buf_steal(&out);
 }
 
@@ -49,8 +55,7 @@ char *config_backend_identity(const struct config_backend *b)
 {
 	char *place = config_backend_place(b), *out = NULL;
 
-	if (place && asprintf(&out, "%s%s%s %s", place, b->bucket ? " /" : "", b->bucket ? b->prefix : "",
-			     b->zone ? b->zone->name : "") < 0)
+	if (place && asprintf(&out, "%s %s", place, b->zone ? b->zone->name : "") < 0)
 		out = NULL;
 	free(place);
 	return out;

@@ -174,7 +174,17 @@ s3_client() {
 	s3cmd -q -c "$dir/s3cfg" "$@"
 }
 
-# env_write: what a test reads: KEY=VALUE, one a line, safe to source.
+# server_fill: what a new server needs before it can be used: the bucket. Other protocols have their own.
+server_fill() {
+	s3_client_write
+	until_true 20 s3_client mb "s3://$bucket" 2>>"$dir/log/s3cmd.out" || die "no bucket $bucket; see $dir/log"
+}
+
+env_more() {
+	echo "S3CFG=$dir/s3cfg"
+}
+
+# env_write: what a test reads: KEY=VALUE, one a line, safe to source. The last lines are the protocol's own: env_more.
 env_write() {
 	local ca='' pin=''
 	if [ "$tls" ]; then
@@ -182,7 +192,7 @@ env_write() {
 		pin=$(tls_pin)
 	fi
 	cat >"$dir/env.new" <<-ENV
-		TYPE=s3
+		TYPE=${type:-s3}
 		ENDPOINT=$endpoint
 		PORT=$port
 		REGION=$region
@@ -192,7 +202,7 @@ env_write() {
 		CA=$ca
 		PIN=$pin
 		LOG=$log
-		S3CFG=$dir/s3cfg
+		$(env_more)
 	ENV
 	chmod 600 "$dir/env.new"
 	mv "$dir/env.new" "$dir/env"
@@ -271,8 +281,7 @@ server_main() {
 			server_up || die "$dir did not come up again; see $dir/log"
 		else
 			server_new "$@"
-			s3_client_write
-			until_true 20 s3_client mb "s3://$bucket" 2>>"$dir/log/s3cmd.out" || die "no bucket $bucket; see $dir/log"
+			server_fill
 			env_write
 		fi
 		;;

@@ -436,7 +436,7 @@ static void opens_only_known_types(void **state)
 	setting_init(&s, "gopher");
 	assert_int_equal(backend_open(&b, &s.config, ZONE, false, &msg), -ERR_CONFIG);
 	assert_null(b);
-	assert_says(&msg, "unknown type 'gopher'; known are local, s3, swift, sftp");
+	assert_says(&msg, "unknown type 'gopher'; known are local, s3, swift, sftp, webdav, azure");
 	errmsg_free(&msg);
 }
 

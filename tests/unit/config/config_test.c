@@ -315,8 +315,10 @@ static void test_backends(void **state)
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = ftp\nbucket = a/b\n[backend "
 		       "e]\npath = "
 		       "/e\n",
-			"test.ini:14: error: unknown backend type \"ftp\"; expected local, s3, swift or sftp\n"
-			"test.ini:16: error: [backend e] has no \"type\"; expected local, s3, swift or sftp\n" },
+			"test.ini:14: error: unknown backend type \"ftp\"; expected local, s3, swift, sftp, webdav or "
+			"azure\n"
+			"test.ini:16: error: [backend e] has no \"type\"; expected local, s3, swift, sftp, webdav or "
+			"azure\n" },
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c, e\n[backend c]\ntype = local\npath = p/q/\n[backend "
 		       "e]\n"
 		       "type = local\npath = pp\nendpoint = https://h\n",
@@ -409,6 +411,94 @@ static void test_swift(void **state)
 	scratch_write("open.key", "x");
 	chmod("open.key", 0644);
 	check_rows(rows, COUNT(rows));
+}
+
+#define WEBDAV(name) "[backend " name "]\ntype = webdav\n"
+#define DAV(rest)                                                                                                      \
+	GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n" WEBDAV(                                 \
+		"c") "password-file = dav.key\n" rest
+#define TWO(first, second)                                                                                             \
+	GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c, d\n" WEBDAV(                              \
+		"c") "password-file = dav.key\n" first WEBDAV("d") "password-file = dav.key\n" second
+
+static void test_webdav(void **state)
+{
+	static const char same[] =
+		"test.ini:19: error: backends \"c\" and \"d\" are the same place, or one lies inside "
+		"the other; expected two places\n";
+	static const struct row rows[] = {
+		{ DAV("endpoint = https://h/dav\nuser = u\nprefix = a/b\npin-sha256 = "
+		      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"),
+			"" },
+		{ DAV("endpoint = https://h/dav\n"),
+			"test.ini:14: error: [backend c] has no \"user\"; expected the name to log in with\n" },
+		{ DAV("endpoint = https://h/dav\nuser = a:b\n"),
+			"test.ini:18: error: expected \"user\" to be without a colon\n" },
+		{ DAV("user = u\n"),
+			"test.ini:14: error: [backend c] has no \"endpoint\"; expected an http or https URL "
+			"of a host, without user, query or fragment\n" },
+		{ DAV("endpoint = https://u@h/\nuser = u\nbucket = b\naccess-key = k\n"),
+			"test.ini:17: error: bad value \"https://u@h/\" for \"endpoint\"; expected an http or https "
+			"URL of "
+			"a host, without user, query or fragment\n"
+			"test.ini:19: error: \"bucket\" has no meaning for a backend of type webdav\n"
+			"test.ini:20: error: \"access-key\" has no meaning for a backend of type webdav\n" },
+		{ TWO("endpoint = https://h/dav\nuser = u\n", "endpoint = https://h/dav/\nuser = u\n"), same },
+		{ TWO("endpoint = https://h/dav\nuser = u\n", "endpoint = https://h/dav/a\nuser = u\n"), same },
+		{ TWO("endpoint = https://h/dav/a\nuser = u\n", "endpoint = https://h/dav\nuser = u\n"), same },
+		{ TWO("endpoint = https://h/dav\nuser = u\n", "endpoint = https://h/davy\nuser = u\n"), "" },
+		{ TWO("endpoint = https://h/dav\nuser = u\n", "endpoint = https://h/dav\nuser = v\n"), "" },
+	};
+
+	(void)state;
+	scratch_write("dav.key", "x");
+	chmod("dav.key", 0600);
+	check_rows(rows, COUNT(rows));
+}
+
+#define AZURE(rest)                                                                                                    \
+	GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = azure\n"              \
+	     "endpoint = https://a.blob.example\n" rest
+
+static void test_azure(void **state)
+{
+	static const struct row rows[] = {
+		{ AZURE("account = a\ncontainer = office\nkey-file = azure.key\nprefix = p\n"), "" },
+		{ AZURE("container = office\nsas-file = azure.key\n"), "" },
+		{ AZURE("container = office\n"), "test.ini:14: error: expected one of \"key-file\" and \"sas-file\" in "
+						 "[backend c]\n" },
+		{ AZURE("account = a\ncontainer = office\nkey-file = azure.key\nsas-file = azure.key\n"),
+			"test.ini:20: error: expected one of \"key-file\" and \"sas-file\" in [backend c]\n" },
+		{ AZURE("container = office\nkey-file = azure.key\n"),
+			"test.ini:18: error: \"key-file\" needs \"account\"\n" },
+		{ AZURE("sas-file = azure.key\npassword-file = azure.key\n"),
+			"test.ini:14: error: [backend c] has no \"container\"; expected the container's name\n"
+			"test.ini:18: error: \"password-file\" has no meaning for a backend of type azure\n" },
+		{ AZURE("container = office\nsas-file = azure.open\n"),
+			"test.ini:18: warning: azure.open is not a regular file of mode 0600 and will be refused\n" },
+	};
+
+	(void)state;
+	scratch_write("azure.key", "x");
+	chmod("azure.key", 0600);
+	scratch_write("azure.open", "x");
+	chmod("azure.open", 0644);
+	check_rows(rows, COUNT(rows));
+}
+
+static void test_webdav_identity(void **state)
+{
+	struct config *c;
+	char *text;
+
+	(void)state;
+	scratch_write("test.ini", DAV("endpoint = https://H:443/dav/\nuser = u\nprefix = p\n"));
+	assert_int_equal(scratch_load(&c, &text), 0);
+	free(text);
+	text = config_backend_identity(c->backends[1]);
+	assert_string_equal(text, "webdav u https://h/dav/p/ x");
+	free(text);
+	config_put(c);
 }
 
 #define SFTP(rest)                                                                                                     \
@@ -1022,6 +1112,9 @@ int main(void)
 		cmocka_unit_test(test_swift),
 		cmocka_unit_test(test_sftp),
 		cmocka_unit_test(test_server_identity),
+		cmocka_unit_test(test_webdav),
+		cmocka_unit_test(test_azure),
+		cmocka_unit_test(test_webdav_identity),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_include_faults),
 		cmocka_unit_test(test_includes),
