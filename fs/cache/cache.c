@@ -16,6 +16,7 @@
 #define DIRTY_MEMORY_DEFAULT (32u << 20)
 #define DIRTY_MEMORY_MIN     (1u << 20)
 #define FILES_DEFAULT	     256
+#define INTENT_DEFAULT	     (16u << 20)
 
 /* ---- the directory ---- */
 
@@ -165,6 +166,8 @@ static void options_set(struct cache *c, const struct cache_options *options)
 		c->options.dirty_memory_max = DIRTY_MEMORY_MIN;
 	if (!c->options.files_max)
 		c->options.files_max = FILES_DEFAULT;
+	if (!c->options.intent_bytes)
+		c->options.intent_bytes = INTENT_DEFAULT;
 	c->bytes_max = c->options.bytes_max;
 }
 
@@ -181,6 +184,8 @@ static int contents_read(struct cache *c, struct errmsg *msg)
 	inline_recount(c);
 	return 0;
 }
+
+static void discard(struct cache *);
 
 int cache_open(struct cache **out, const char *store, struct keyring *keyring, struct meta *meta,
 	const struct cache_options *options, struct errmsg *msg)
@@ -200,12 +205,16 @@ int cache_open(struct cache **out, const char *store, struct keyring *keyring, s
 	options_set(c, options);
 	if ((rc = init(c)) == 0 && (rc = dir_open(c, store, msg)) == 0)
 		rc = fds_init(&c->fds, c->dirfd, c->options.files_max);
+	if (rc == 0)
+		rc = intentlog_new(&c->log, c->dirfd, c->key, keyring_store_id(keyring),
+			(meta_open_count(meta) << SEQ_RUN_SHIFT) + 1, c->options.intent_bytes);
 	if (rc == 0 && (rc = contents_read(c, msg)) == 0) {
 		meta_set_block_free(meta, cblock_release);
-		rc = thread_start(c);
+		if ((rc = intent_replay(c, msg)) == 0)
+			rc = thread_start(c);
 	}
 	if (rc < 0)
-		cache_destroy(c);
+		discard(c);
 	else
 		*out = c;
 	return rc;
@@ -223,6 +232,7 @@ void cache_destroy(struct cache *c)
 		blob_put(r->map);
 		free(r);
 	}
+	intentlog_free(c->log);
 	index_free(&c->index);
 	spare_destroy(&c->sealed);
 	hash_free(&c->nodes);
@@ -291,18 +301,10 @@ static void all_unload(struct cache *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-int cache_close(struct cache *c)
+static void discard(struct cache *c)
 {
 	bool last;
-	int rc, synced;
 
-	if (!c)
-		return 0;
-	thread_stop(c);
-	rc = cache_sync_all(c);
-	synced = meta_sync(c->meta);
-	if (synced == 0)
-		files_reap(c);
 	all_forget(c);
 	all_unload(c);
 	pthread_mutex_lock(&c->lock);
@@ -312,6 +314,22 @@ int cache_close(struct cache *c)
 	/* else the last block to leave meta's memory takes it along */
 	if (last)
 		cache_destroy(c);
+}
+
+int cache_close(struct cache *c)
+{
+	int rc, synced;
+
+	if (!c)
+		return 0;
+	thread_stop(c);
+	rc = cache_sync_all(c);
+	synced = meta_sync(c->meta);
+	if (synced == 0)
+		files_reap(c);
+	if (synced == 0 && rc == 0)
+		intentlog_remove(c->log);
+	discard(c);
 	return rc < 0 ? rc : synced;
 }
 

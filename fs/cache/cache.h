@@ -29,6 +29,7 @@ struct cache_options {
 	uint64_t bytes_max;	   /* block files and inline bytes on disk */
 	uint64_t dirty_memory_max; /* pages written and not sealed; 0: 32 MiB */
 	unsigned files_max;	   /* block files kept open; 0: 256 */
+	uint64_t intent_bytes;	   /* of the intent log; 0: 16 MiB */
 	/* called without locks when room was made after a -ERR_CACHE_FULL; and when dirty bytes pile up so that
 	 * uploads should start before the quiet period ends (the transfer room decides what may). Must not block. */
 	void (*room)(void *ctx);
@@ -76,6 +77,13 @@ int cache_punch(struct cache *, struct inode *, uint64_t off, uint64_t len, stru
 int cache_sync(struct cache *, struct inode *);
 int cache_sync_all(struct cache *);
 bool cache_is_synced(struct cache *, struct inode *);
+
+/* cache_fsync: cache_sync, and waits with meta_sync; or, where what changed is little, is content with a record of the
+ * intent log (intent.c), which costs one sync of the disk, shared by all who wait, and leaves the rest to the
+ * background. cache_is_logged: the log has units of the inode that no row has yet: whoever takes content away, but all
+ * of it, calls cache_sync first. Under data_lock, exclusive. */
+int cache_fsync(struct cache *, struct inode *);
+bool cache_is_logged(struct cache *, struct inode *);
 
 /* cache_inode_gone: the inode was deleted (meta_inode_delete): its block files go, dirty pages too. Takes data_lock
  * itself, alone: what fetches and uploads for it may be under way. Under no lock. */

@@ -143,6 +143,7 @@ static struct cblock *shell_new(struct cache *c, struct block *block)
 	b->index = block->index;
 	pthread_mutex_init(&b->lock, NULL);
 	list_init(&b->unsynced_link);
+	list_init(&b->fresh_link);
 	list_init(&b->paged_link);
 	list_init(&b->loaded_link);
 	list_init(&b->drop_link);
@@ -301,10 +302,33 @@ void cblock_release(void *cblock)
 
 /* ---- changes ---- */
 
+void cblock_fresh(struct cblock *b, struct cnode *n, enum fresh fresh)
+{
+	struct cache *c = b->c;
+
+	if (b->fresh >= fresh)
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (b->fresh == FRESH_NONE)
+		list_append(&n->fresh, &b->fresh_link);
+	b->fresh = fresh;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void cblock_logged(struct cblock *b)
+{
+	pthread_mutex_lock(&b->c->lock);
+	list_remove(&b->fresh_link);
+	b->fresh = FRESH_NONE;
+	pthread_mutex_unlock(&b->c->lock);
+}
+
 void cblock_changed(struct cblock *b, struct cnode *n, enum change how)
 {
 	struct cache *c = b->c;
 
+	if (how == CHANGE_WRITTEN)
+		cblock_fresh(b, n, FRESH_PAGES);
 	if (b->changed >= how)
 		return;
 	pthread_mutex_lock(&c->lock);
@@ -334,8 +358,10 @@ bool cblock_settled(struct cblock *b)
 	pthread_mutex_lock(&c->lock);
 	n->written -= b->changed == CHANGE_WRITTEN;
 	b->changed = CHANGE_NONE;
+	b->fresh = FRESH_NONE;
 	b->node = NULL;
 	list_remove(&b->unsynced_link);
+	list_remove(&b->fresh_link);
 	cnode_rest(c, n);
 	cnode_put_locked(c, n);
 	pthread_mutex_unlock(&c->lock);
@@ -364,6 +390,8 @@ void cblock_unit_set(struct cblock *b, uint32_t unit, struct map_unit to)
 {
 	struct map_unit was = map_get(&b->map, unit);
 
+	if (b->changed == CHANGE_WRITTEN)
+		cblock_fresh(b, b->node, FRESH_SLOTS);
 	map_set(&b->map, unit, to);
 	if (map_has_slot(was.slot))
 		slotfile_unref(b->file, was.slot, 1);

@@ -25,6 +25,7 @@ static struct cnode *make_locked(struct cache *c, uint64_t ino)
 	n->ino = ino;
 	pthread_mutex_init(&n->publish, NULL);
 	list_init(&n->unsynced);
+	list_init(&n->fresh);
 	list_init(&n->link);
 	hash_insert(&c->nodes, &n->hash, hash_u64(ino));
 	return n;

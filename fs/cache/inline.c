@@ -75,7 +75,7 @@ static void inline_set(struct cblock *b, struct inode *inode, struct blob *blob,
 	inode->version++;
 	inode_bytes_add(inode, (int64_t)BLOB_ROUND(blob->len) - (int64_t)had);
 	meta_block_changed(b->c->meta, block);
-	meta_inode_changed(b->c->meta, inode);
+	meta_inode_written(b->c->meta, inode);
 }
 
 int inline_write(struct cblock *b, struct inode *inode, uint32_t off, const void *data, uint32_t len)

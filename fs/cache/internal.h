@@ -17,6 +17,7 @@
 #include "base/spare.h"
 #include "fs/cache/cache.h"
 #include "fs/cache/index.h"
+#include "fs/cache/intentlog.h"
 #include "fs/cache/map.h"
 #include "fs/cache/pages.h"
 #include "fs/cache/slotfile.h"
@@ -37,6 +38,7 @@ struct cache {
 	uint32_t block_bytes, units; /* of a block */
 	struct cache_options options;
 	struct fds fds;
+	struct intentlog *log;
 	atomic_uint_fast64_t seq;
 	atomic_uint_fast64_t pages; /* units in dirty pages, of all blocks */
 	atomic_uint_fast64_t hits, misses;
@@ -66,6 +68,8 @@ struct cache {
 	bool shrink;	   /* for the thread: the disk is full */
 	bool stop, closed;
 	bool durable, hurry;	  /* for the thread: a batch became durable; sync everything now */
+	bool log_wanted;	  /* for the thread: somebody would use the intent log, which is not there */
+	int64_t log_asked_ns;	  /* when it was told so last */
 	int sync_error;		  /* last one logged by the thread */
 	pthread_mutex_t sync_all; /* one cache_sync_all at a time; before any data_lock */
 	pthread_t thread;
@@ -73,6 +77,9 @@ struct cache {
 
 /* How a block's live state differs from its row. */
 enum change { CHANGE_NONE, CHANGE_FILLED, CHANGE_WRITTEN };
+
+/* What of a block's changes is in no entry of the intent log: pages only, or more than one can hold. */
+enum fresh { FRESH_NONE, FRESH_PAGES, FRESH_SLOTS };
 
 /* What the live content of a block is made of. */
 enum live { LIVE_SLOTS, LIVE_INLINE };
@@ -94,10 +101,11 @@ struct cblock {
 	struct capture *captured; /* being published; set here, taken away under cnode.publish */
 	uint32_t inflight;	  /* writes and fills between their reservation and their end */
 	enum change changed;
+	enum fresh fresh; /* of one with CHANGE_WRITTEN */
 	bool warned;
 
 	/* under cache.lock */
-	struct list unsynced_link, paged_link, loaded_link;
+	struct list unsynced_link, fresh_link, paged_link, loaded_link;
 	struct cnode *node; /* while unsynced */
 	/* under the meta lock, while a truncation drops it */
 	struct list drop_link;
@@ -109,11 +117,12 @@ struct cnode {
 	struct hash_node hash;
 	uint64_t ino;
 	pthread_mutex_t publish;
-	uint64_t captured_size; /* under publish */
+	uint64_t captured_size, captured_intent; /* under publish */
 
 	/* under cache.lock */
 	uint32_t refs, written; /* written: blocks among the unsynced with CHANGE_WRITTEN */
 	struct list unsynced;	/* blocks; each is referenced, and references this */
+	struct list fresh;	/* those of them that are not FRESH_NONE */
 	struct list link;	/* active: something is unsynced */
 	struct inode *inode;	/* referenced while only its size is known to be ahead of disk_size */
 	int64_t since_ns;
@@ -171,6 +180,10 @@ bool cblock_quiet(const struct cblock *);
 /* cblock_changed: its live state differs from the row. Under its mutex. cblock_settled: no longer. True: the caller
  * puts the block once more, when it holds no lock. */
 void cblock_changed(struct cblock *, struct cnode *, enum change);
+/* cblock_fresh: so much of it, or more, is in no entry of the intent log. cblock_logged: all of it is. Under its mutex.
+ */
+void cblock_fresh(struct cblock *, struct cnode *, enum fresh);
+void cblock_logged(struct cblock *);
 bool cblock_settled(struct cblock *);
 int cblock_attach_file(struct cblock *); /* makes sure that it has one */
 /* cblock_unit_set: the unit's slot, if it has one, is no longer the live map's: the unit becomes `to`. */
@@ -280,6 +293,16 @@ uint64_t file_size_max(const struct cache *);
 bool cblock_forget(struct cblock *, uint64_t batch);
 /* entries_doom: the files of blocks from `from` on. */
 void entries_doom(struct cache *, uint64_t ino, uint32_t from, uint64_t batch);
+
+/* write_anyway: cache_write without asking for room. */
+int write_anyway(struct cache *, struct inode *, uint64_t off, const void *data, size_t len, struct cache_need *);
+
+/* intent.c */
+/* intent_sync: makes what was written durable by an entry of the intent log. -EAGAIN or another error: it has to be
+ * synced and published. */
+int intent_sync(struct cache *, struct inode *);
+/* intent_replay: what an earlier run left in the log goes where it belongs, durably. Before the thread starts. */
+int intent_replay(struct cache *, struct errmsg *);
 
 /* sync.c: what is unsynced since before */
 int sync_older(struct cache *, int64_t than_ns);

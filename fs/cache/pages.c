@@ -7,15 +7,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint8_t *pages_find(const struct pages *p, uint32_t unit)
+struct page {
+	uint8_t data[SLOT_DATA];
+	bool logged; /* an entry of the intent log has it as it is */
+};
+
+static struct page *find(const struct pages *p, uint32_t unit)
 {
 	return unit < p->cap ? p->v[unit] : NULL;
+}
+
+uint8_t *pages_find(const struct pages *p, uint32_t unit)
+{
+	struct page *page = find(p, unit);
+
+	return page ? page->data : NULL;
+}
+
+uint8_t *pages_change(struct pages *p, uint32_t unit)
+{
+	struct page *page = find(p, unit);
+
+	if (!page)
+		return NULL;
+	page->logged = false;
+	return page->data;
 }
 
 static int grow(struct pages *p, uint32_t unit)
 {
 	uint32_t cap = p->cap ? p->cap : 4;
-	uint8_t **v;
+	struct page **v;
 
 	while (cap <= unit)
 		cap *= 2;
@@ -29,13 +51,14 @@ static int grow(struct pages *p, uint32_t unit)
 
 uint8_t *pages_add(struct pages *p, uint32_t unit)
 {
-	uint8_t *page;
+	struct page *page;
 
-	if ((unit >= p->cap && grow(p, unit) < 0) || !(page = malloc(SLOT_DATA)))
+	if ((unit >= p->cap && grow(p, unit) < 0) || !(page = malloc(sizeof *page)))
 		return NULL;
+	page->logged = false;
 	p->v[unit] = page;
 	p->count++;
-	return page;
+	return page->data;
 }
 
 static void release_if_empty(struct pages *p)
@@ -48,11 +71,11 @@ static void release_if_empty(struct pages *p)
 
 uint32_t pages_drop(struct pages *p, uint32_t unit)
 {
-	uint8_t *page = pages_find(p, unit);
+	struct page *page = find(p, unit);
 
 	if (!page)
 		return 0;
-	sodium_memzero(page, SLOT_DATA);
+	sodium_memzero(page->data, SLOT_DATA);
 	free(page);
 	p->v[unit] = NULL;
 	p->count--;
@@ -75,4 +98,20 @@ uint32_t pages_next(const struct pages *p, uint32_t from)
 		if (p->v[unit])
 			return unit;
 	return UINT32_MAX;
+}
+
+uint32_t pages_next_fresh(const struct pages *p, uint32_t from)
+{
+	for (uint32_t unit = from; unit < p->cap; unit++)
+		if (p->v[unit] && !p->v[unit]->logged)
+			return unit;
+	return UINT32_MAX;
+}
+
+void pages_logged(struct pages *p, uint32_t unit)
+{
+	struct page *page = find(p, unit);
+
+	if (page)
+		page->logged = true;
 }

@@ -3,6 +3,7 @@
  * are published by the next sync. */
 #include "fs/cache/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,7 @@ int cache_punch(struct cache *c, struct inode *inode, uint64_t off, uint64_t len
 		end = (inode->size + c->block_bytes - 1) / c->block_bytes * c->block_bytes;
 	if ((rc = cnode_get(c, inode->ino, &p.n)) < 0)
 		return rc;
+	assert(inode->intent_done == inode->intent_last); /* I3 */
 	pthread_mutex_lock(&p.n->publish);
 	rc = punch_range(&p, off, end);
 	pthread_mutex_unlock(&p.n->publish);

@@ -99,6 +99,7 @@ static void job_capture(struct cache *c, struct job *job)
 	pthread_mutex_lock(&c->lock);
 	meta_lock(c->meta);
 	n->captured_size = job->inode->size;
+	n->captured_intent = job->inode->intent_last;
 	meta_unlock(c->meta);
 	if (job->rc == 0) {
 		size_ref = n->inode;
@@ -262,6 +263,8 @@ static int capture_undo(struct cache *c, struct job *job, struct capture *cap)
 	}
 	if (!cap->failed || (rc = cblock_damaged(b, job->n, 0, map_get(&b->map, 0), -ENOENT)) < 0)
 		cblock_changed(b, job->n, cap->how);
+	if (b->changed == CHANGE_WRITTEN)
+		cblock_fresh(b, job->n, FRESH_SLOTS);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
@@ -283,6 +286,8 @@ static void job_publish(struct cache *c, struct job *job)
 	}
 	if (job->rc == 0 && job->inode->disk_size < n->captured_size)
 		job->inode->disk_size = n->captured_size;
+	if (job->rc == 0 && job->inode->intent_done < n->captured_intent)
+		job->inode->intent_done = n->captured_intent;
 	if (job->rc == 0)
 		meta_inode_changed(c->meta, job->inode);
 	meta_unlock(c->meta);
@@ -361,6 +366,17 @@ int cache_sync(struct cache *c, struct inode *inode)
 	}
 	cnode_put(c, job.n);
 	return job.rc;
+}
+
+int cache_fsync(struct cache *c, struct inode *inode)
+{
+	int rc = intent_sync(c, inode);
+
+	if (rc == 0)
+		return 0;
+	if ((rc = cache_sync(c, inode)) < 0)
+		return rc;
+	return meta_sync(c->meta);
 }
 
 bool cache_is_synced(struct cache *c, struct inode *inode)

@@ -8,7 +8,7 @@
 #define LOOK_AGAIN_NS (100 * NS_PER_MS)
 
 struct work {
-	bool stop, durable, hurry, full, shrink, recount;
+	bool stop, durable, hurry, full, shrink, recount, log;
 };
 
 /* What somebody uses just now is not evicted, and nobody says when they are done: where room is waited for it is looked
@@ -28,12 +28,15 @@ static struct work wait_for_work(struct cache *c)
 	struct work w;
 
 	pthread_mutex_lock(&c->lock);
-	while (!c->stop && !c->durable && !c->hurry && clock_mono_ns() < deadline(c))
+	while (!c->stop && !c->durable && !c->hurry && !c->log_wanted && clock_mono_ns() < deadline(c))
 		cond_wait_until(&c->wake, &c->lock, deadline(c));
-	w = (struct work){
-		.stop = c->stop, .durable = c->durable, .hurry = c->hurry, .full = c->full, .shrink = c->shrink
-	};
-	c->durable = c->hurry = c->shrink = false;
+	w = (struct work){ .stop = c->stop,
+		.durable = c->durable,
+		.hurry = c->hurry,
+		.full = c->full,
+		.shrink = c->shrink,
+		.log = c->log_wanted };
+	c->durable = c->hurry = c->shrink = c->log_wanted = false;
 	w.recount = c->gone && clock_mono_ns() - c->recount_ns > RECOUNT_NS;
 	if (w.recount) {
 		c->gone = false;
@@ -45,14 +48,24 @@ static struct work wait_for_work(struct cache *c)
 
 static void sync_some(struct cache *c, bool all)
 {
+	uint64_t logged = intentlog_last(c->log);
 	int rc = sync_older(c, all ? INT64_MAX : clock_mono_ns() - SYNC_AFTER_NS);
 
 	if (rc < 0 && rc != c->sync_error)
 		log_error("cache: written data cannot be brought to the local disk: %s", err_text(rc));
 	c->sync_error = rc;
 	/* what was superseded is free when the batch is durable */
-	if (all)
-		meta_sync(c->meta);
+	if (all && meta_sync(c->meta) == 0 && rc == 0)
+		intentlog_settle(c->log, logged);
+}
+
+/* In the background: whoever would have used it goes the long way meanwhile. */
+static void log_prepare(struct cache *c)
+{
+	int rc = intentlog_prepare(c->log);
+
+	if (rc < 0)
+		log_warn("cache: the intent log cannot be made, syncs go without it: %s", err_text(rc));
 }
 
 /* Somebody waits for room: is there any now? */
@@ -79,6 +92,8 @@ static void *run(void *arg)
 	for (struct work w; !(w = wait_for_work(c)).stop;) {
 		bool progress;
 
+		if (w.log)
+			log_prepare(c);
 		sync_some(c, w.hurry);
 		progress = files_reap(c);
 		if (w.durable || w.hurry || w.full)

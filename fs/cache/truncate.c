@@ -6,6 +6,7 @@
  * file wipes them first (write_tail_fix, wipe_beyond in write.c). */
 #include "fs/cache/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,6 +269,9 @@ static uint64_t shrink_commit(struct cache *c, struct cnode *n, struct inode *in
 	if (n->captured_size > size)
 		n->captured_size = size;
 	inode->version++;
+	/* what the log has of the file is gone with the rest */
+	assert(size == 0 || inode->intent_done == inode->intent_last); /* I3 */
+	inode->intent_done = inode->intent_last;
 	if (cut->b)
 		cut_commit(c, cut, batch);
 	meta_blocks_drop(c->meta, inode, from, dropped);

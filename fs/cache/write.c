@@ -91,7 +91,7 @@ static int page_fill(struct write *w, struct cblock *b, uint32_t unit, uint8_t *
 
 static int page_get(struct write *w, struct cblock *b, uint32_t unit, bool whole, uint8_t **page)
 {
-	if ((*page = pages_find(&b->pages, unit)))
+	if ((*page = pages_change(&b->pages, unit)))
 		return 0;
 	if (!(*page = cblock_page_add(b, unit)))
 		return -ENOMEM;
@@ -357,10 +357,21 @@ static int write_all(struct write *w, uint64_t off, const uint8_t *data, size_t 
 	return rc;
 }
 
-int cache_write(
+int write_anyway(
 	struct cache *c, struct inode *inode, uint64_t off, const void *data, size_t len, struct cache_need *need)
 {
 	struct write w = { .c = c, .inode = inode, .need = need };
+	int rc;
+
+	if ((rc = cnode_get(c, inode->ino, &w.n)) == 0)
+		rc = write_all(&w, off, data, len);
+	cnode_put(c, w.n);
+	return rc;
+}
+
+int cache_write(
+	struct cache *c, struct inode *inode, uint64_t off, const void *data, size_t len, struct cache_need *need)
+{
 	uint32_t units = (uint32_t)(len / UNIT) + 4; /* two in part, two of a row that becomes slots */
 	int rc;
 
@@ -370,9 +381,7 @@ int cache_write(
 		return -EFBIG;
 	if ((rc = relieve(c)) < 0 || (rc = room_reserve(c, units, false)) < 0)
 		return rc;
-	if ((rc = cnode_get(c, inode->ino, &w.n)) == 0)
-		rc = write_all(&w, off, data, len);
-	cnode_put(c, w.n);
+	rc = write_anyway(c, inode, off, data, len, need);
 	room_release(c, units);
 	return rc;
 }

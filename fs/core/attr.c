@@ -94,7 +94,7 @@ bool accessed(struct core *core, struct inode *inode)
 		(core->atime == CORE_ATIME_RELATIVE && !is_stale(inode)) || !meta_has_room(core->meta))
 		return false;
 	times_now(core, inode, SET_ATIME);
-	meta_inode_changed(core->meta, inode);
+	meta_inode_written(core->meta, inode);
 	return true;
 }
 
@@ -239,7 +239,10 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 	set_times(core, inode, set, in);
 	if (matters)
 		place_changed(core->place, inode);
-	meta_inode_changed(core->meta, inode);
+	if (set & (SET_MODE | SET_UID | SET_GID))
+		meta_inode_changed(core->meta, inode);
+	else
+		meta_inode_written(core->meta, inode);
 	stat_fill(inode, st);
 out_locked:
 	meta_unlock(core->meta);

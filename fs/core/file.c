@@ -154,9 +154,11 @@ int core_fsync(struct core *core, uint64_t ino)
 	if (rc < 0)
 		return rc;
 	if (S_ISREG(inode->mode))
-		rc = cache_sync(core->cache, inode);
+		rc = cache_fsync(core->cache, inode);
+	else
+		rc = meta_sync(core->meta);
 	meta_inode_put(core->meta, inode);
-	return rc < 0 ? rc : meta_sync(core->meta);
+	return rc;
 }
 
 bool core_is_written(struct core *core, uint64_t ino)

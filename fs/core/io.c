@@ -107,16 +107,40 @@ static ssize_t attempt_read(struct core *core, struct core_io *io, struct cache_
 	return rc < 0 ? rc : (ssize_t)len;
 }
 
-/* Under no lock, after content changed. */
-static void content_changed(struct core *core, struct inode *inode, bool times)
+/* Under no lock, after content was written. */
+static void content_written(struct core *core, struct inode *inode, bool times)
 {
 	meta_lock(core->meta);
 	if (times)
 		times_now(core, inode, SET_MTIME | SET_CTIME);
 	/* the quiet period starts again: what is under way abroad ends with its present request (I1) */
 	inode->place_gen++;
+	meta_inode_written(core->meta, inode);
+	meta_unlock(core->meta);
+}
+
+/* The same, after content was taken away. */
+static void content_cut(struct core *core, struct inode *inode)
+{
+	content_written(core, inode, true);
+	meta_lock(core->meta);
 	meta_inode_changed(core->meta, inode);
 	meta_unlock(core->meta);
+}
+
+/* data_lock, exclusive, to take content away: of all that lies beyond size, or (size above all there is) of a part. */
+static int content_lock(struct core *core, struct inode *inode, uint64_t size)
+{
+	int rc;
+
+	for (;;) {
+		pthread_rwlock_wrlock(&inode->data_lock);
+		if (size == 0 || !cache_is_logged(core->cache, inode))
+			return 0;
+		pthread_rwlock_unlock(&inode->data_lock);
+		if ((rc = cache_sync(core->cache, inode)) < 0)
+			return rc;
+	}
 }
 
 static ssize_t attempt_write(struct core *core, struct core_io *io, struct cache_need *need)
@@ -131,7 +155,7 @@ static ssize_t attempt_write(struct core *core, struct core_io *io, struct cache
 	pthread_rwlock_rdlock(&inode->data_lock);
 	rc = cache_write(core->cache, inode, io->off, io->buf, io->len, need);
 	if (rc == 0)
-		content_changed(core, inode, !io->cached);
+		content_written(core, inode, !io->cached);
 	pthread_rwlock_unlock(&inode->data_lock);
 	return rc < 0 ? rc : (ssize_t)io->len;
 }
@@ -149,10 +173,11 @@ static ssize_t attempt_truncate(struct core *core, struct core_io *io, struct ca
 		return -EINVAL;
 	if (io->off > FILE_BYTES_MAX)
 		return -EFBIG;
-	pthread_rwlock_wrlock(&inode->data_lock);
+	if ((rc = content_lock(core, inode, io->off)) < 0)
+		return rc;
 	rc = cache_truncate(core->cache, inode, io->off, need);
 	if (rc == 0)
-		content_changed(core, inode, true);
+		content_cut(core, inode);
 	pthread_rwlock_unlock(&inode->data_lock);
 	return rc;
 }
@@ -201,10 +226,11 @@ static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct c
 		return -EFBIG;
 	if ((rc = check_room(core, io)) < 0)
 		return rc;
-	pthread_rwlock_wrlock(&inode->data_lock);
+	if ((rc = content_lock(core, inode, UINT64_MAX)) < 0)
+		return rc;
 	rc = change_range(core, io, need);
 	if (rc == 0)
-		content_changed(core, inode, true);
+		content_cut(core, inode);
 	pthread_rwlock_unlock(&inode->data_lock);
 	return rc;
 }

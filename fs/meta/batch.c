@@ -144,6 +144,7 @@ int batch_cut(struct meta *m, struct batch **out)
 		node_take(list_entry(it, struct meta_node, link));
 	list_splice(&b->records, &m->records);
 	leases_renew(m, b);
+	b->intent = m->intent;
 	b->no = m->batch++;
 	m->committing_count = batch_nodes(b);
 	m->committing_bytes = m->changed_bytes;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/meta/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,10 +189,23 @@ void meta_dentry_put(struct meta *m, struct dentry *d)
 		node_put(m, &d->node);
 }
 
+/* A name is durable when a sync of what it leads to returns: of a directory, of all below it. */
+static void name_changes(struct meta *m, uint64_t ino, uint8_t type)
+{
+	struct inode *ip;
+
+	if (ino && type == DT_DIR)
+		m->dir_batch = m->batch;
+	else if (ino && (ip = inode_find(m, ino)))
+		ip->whole_batch = m->batch;
+}
+
 void meta_dentry_set(struct meta *m, struct dentry *d, uint64_t ino, uint8_t type)
 {
 	struct lease *lease = &m->lease[LEASE_DENTRY];
 
+	name_changes(m, d->ino, d->type);
+	name_changes(m, ino, type);
 	by_ino_remove(m, d);
 	d->ino = ino;
 	d->type = ino ? type : 0;

@@ -56,6 +56,8 @@ static struct inode *inode_alloc(struct meta *m, uint64_t ino)
 	data_lock_init(ip);
 	ip->ino = ino;
 	ip->version = ip->place_gen = m->version_floor;
+	/* what changed of it while it was not in memory nobody knows */
+	ip->whole_batch = m->batch;
 	hash_insert(&m->nodes[NODE_INODE], &ip->node.hash, hash_u64(ino));
 	return ip;
 }
@@ -79,7 +81,7 @@ void inode_free(struct meta *m, struct inode *ip)
 }
 
 static const char sql_inode[] = "SELECT mode, uid, gid, nlink, rdev, size, bytes, atime_s, atime_ns, mtime_s, mtime_ns,"
-				" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule"
+				" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule, intent"
 				" FROM inode WHERE ino = ?1";
 
 static struct timespec row_time(struct meta_row *row, int column)
@@ -105,6 +107,7 @@ static int inode_fill(struct inode *ip, struct meta_row *row)
 	ip->flags = (uint32_t)meta_row_i64(row, 15);
 	ip->zone_id = ip->saved_zone = (uint32_t)meta_row_i64(row, 16);
 	ip->rules_version = (uint64_t)meta_row_i64(row, 17);
+	ip->intent_last = ip->intent_done = (uint64_t)meta_row_i64(row, 19);
 	ip->counted = ip->node.on_disk = true;
 	ip->counted_bytes = ip->saved_bytes = S_ISREG(ip->mode) ? ip->size : 0;
 	if (rule && !(ip->rule = strdup(rule)))
@@ -204,6 +207,12 @@ struct inode *meta_inode_new(struct meta *m, mode_t mode, uid_t uid, gid_t gid, 
 
 void meta_inode_changed(struct meta *m, struct inode *ip)
 {
+	ip->whole_batch = m->batch;
+	meta_inode_written(m, ip);
+}
+
+void meta_inode_written(struct meta *m, struct inode *ip)
+{
 	uint64_t bytes = S_ISREG(ip->mode) ? ip->size : 0;
 
 	if (ip->node.state & NODE_DELETED)
@@ -234,6 +243,35 @@ void meta_inode_delete(struct meta *m, struct inode *ip)
 	} else {
 		node_unchanged(m, &ip->node);
 	}
+}
+
+/* ---- the intent log ---- */
+
+bool meta_intent_fits(const struct meta *m, const struct inode *ip)
+{
+	uint64_t durable = meta_durable(m);
+
+	return !m->error && ip->whole_batch <= durable && m->dir_batch <= durable;
+}
+
+uint64_t meta_intent_next(struct meta *m)
+{
+	return ++m->intent;
+}
+
+uint64_t meta_intent_committed(const struct meta *m)
+{
+	return m->intent_committed;
+}
+
+void meta_intent_begin(struct meta *m)
+{
+	m->intent = m->open_count << INTENT_RUN_SHIFT;
+}
+
+bool meta_inode_settled(const struct meta *m, const struct inode *ip)
+{
+	return !(ip->node.state & (NODE_CHANGED | NODE_COMMITTING)) && meta_committed(m) == meta_durable(m);
 }
 
 void meta_set_inode_free(struct meta *m, void (*fn)(void *core))

@@ -19,6 +19,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 
+/* Numbers in the intent log: how often the store was opened, and a counter. */
+#define INTENT_RUN_SHIFT 40
+
 /* ---- a connection: conn.c ---- */
 
 struct conn {
@@ -179,6 +182,7 @@ struct batch {
 	int64_t inodes_delta, bytes_delta; /* of the totals */
 	uint64_t lease[LEASE_KINDS];	   /* numbers below it are taken from the day it is durable; 0: as before */
 	int64_t journal_seq;		   /* the last one given, once applied */
+	uint64_t intent;		   /* the last entry of the intent log before it was cut */
 };
 /* batch_cut: under the meta lock. Everything changed moves into a new batch: NULL in *out if there is nothing; -ENOMEM,
  * when nothing moved. */
@@ -282,6 +286,8 @@ struct meta {
 	bool for_good, told, stopping;
 	bool full; /* only what frees space may go on */
 	uint64_t version_floor;
+	uint64_t intent;    /* the last number given to an entry of the intent log */
+	uint64_t dir_batch; /* the last batch in which a directory's name changed */
 	struct lease lease[LEASE_KINDS];
 	struct meta_totals totals;
 	int64_t journal_durable; /* deletions up to here have a durable cause */
@@ -296,6 +302,7 @@ struct meta {
 	struct batch *flight; /* cut, not yet committed */
 	bool reserved;
 	int64_t journal_committed;
+	uint64_t intent_committed; /* changes before the writer starts, too */
 	pthread_t writer_thread, checkpoint_thread;
 	bool writer_running, checkpoint_running;
 

@@ -104,6 +104,7 @@ struct inode {
 		uint64_t batch;
 		uint32_t from;
 	} drop[2];
+	uint64_t whole_batch;	/* the last batch with a change that no entry of the intent log holds */
 	bool counted, rows;	/* in the totals; SQLite may hold rows of it though the inode itself is not on disk */
 	uint32_t saved_zone;	/* as in SQLite */
 	uint64_t counted_bytes; /* its part of the totals */
@@ -127,6 +128,8 @@ struct inode {
 	uint64_t rules_version; /* placement: of the rule set that decided */
 	uint64_t place_gen;	/* raised by whatever may change the placement (I1); not persistent */
 	uint64_t version;	/* raised by every change of content; not persistent, starts above any earlier run's */
+	/* intent log: the last entry that has units of the file, and up to which its rows hold what entries have */
+	uint64_t intent_last, intent_done;
 
 	/* not persistent. data_lock orders changes of content: shared for reading and writing a range, exclusive for
 	 * truncation, punching and sealing; taken before any lock of the cache and before the meta lock. meta only
@@ -149,14 +152,30 @@ void meta_inode_ref(struct inode *);		    /* one more; under the meta lock */
  * meta_inode_changed. Under the meta lock: NULL when out of memory (or of leased numbers, after a million without a
  * commit). */
 struct inode *meta_inode_new(struct meta *, mode_t, uid_t, gid_t, dev_t);
-/* meta_inode_changed: the node goes into the present batch. Under the meta lock. */
+/* meta_inode_changed: the node goes into the present batch. Under the meta lock. meta_inode_written: the same, where
+ * nothing changed but times, and content by being written: what an entry of the intent log can hold. */
 void meta_inode_changed(struct meta *, struct inode *);
+void meta_inode_written(struct meta *, struct inode *);
 /* meta_inode_delete: an inode with nlink 0 that nobody can reach: its row, xattrs, blocks and extents go, objects lose
  * a reference (and their deletion is journalled when it was the last). Under the meta lock; the caller still puts its
  * reference. */
 void meta_inode_delete(struct meta *, struct inode *);
 /* meta_set_inode_free: called, without locks, when a node with a core pointer leaves memory. Once, before use. */
 void meta_set_inode_free(struct meta *, void (*fn)(void *core));
+
+/* The intent log (cache/intent.h) holds, until rows do, what was written to a file and synced. Its entries have
+ * numbers; a batch stores the last one given when it was cut, so that times and inline bytes of entries up to there are
+ * in its rows; units are in the rows up to intent_done. All under the meta lock.
+ *
+ * meta_intent_fits: an entry is all that a sync of the inode needs: its names and attributes are durable.
+ * meta_intent_next: the number of an entry made now. meta_intent_committed: as of when the store was opened, with what
+ * a crash left. meta_intent_begin: that is in rows, durably: numbers of this run from now on. meta_inode_settled:
+ * nothing of the inode waits to be durable. */
+bool meta_intent_fits(const struct meta *, const struct inode *);
+uint64_t meta_intent_next(struct meta *);
+uint64_t meta_intent_committed(const struct meta *);
+void meta_intent_begin(struct meta *);
+bool meta_inode_settled(const struct meta *, const struct inode *);
 
 /* ---- dentries ------------------------------------------------------------------------------------------------ */
 

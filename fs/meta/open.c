@@ -257,6 +257,7 @@ static int recover_once(struct meta *m)
 	meta_txn_exec(&txn, "UPDATE object SET state = 1 WHERE refs = 0 AND state = 0", "");
 	object_release(&txn);
 	meta_txn_exec(&txn, "DELETE FROM pending WHERE ino NOT IN (SELECT ino FROM inode)", "");
+	m->intent = m->intent_committed = (uint64_t)counter_read(&txn, "intent");
 	m->totals.inodes = (uint64_t)counter_read(&txn, "inodes");
 	m->totals.file_bytes = (uint64_t)counter_read(&txn, "file_bytes");
 	m->journal_durable = m->journal_committed =

@@ -249,8 +249,14 @@ static const char *const schema_4 = "ALTER TABLE object ADD COLUMN members INTEG
 				    "CREATE INDEX repack_due ON repack (due_s);\n"
 				    "PRAGMA user_version = 4;\n";
 
+/* intent: the last entry of the intent log whose times and inline bytes are in the rows; of an inode: whose units are
+ */
+static const char *const schema_5 = "ALTER TABLE inode ADD COLUMN intent INTEGER NOT NULL DEFAULT 0;\n"
+				    "INSERT INTO counter (name, value) VALUES ('intent', 0);\n"
+				    "PRAGMA user_version = 5;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

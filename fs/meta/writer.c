@@ -233,6 +233,7 @@ static void commit_step(struct meta *m)
 	pthread_mutex_unlock(&m->lock);
 	if (m->flight && (rc = flight_apply(m)) == 0) {
 		m->journal_committed = m->flight->journal_seq;
+		m->intent_committed = m->flight->intent;
 		batch_finish(m, m->flight);
 		m->flight = NULL;
 		if (!m->full)

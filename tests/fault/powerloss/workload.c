@@ -262,6 +262,42 @@ static void four_writers(struct core *core, unsigned seed)
 		pthread_join(w[i].thread, NULL);
 }
 
+/* many small syncs of a few files, which the intent log takes, with everything between them that it has to make way for
+ */
+static void small_syncs(struct core *core, unsigned seed)
+{
+	uint64_t ino[4];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		ino[i] = make_file(core, i);
+		put(core, ino[i], i, 0, i % 2 ? 40 * CHUNK * 8 : CHUNK * 5);
+		sync_ino(core, ino[i], i);
+	}
+	for (int i = 0; i < 400; i++) {
+		uint32_t file = (uint32_t)rand_r(&seed) % 4;
+		uint64_t at = (uint64_t)((unsigned)rand_r(&seed) % (file % 2 ? 600 : 20)) * CHUNK;
+
+		switch (rand_r(&seed) % 20) {
+		case 0:
+			resize(core, ino[file], file, at);
+			break;
+		case 1:
+			resize(core, ino[file], file, 0);
+			break;
+		case 2:
+			punch(core, ino[file], file, at, CHUNK * (1 + (size_t)rand_r(&seed) % 30));
+			break;
+		case 3:
+			replace(core, 4 + file % 2, CHUNK * (1 + (size_t)rand_r(&seed) % 40), rand_r(&seed) % 2);
+			break;
+		default:
+			put(core, ino[file], file, at, CHUNK * (1 + (size_t)rand_r(&seed) % 12));
+		}
+		if (rand_r(&seed) % 4)
+			sync_ino(core, ino[file], file);
+	}
+}
+
 /* everything also goes to the clouds, leaves the cache, comes back, is overwritten, deleted there */
 static void through_the_clouds(struct core *core, unsigned seed)
 {
@@ -296,6 +332,7 @@ const struct workload workloads[] = {
 	{ "punches", false, punches },
 	{ "database", false, database },
 	{ "four-writers", false, four_writers },
+	{ "small-syncs", false, small_syncs },
 	{ "through-the-clouds", true, through_the_clouds },
 };
 const size_t workload_count = sizeof(workloads) / sizeof(workloads[0]);

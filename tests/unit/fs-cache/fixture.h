@@ -332,6 +332,16 @@ static inline int fix_fetch(struct fix *f, struct inode *ip, const struct cache_
 
 /* ---- calls as core makes them: locked, repeated after a fetch ---- */
 
+static inline void fix_lock(struct fix *f, struct inode *ip, uint64_t size)
+{
+	pthread_rwlock_wrlock(&ip->data_lock);
+	while (size && cache_is_logged(f->c, ip)) {
+		pthread_rwlock_unlock(&ip->data_lock);
+		assert_int_equal(cache_sync(f->c, ip), 0);
+		pthread_rwlock_wrlock(&ip->data_lock);
+	}
+}
+
 enum call { CALL_READ, CALL_WRITE, CALL_TRUNCATE, CALL_PUNCH };
 
 static inline int fix_call(struct fix *f, struct inode *ip, enum call call, uint64_t off, void *data, size_t len)
@@ -341,7 +351,7 @@ static inline int fix_call(struct fix *f, struct inode *ip, enum call call, uint
 
 	for (;;) {
 		if (call >= CALL_TRUNCATE)
-			pthread_rwlock_wrlock(&ip->data_lock);
+			fix_lock(f, ip, call == CALL_PUNCH ? UINT64_MAX : off);
 		else
 			pthread_rwlock_rdlock(&ip->data_lock);
 		if (call == CALL_READ)

@@ -20,7 +20,7 @@ struct world {
 	struct fix copy; /* metadata of that moment */
 	bool has_copy;
 	uint64_t copy_batch; /* durable then */
-	unsigned crashes;
+	unsigned crashes, logged;
 };
 
 static uint64_t pick(struct world *w, uint64_t below)
@@ -161,6 +161,18 @@ static void op_durable(struct world *w)
 	w->has_copy = true;
 }
 
+/* By the log, if it can be: then the metadata is as it was. */
+static void op_fsync(struct world *w, struct inode *ip, int i)
+{
+	uint64_t last = intentlog_last(w->f.c->log);
+
+	assert_int_equal(cache_fsync(w->f.c, ip), 0);
+	w->logged += intentlog_last(w->f.c->log) > last;
+	if (w->has_copy && meta_durable(w->f.m) != w->copy_batch)
+		drop_copy(w);
+	model_copy(&w->durable[i], &w->live[i]);
+}
+
 /* Only the slots that rows name were synced: the others may hold anything. */
 static void tear(struct world *w)
 {
@@ -225,6 +237,21 @@ static void op_crash(struct world *w)
 	drop_copy(w);
 }
 
+static void op_small_syncs(struct world *w, struct inode *ip, int i)
+{
+	struct model *m = &w->live[i];
+
+	for (uint64_t n = pick(w, 12); n; n--) {
+		uint64_t len = 1 + pick(w, 3 * UNIT), off = pick_off(w, m, len);
+
+		fix_fill_random(&w->random, m->bytes + off, len);
+		if (m->size < off + len)
+			m->size = off + len;
+		assert_int_equal(fix_write(&w->f, ip, off, m->bytes + off, len), 0);
+		op_fsync(w, ip, i);
+	}
+}
+
 static void step(struct world *w, struct inode **ip)
 {
 	int i = (int)pick(w, FILES);
@@ -242,8 +269,12 @@ static void step(struct world *w, struct inode **ip)
 		op_upload(w, ip[i]);
 	else if (what < 84)
 		assert_int_equal(meta_sync(w->f.m), 0);
-	else if (what < 90)
+	else if (what < 86)
 		assert_int_equal(cache_sync(w->f.c, ip[i]), 0);
+	else if (what < 90)
+		op_fsync(w, ip[i], i);
+	else if (what < 91)
+		op_small_syncs(w, ip[i], i);
 	else if (what < 92)
 		cache_evict(w->f.c, UINT64_MAX);
 	else if (what < 94)
@@ -262,6 +293,10 @@ static void run(uint64_t seed, int steps, uint64_t bytes_max)
 	struct inode *ip[FILES];
 
 	fix_start(&w.f, BLOCK, bytes_max);
+	fix_close(&w.f);
+	w.f.options.intent_bytes = 1 << 20;
+	fix_open(&w.f);
+	assert_int_equal(intentlog_prepare(w.f.c->log), 0);
 	for (int i = 0; i < FILES; i++) {
 		w.live[i].bytes = calloc(1, SIZE_MAX_);
 		w.durable[i].bytes = calloc(1, SIZE_MAX_);
@@ -278,7 +313,7 @@ static void run(uint64_t seed, int steps, uint64_t bytes_max)
 		free(w.live[i].bytes);
 		free(w.durable[i].bytes);
 	}
-	print_message("%u crashes\n", w.crashes);
+	print_message("%u crashes, %u syncs by the log\n", w.crashes, w.logged);
 	put_files(&w, ip);
 	fix_end(&w.f);
 }

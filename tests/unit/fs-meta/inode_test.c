@@ -77,7 +77,8 @@ static void open_refuses(void **state)
 static void migrates(void **state)
 {
 	static const char back[] =
-		"DROP TRIGGER inline_new; DROP TRIGGER inline_gone; DROP TRIGGER inline_was; DROP TRIGGER inline_is;"
+		"ALTER TABLE inode DROP COLUMN intent; DELETE FROM counter WHERE name = 'intent';"
+		" DROP TRIGGER inline_new; DROP TRIGGER inline_gone; DROP TRIGGER inline_was; DROP TRIGGER inline_is;"
 		" DROP TABLE inline_total; DROP INDEX block_slots; DROP INDEX block_clean;"
 		" DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"
 		" INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; ALTER TABLE object DROP COLUMN members;"
@@ -95,6 +96,7 @@ static void migrates(void **state)
 	fix_close(&f);
 	spoil(&f, back);
 	fix_open(&f);
+	assert_int_equal(meta_intent_committed(f.m), 0);
 	assert_int_equal(fix_sql(&f, "SELECT bytes FROM inline_total"), 7);
 	assert_int_equal(fix_sql(&f, "SELECT dirty_bytes FROM inline_total"), 7);
 	fix_audit(&f);
