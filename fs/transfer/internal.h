@@ -421,6 +421,7 @@ struct transfer {
 	int64_t pressed_ns;
 	size_t uploading;
 	bool judging; /* the scheduler has an entry in hand */
+	int64_t pack_window_ns;
 
 	struct hash doomed;
 	atomic_uint doomed_count, doomed_leaving;

@@ -159,7 +159,7 @@ static bool about_to_judge(const struct transfer *t)
 /* Else *until is when, at the latest. */
 static bool small_ready(const struct transfer *t, const struct zone_queue *q, int64_t *until)
 {
-	int64_t ready_ns = q->small_since_ns + PACK_WINDOW_NS;
+	int64_t ready_ns = q->small_since_ns + t->pack_window_ns;
 
 	if (list_empty(&q->small))
 		return false;

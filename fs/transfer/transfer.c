@@ -32,6 +32,7 @@ static void init_lists(struct transfer *t)
 	t->zone_turn = t->fetch_turn = &t->zones;
 	t->ticket = 1;
 	t->entries_max = ENTRIES_MAX;
+	t->pack_window_ns = PACK_WINDOW_NS;
 	t->rescan_ns = INT64_MAX;
 }
 
