@@ -3,7 +3,7 @@
 # test: timeout=240 sanitize torture
 # The cases of posix.h on a mount of root's that others may use, then on one of a plain user, who mounts through
 # fusermount3; and what a file is, once more after the next mount.
-. "${0%/*}/../e2e/lib.sh"
+. "${0%/*}/lib.sh"
 
 # Where udev does not run, /dev/fuse is root's alone: then, for this test, one stands in its place that is not.
 if [ "$(stat -c %a /dev/fuse)" != 666 ] && [ -z "${own_fuse-}" ]; then
@@ -19,33 +19,6 @@ fi
 
 suite=$BUILD/posix/suite_test
 user=nobody # fusermount3 wants one that has a name
-
-# posix_config: two directories as clouds, all of it in $top.
-posix_config() {
-	mkdir -p "$top"/{near,far,mnt}
-	store=$top/store mnt=$top/mnt ini=$top/borderfs.ini passphrase=$top/passphrase daemon_log=$top/daemon.log
-	(umask 077 && echo 'correct horse battery staple' >"$passphrase")
-	{
-		ini_filesystem
-		cat <<-INI
-			[zone domestic]
-			kind = domestic
-			backends = near
-			[zone foreign]
-			kind = foreign
-			backends = far
-			[backend near]
-			type = local
-			path = $top/near
-			[backend far]
-			type = local
-			path = $top/far
-			[rule public-goes-out]
-			path = /public/**
-			zone = foreign
-		INI
-	} >"$ini"
-}
 
 as_user() {
 	setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
