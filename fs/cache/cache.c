@@ -149,6 +149,7 @@ static int init(struct cache *c)
 	pthread_cond_init(&c->synced, NULL);
 	index_init(&c->index);
 	spare_init(&c->sealed, BATCH_UNITS * SLOT_BYTES, BATCH_SPARE);
+	spare_init(&c->clear, sizeof(struct page), PAGES_SPARE);
 	list_init(&c->active);
 	list_init(&c->paged);
 	list_init(&c->loaded);
@@ -201,6 +202,7 @@ int cache_open(struct cache **out, const char *store, struct keyring *keyring, s
 	c->key = keyring_store_key(keyring, STORE_KEY_CACHE);
 	c->block_bytes = (uint32_t)meta_block_bytes(meta);
 	c->units = c->block_bytes / UNIT;
+	atomic_init(&c->disk_asked_ns, INT64_MIN / 2);
 	atomic_init(&c->seq, (meta_open_count(meta) << SEQ_RUN_SHIFT) + 1);
 	options_set(c, options);
 	if ((rc = init(c)) == 0 && (rc = dir_open(c, store, msg)) == 0)
@@ -235,6 +237,7 @@ void cache_destroy(struct cache *c)
 	intentlog_free(c->log);
 	index_free(&c->index);
 	spare_destroy(&c->sealed);
+	spare_destroy(&c->clear);
 	hash_free(&c->nodes);
 	if (c->dirfd >= 0)
 		close(c->dirfd);

@@ -186,12 +186,30 @@ struct cblock *cblock_attach(struct cache *c, struct block *block)
 	return b;
 }
 
+/* Over the bound the map used least recently goes, if its block is quiet. */
+static void unload_one(struct cache *c)
+{
+	struct cblock *b;
+
+	if (c->loaded_count <= LOADED_MAX || list_empty(&c->loaded))
+		return;
+	b = list_first(&c->loaded, struct cblock, loaded_link);
+	list_remove(&b->loaded_link);
+	list_append(&c->loaded, &b->loaded_link);
+	if (pthread_mutex_trylock(&b->lock) != 0)
+		return;
+	if (cblock_quiet(b))
+		cblock_unload(b);
+	pthread_mutex_unlock(&b->lock);
+}
+
 /* Most recently used: its map and, of a clean file, its entry. */
 static void touch(struct cblock *b)
 {
 	struct cache *c = b->c;
 
 	pthread_mutex_lock(&c->lock);
+	unload_one(c);
 	list_remove(&b->loaded_link);
 	list_append(&c->loaded, &b->loaded_link);
 	if (b->file && b->file->entry->state == ENTRY_CLEAN)
@@ -223,32 +241,12 @@ int cblock_enter(struct cache *c, struct inode *inode, uint32_t index, struct cb
 	return 0;
 }
 
-/* Over the bound the map used least recently goes, if its block is quiet. */
-static void unload_one(struct cache *c)
-{
-	struct cblock *b;
-
-	if (c->loaded_count <= LOADED_MAX || list_empty(&c->loaded))
-		return;
-	b = list_first(&c->loaded, struct cblock, loaded_link);
-	list_remove(&b->loaded_link);
-	list_append(&c->loaded, &b->loaded_link);
-	if (pthread_mutex_trylock(&b->lock) != 0)
-		return;
-	if (cblock_quiet(b))
-		cblock_unload(b);
-	pthread_mutex_unlock(&b->lock);
-}
-
 void cblock_leave(struct cblock *b)
 {
-	struct cache *c = b->c;
 	struct block *block = b->block;
+	struct cache *c = b->c;
 
 	pthread_mutex_unlock(&b->lock);
-	pthread_mutex_lock(&c->lock);
-	unload_one(c);
-	pthread_mutex_unlock(&c->lock);
 	meta_block_put(c->meta, block);
 }
 
@@ -400,7 +398,7 @@ void cblock_unit_set(struct cblock *b, uint32_t unit, struct map_unit to)
 uint8_t *cblock_page_add(struct cblock *b, uint32_t unit)
 {
 	struct cache *c = b->c;
-	uint8_t *page = pages_add(&b->pages, unit);
+	uint8_t *page = pages_add(&b->pages, &c->clear, unit);
 
 	if (!page)
 		return NULL;
@@ -422,7 +420,7 @@ void cblock_pages_drop(struct cblock *b, uint32_t from, uint32_t n)
 		return;
 	for (uint32_t u = pages_next(&b->pages, from); u != UINT32_MAX && u - from < n;
 		u = pages_next(&b->pages, u + 1))
-		dropped += pages_drop(&b->pages, u);
+		dropped += pages_drop(&b->pages, &c->clear, u);
 	atomic_fetch_sub(&c->pages, dropped);
 	if (b->pages.count)
 		return;

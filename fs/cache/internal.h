@@ -25,8 +25,9 @@
 #include <stdatomic.h>
 
 #define UNIT	    SLOT_DATA
-#define BATCH_UNITS 64 /* sealed or opened at once: 256 KiB */
-#define BATCH_SPARE 16 /* buffers of so many slots that are kept: 4 MiB */
+#define BATCH_UNITS 64	 /* sealed or opened at once: 256 KiB */
+#define BATCH_SPARE 16	 /* buffers of so many slots that are kept: 4 MiB */
+#define PAGES_SPARE 2048 /* pages that are kept: 8 MiB */
 
 /* A slot's sequence: how often the store was opened, and a counter: none is used twice. */
 #define SEQ_RUN_SHIFT 40
@@ -42,7 +43,8 @@ struct cache {
 	atomic_uint_fast64_t seq;
 	atomic_uint_fast64_t pages; /* units in dirty pages, of all blocks */
 	atomic_uint_fast64_t hits, misses;
-	struct spare sealed; /* buffers of BATCH_UNITS slots */
+	atomic_int_fast64_t disk_left, disk_asked_ns; /* room.c */
+	struct spare sealed, clear;		      /* buffers of BATCH_UNITS slots; of one page */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;   /* the maintenance thread: work, or stop */

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/cache/pages.h"
 
-#include "fs/crypt/seal.h"
-
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct page {
-	uint8_t data[SLOT_DATA];
-	bool logged; /* an entry of the intent log has it as it is */
-};
 
 static struct page *find(const struct pages *p, uint32_t unit)
 {
@@ -49,11 +42,11 @@ static int grow(struct pages *p, uint32_t unit)
 	return 0;
 }
 
-uint8_t *pages_add(struct pages *p, uint32_t unit)
+uint8_t *pages_add(struct pages *p, struct spare *spare, uint32_t unit)
 {
 	struct page *page;
 
-	if ((unit >= p->cap && grow(p, unit) < 0) || !(page = malloc(sizeof *page)))
+	if ((unit >= p->cap && grow(p, unit) < 0) || !(page = spare_get(spare)))
 		return NULL;
 	page->logged = false;
 	p->v[unit] = page;
@@ -69,27 +62,18 @@ static void release_if_empty(struct pages *p)
 	memset(p, 0, sizeof *p);
 }
 
-uint32_t pages_drop(struct pages *p, uint32_t unit)
+uint32_t pages_drop(struct pages *p, struct spare *spare, uint32_t unit)
 {
 	struct page *page = find(p, unit);
 
 	if (!page)
 		return 0;
 	sodium_memzero(page->data, SLOT_DATA);
-	free(page);
+	spare_put(spare, page);
 	p->v[unit] = NULL;
 	p->count--;
 	release_if_empty(p);
 	return 1;
-}
-
-uint32_t pages_cut(struct pages *p, uint32_t from)
-{
-	uint32_t dropped = 0;
-
-	for (uint32_t unit; (unit = pages_next(p, from)) != UINT32_MAX;)
-		dropped += pages_drop(p, unit);
-	return dropped;
 }
 
 uint32_t pages_next(const struct pages *p, uint32_t from)

@@ -10,6 +10,7 @@
 /* What the cache leaves of the disk: with less, the metadata calls it full (fs/meta/space.c), and nothing goes on that
  * needs room, be it in a cache whose every byte could go. */
 #define DISK_HEADROOM (64LL << 20)
+#define DISK_ASK_NS   (10 * NS_PER_MS)
 
 uint64_t room_used(struct cache *c)
 {
@@ -21,9 +22,22 @@ uint64_t room_used(struct cache *c)
 /* Bytes the disk has for the cache beyond what is in it; less than none where it has to give some back. */
 static int64_t disk_left(struct cache *c)
 {
+	int64_t left = INT64_MAX;
 	struct statvfs st;
 
-	return fstatvfs(c->dirfd, &st) == 0 ? (int64_t)st.f_bavail * (int64_t)st.f_frsize - DISK_HEADROOM : INT64_MAX;
+	if (fstatvfs(c->dirfd, &st) == 0)
+		left = (int64_t)st.f_bavail * (int64_t)st.f_frsize - DISK_HEADROOM;
+	atomic_store(&c->disk_left, left);
+	atomic_store(&c->disk_asked_ns, clock_mono_ns());
+	return left;
+}
+
+/* As it was a moment ago: more by no more than what was written since, which is less than the headroom. */
+static int64_t disk_left_lately(struct cache *c)
+{
+	if (clock_mono_ns() - atomic_load(&c->disk_asked_ns) < DISK_ASK_NS)
+		return atomic_load(&c->disk_left);
+	return disk_left(c);
 }
 
 /* Under the lock: the bound as the disk has it. */
@@ -66,36 +80,43 @@ bool room_lacks(struct cache *c, uint64_t bytes)
 	return lacks;
 }
 
-static bool reserve(struct cache *c, uint32_t units)
+/* Under the lock: half of the bound is dirty, which is said at most once a second. */
+static bool presses(struct cache *c, uint64_t max)
 {
-	int64_t left = disk_left(c);
-	bool ok;
+	uint64_t dirty = (c->index.slots[ENTRY_DIRTY] + atomic_load(&c->pages)) * SLOT_BYTES;
+	int64_t now;
+
+	if (dirty <= max / 2 || (now = clock_mono_ns()) - c->pressure_ns <= NS_PER_S)
+		return false;
+	c->pressure_ns = now;
+	return true;
+}
+
+static bool reserve(struct cache *c, uint32_t units, bool fill, int64_t left)
+{
+	bool ok, press;
+	uint64_t max;
 
 	pthread_mutex_lock(&c->lock);
-	if ((ok = fits(c, (uint64_t)units * SLOT_BYTES, bound(c, left))))
+	max = bound(c, left);
+	if ((ok = fits(c, (uint64_t)units * SLOT_BYTES, max)))
 		c->reserved += units;
+	press = ok && !fill && presses(c, max);
 	pthread_mutex_unlock(&c->lock);
+	if (press && c->options.pressure)
+		c->options.pressure(c->options.ctx);
 	return ok;
 }
 
-/* At most once a second: half of the bound is dirty, or (now) there is no room at all. */
-static void pressure(struct cache *c, bool now)
+/* There is no room at all. */
+static void no_room(struct cache *c)
 {
-	int64_t clock = clock_mono_ns(), left = disk_left(c);
-	uint64_t dirty;
-	bool call;
-
 	pthread_mutex_lock(&c->lock);
-	dirty = (c->index.slots[ENTRY_DIRTY] + atomic_load(&c->pages)) * SLOT_BYTES;
-	call = now || (dirty > bound(c, left) / 2 && clock - c->pressure_ns > NS_PER_S);
-	if (call)
-		c->pressure_ns = clock;
-	if (now) {
-		c->full = c->hurry = true;
-		pthread_cond_signal(&c->wake);
-	}
+	c->pressure_ns = clock_mono_ns();
+	c->full = c->hurry = true;
+	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
-	if (call && c->options.pressure)
+	if (c->options.pressure)
 		c->options.pressure(c->options.ctx);
 }
 
@@ -109,20 +130,17 @@ void cache_disk_full(struct cache *c)
 
 int room_reserve(struct cache *c, uint32_t units, bool fill)
 {
-	if (reserve(c, units)) {
-		if (!fill)
-			pressure(c, false);
+	if (reserve(c, units, fill, disk_left_lately(c)) || reserve(c, units, fill, disk_left(c)))
 		return 0;
-	}
 	while (cache_evict(c, (uint64_t)units * SLOT_BYTES))
-		if (reserve(c, units))
+		if (reserve(c, units, true, disk_left(c)))
 			return 0;
 	if (fill)
 		return -ERR_CACHE_FULL;
 	/* others have the disk: nothing that could still be uploaded would make this room */
 	if ((uint64_t)units * SLOT_BYTES > room_max(c))
 		return -ENOSPC;
-	pressure(c, true);
+	no_room(c);
 	return -ERR_CACHE_FULL;
 }
 

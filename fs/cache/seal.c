@@ -57,40 +57,38 @@ static void gather(const struct pages *p, struct gathered *g)
 	}
 }
 
-static int pages_write(struct cblock *b, const struct gathered *g, uint32_t start, uint32_t n, uint64_t seq)
-{
-	struct slot_ad ad = { .ino = b->ino, .block = b->index, .seq = seq };
-	uint8_t *sealed = spare_get(&b->c->sealed);
-	int rc;
-
-	if (!sealed)
-		return -ENOMEM;
-	slots_seal_pages(sealed, g->page, g->unit, n, &ad, b->c->key);
-	rc = slotfile_write(b->file, start, n, sealed);
-	spare_put(&b->c->sealed, sealed);
-	return rc;
-}
-
 /* As many as there are free slots beside each other. */
-static int pages_seal(struct cblock *b, const struct gathered *g)
+static int part_write(struct cblock *b, const struct gathered *g, uint32_t from, const uint8_t *sealed, uint64_t seq)
 {
 	uint32_t start, got;
-	uint64_t seq;
-	int rc = slotfile_alloc(b->file, g->n, &start);
+	int rc = slotfile_alloc(b->file, g->n - from, &start);
 
 	if (rc < 0)
 		return rc;
 	got = (uint32_t)rc;
-	seq = seq_take(b->c, got);
-	if ((rc = pages_write(b, g, start, got, seq)) < 0) {
+	if ((rc = slotfile_write(b->file, start, got, sealed + (size_t)from * SLOT_BYTES)) < 0) {
 		slotfile_unref(b->file, start, got);
 		return rc;
 	}
 	for (uint32_t i = 0; i < got; i++) {
-		cblock_unit_set(b, g->unit[i], (struct map_unit){ .slot = start + i, .seq = seq + i });
-		cblock_pages_drop(b, g->unit[i], 1);
+		cblock_unit_set(b, g->unit[from + i], (struct map_unit){ .slot = start + i, .seq = seq + from + i });
+		cblock_pages_drop(b, g->unit[from + i], 1);
 	}
-	return 0;
+	return (int)got;
+}
+
+static int pages_seal(struct cblock *b, const struct gathered *g)
+{
+	struct slot_ad ad = { .ino = b->ino, .block = b->index, .seq = seq_take(b->c, g->n) };
+	uint8_t *sealed = spare_get(&b->c->sealed);
+	int rc = sealed ? 0 : -ENOMEM;
+
+	if (sealed)
+		slots_seal_pages(sealed, g->page, g->unit, g->n, &ad, b->c->key);
+	for (uint32_t done = 0; done < g->n && rc >= 0; done += rc > 0 ? (uint32_t)rc : 0)
+		rc = part_write(b, g, done, sealed, ad.seq);
+	spare_put(&b->c->sealed, sealed);
+	return rc < 0 ? rc : 0;
 }
 
 int cblock_seal_pages(struct cblock *b)
