@@ -5,11 +5,11 @@
  *
  * Times what programs do to files, in DIR, which it leaves as it was. A line "PHASE RATE UNIT CPU" a phase: the higher
  * the RATE the better; CPU is the microseconds of processor time that each operation (MiB) took, here and in PID. A
- * phase lasts at least SECONDS (2); but first_stat and unlink last as long as the files take that `create` made in that
- * time. What a phase needs and -p does not name is done and not printed. "cold": the kernel's caches are dropped first,
- * which root may; the time that takes does not count. -m   the size of the streamed file (256) -c   the daemon that
- * serves DIR -n   leave FILES files of 4 KiB in DIR, a hundred a directory: the tree that lies beside the work -d drop
- * the kernel's caches, for scripts */
+ * phase lasts at least SECONDS (2); but first_stat and unlink end when the files that they need took three times that
+ * to make. What a phase needs and -p does not name is done and not printed. "cold": the kernel's caches are dropped
+ * first, which root may; the time that takes does not count. -m   the size of the streamed file (256) -c   the daemon
+ * that serves DIR -n   leave FILES files of 4 KiB in DIR, a hundred a directory: the tree that lies beside the work -d
+ * drop the kernel's caches, for scripts */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -29,6 +29,7 @@
 #define BURST_OPS     4000
 #define SYNC_PAGES    4096 /* a writer goes round a file of 16 MiB */
 #define WRITERS_MAX   8
+#define CREATE_TIMES  3
 #define DROP_PAUSE_NS 200000000L
 
 struct timer {
@@ -245,15 +246,20 @@ static void passes(const char *phase, bool cold, void (*op)(unsigned), void (*ba
 	result(phase, &timer, "/s");
 }
 
-/* As many files as are made until SECONDS are over in all, but no more than FILES_MAX. */
+/* No more than FILES_MAX at a time, nor than are made in SECONDS. */
 static void create_pass(struct timer *timer)
 {
-	double end = now() + seconds - timer->spent;
+	double end = now() + seconds;
 
 	timer_start(timer);
 	for (files = 0; files < FILES_MAX && now() < end; files++)
 		create_op(files);
 	timer_stop(timer, files);
+}
+
+static bool lacks(const char *phase, const struct timer *timer)
+{
+	return wanted(phase) && timer->spent < seconds;
 }
 
 static void known_files(void)
@@ -266,7 +272,6 @@ static void known_files(void)
 
 static void small_files(void)
 {
-	bool again = wanted("create") || wanted("first_stat") || wanted("unlink");
 	struct timer created = { 0 }, seen = { 0 }, removed = { 0 };
 
 	make_dirs();
@@ -277,7 +282,8 @@ static void small_files(void)
 		if (first)
 			known_files();
 		pass(&removed, unlink_op);
-	} while (again && created.spent < seconds);
+	} while (created.spent < CREATE_TIMES * seconds &&
+		 (lacks("create", &created) || lacks("first_stat", &seen) || lacks("unlink", &removed)));
 	remove_dirs();
 	result("create", &created, "/s");
 	result("first_stat", &seen, "/s");
