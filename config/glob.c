@@ -41,6 +41,8 @@ struct glob {
 	enum glob_need need;
 	const char *need_text;
 	size_t need_len;
+	char *runs; /* bytes that follow each other in one component, a NUL after each run; or NULL */
+	size_t runs_len;
 };
 
 void glob_free(struct glob *g)
@@ -56,6 +58,7 @@ void glob_free(struct glob *g)
 	free(g->v);
 	free(g->classes);
 	free(g->below);
+	free(g->runs);
 	free(g);
 }
 
@@ -241,6 +244,22 @@ static int find_below(struct glob *g)
 	return 0;
 }
 
+static int find_runs(struct glob *g)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < g->count; i++)
+		size += g->v[i].count + 1;
+	if (!(g->runs = malloc(size)))
+		return -ENOMEM;
+	for (size_t i = 0; i < g->count; i++) {
+		for (size_t k = 0; k < g->v[i].count; k++)
+			g->runs[g->runs_len++] = g->v[i].v[k].type == TOKEN_BYTE ? g->v[i].v[k].byte : 0;
+		g->runs[g->runs_len++] = 0;
+	}
+	return 0;
+}
+
 static int find_need(struct glob *g)
 {
 	const struct segment *last = &g->v[g->count - 1];
@@ -289,6 +308,8 @@ static int compile(struct glob **out, const char *pattern, bool name_only, struc
 		rc = compile_path(g, pattern, &fault);
 	if (rc == 0)
 		rc = find_need(g);
+	if (rc == 0)
+		rc = find_runs(g);
 	if (rc == -EINVAL)
 		errmsg_set(msg, rc, "the pattern \"%s\" holds %s", pattern, fault);
 	if (rc < 0)
@@ -313,6 +334,14 @@ enum glob_need glob_need(const struct glob *g, const char **text, size_t *len)
 	*text = g->need_text;
 	*len = g->need_len;
 	return g->need;
+}
+
+const char *glob_gram(const struct glob *g, size_t *at)
+{
+	for (; *at + GLOB_GRAM <= g->runs_len; ++*at)
+		if (!memchr(g->runs + *at, 0, GLOB_GRAM))
+			return g->runs + (*at)++;
+	return NULL;
 }
 
 /* the bytes of s that the token takes, 0 if it does not match; a star is the caller's */

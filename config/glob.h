@@ -25,5 +25,9 @@ int glob_compile_name(struct glob **, const char *pattern, struct errmsg *);
 bool glob_match_name(const struct glob *, const char *name, size_t len);
 /* glob_need: text (the glob's) and its length are set unless NOTHING is returned. */
 enum glob_need glob_need(const struct glob *, const char **text, size_t *len);
+/* glob_gram: GLOB_GRAM bytes (the glob's) that some component of a path has in a row if it matches: those at or after
+ * *at (0 at first), which goes on behind them. NULL: no more. */
+#define GLOB_GRAM 3
+const char *glob_gram(const struct glob *, size_t *at);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Ten thousand rules, and a file that few of them can concern. Of every section one condition is chosen whose every
- * alternative needs something that can be looked up (a directory above, a name, an extension, a tag, an owner), and the
- * section is listed under each of these; sections without such a condition are always candidates. A query merges the
- * lists that the file's facts lead to, in the order of the file. */
+ * alternative needs something that can be looked up (a directory above, a name, an extension, three bytes in a row, a
+ * tag, an owner), and the section is listed under each of these; sections without such a condition are always
+ * candidates. A query merges the lists that the file's facts lead to, in the order of the file. */
 #include "base/hash.h"
 #include "base/list.h"
 #include "config/rules_impl.h"
@@ -11,7 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum index_kind { INDEX_ALWAYS, INDEX_BELOW, INDEX_COMPONENT, INDEX_SUFFIX, INDEX_TAG, INDEX_USER, INDEX_GROUP, KINDS };
+enum index_kind {
+	INDEX_ALWAYS,
+	INDEX_BELOW,
+	INDEX_COMPONENT,
+	INDEX_SUFFIX,
+	INDEX_GRAM,
+	INDEX_TAG,
+	INDEX_USER,
+	INDEX_GROUP,
+	KINDS
+};
 
 struct index_list {
 	uint32_t *v;
@@ -30,7 +40,8 @@ struct index_bucket {
 struct rules_index {
 	struct hash buckets;
 	struct index_bucket always;
-	bool used[KINDS]; /* whether there is a bucket of the kind */
+	bool used[KINDS];   /* whether there is a bucket of the kind */
+	bool listed[KINDS]; /* whether one has a list */
 };
 
 struct index_key {
@@ -94,8 +105,8 @@ static int list_add(struct index_list *l, size_t section)
 	return 0;
 }
 
-/* what the alternative needs; false: nothing that can be looked up */
-static bool alternative_key(const struct cond *c, size_t i, struct index_key *k)
+/* what the alternative needs; false: nothing that can be looked up, but perhaps grams */
+static bool plain_key(const struct cond *c, size_t i, struct index_key *k)
 {
 	static const enum index_kind kinds[] = { [GLOB_NEED_BELOW] = INDEX_BELOW,
 		[GLOB_NEED_COMPONENT] = INDEX_COMPONENT,
@@ -126,28 +137,69 @@ static bool alternative_key(const struct cond *c, size_t i, struct index_key *k)
 	}
 }
 
+static bool gram_key(const struct cond *c, size_t i, size_t *at, struct index_key *k)
+{
+	const char *gram;
+
+	if ((c->kind != COND_PATH && c->kind != COND_NAME) || !(gram = glob_gram(c->globs[i], at)))
+		return false;
+	*k = (struct index_key){ INDEX_GRAM, gram, GLOB_GRAM };
+	return true;
+}
+
 static bool can_index(const struct cond *c)
 {
 	struct index_key k;
 
-	for (size_t i = 0; i < c->count; i++)
-		if (c->negated || !alternative_key(c, i, &k))
+	for (size_t i = 0; i < c->count; i++) {
+		size_t at = 0;
+
+		if (c->negated || (!plain_key(c, i, &k) && !gram_key(c, i, &at, &k)))
 			return false;
+	}
 	return true;
+}
+
+static int want(struct rules_index *x, const struct index_key *k)
+{
+	struct index_bucket *b = bucket_get(x, k);
+
+	if (!b)
+		return -ENOMEM;
+	b->wanted++;
+	return 0;
 }
 
 static int count_wanted(struct rules_index *x, const struct cond *c)
 {
-	for (size_t i = 0; i < c->count; i++) {
-		struct index_bucket *b;
-		struct index_key k;
+	struct index_key k;
+	int rc = 0;
 
-		alternative_key(c, i, &k);
-		if (!(b = bucket_get(x, &k)))
-			return -ENOMEM;
-		b->wanted++;
+	for (size_t i = 0; rc == 0 && i < c->count; i++) {
+		size_t at = 0;
+
+		if (plain_key(c, i, &k))
+			rc = want(x, &k);
+		while (rc == 0 && gram_key(c, i, &at, &k))
+			rc = want(x, &k);
 	}
-	return 0;
+	return rc;
+}
+
+/* Of all that the alternative needs the bucket that is the least wanted. */
+static struct index_bucket *alternative_bucket(const struct rules_index *x, const struct cond *c, size_t i)
+{
+	struct index_key k;
+	struct index_bucket *best = plain_key(c, i, &k) ? bucket_find(x, &k) : NULL;
+	size_t at = 0;
+
+	while (gram_key(c, i, &at, &k)) {
+		struct index_bucket *b = bucket_find(x, &k);
+
+		if (!best || b->wanted < best->wanted)
+			best = b;
+	}
+	return best;
 }
 
 static int count_section(struct rules_index *x, const struct rule *r)
@@ -168,15 +220,12 @@ static const struct cond *choose(const struct rules_index *x, const struct rule 
 
 	for (size_t i = 0; i < r->count; i++) {
 		const struct cond *c = &r->conds[i];
-		struct index_key k;
 		size_t sum = 0;
 
 		if (!can_index(c))
 			continue;
-		for (size_t j = 0; j < c->count; j++) {
-			alternative_key(c, j, &k);
-			sum += bucket_find(x, &k)->wanted;
-		}
+		for (size_t j = 0; j < c->count; j++)
+			sum += alternative_bucket(x, c, j)->wanted;
 		if (sum >= least)
 			continue;
 		least = sum;
@@ -188,14 +237,15 @@ static const struct cond *choose(const struct rules_index *x, const struct rule 
 static int add_section(struct rules_index *x, enum phase phase, size_t section, const struct rule *r)
 {
 	const struct cond *c = choose(x, r);
-	struct index_key k;
 	int rc = 0;
 
 	if (!c)
 		return list_add(&x->always.list[phase], section);
 	for (size_t i = 0; rc == 0 && i < c->count; i++) {
-		alternative_key(c, i, &k);
-		rc = list_add(&bucket_find(x, &k)->list[phase], section);
+		struct index_bucket *b = alternative_bucket(x, c, i);
+
+		x->listed[b->kind] = true;
+		rc = list_add(&b->list[phase], section);
 	}
 	return rc;
 }
@@ -259,10 +309,21 @@ static int add_cursor(struct rules_query *q, const struct index_bucket *b)
 
 static int look_up(struct rules_query *q, enum index_kind kind, const void *text, size_t len)
 {
+	if (!q->index->listed[kind])
+		return 0;
 	return add_cursor(q, bucket_find(q->index, &(struct index_key){ kind, text, len }));
 }
 
-/* the directories above, the components, the extension */
+static int look_up_grams(struct rules_query *q, const char *s, size_t len)
+{
+	int rc = 0;
+
+	for (; rc == 0 && q->index->listed[INDEX_GRAM] && len >= GLOB_GRAM; s++, len--)
+		rc = look_up(q, INDEX_GRAM, s, GLOB_GRAM);
+	return rc;
+}
+
+/* the directories above, the components and what is in them, the extension */
 static int look_up_path(struct rules_query *q, const char *path)
 {
 	const char *s = path, *dot;
@@ -272,6 +333,8 @@ static int look_up_path(struct rules_query *q, const char *path)
 		size_t len = strcspn(s + 1, "/");
 
 		rc = look_up(q, INDEX_COMPONENT, s + 1, len);
+		if (rc == 0)
+			rc = look_up_grams(q, s + 1, len);
 		if (rc == 0 && !s[1 + len] && (dot = memrchr(s + 1, '.', len)))
 			rc = look_up(q, INDEX_SUFFIX, dot + 1, strlen(dot + 1));
 		s += 1 + len;

@@ -17,8 +17,8 @@ static unsigned roll(unsigned n)
 }
 
 static const char *const globs[] = { "/a/**", "/a/b/**", "a/", "*.x", "/b/*.y", "**/c/**", "b", "/a/b", "*x*", "?",
-	"**", "/c/a/b/**/*.x", "[ab].y" };
-static const char *const names[] = { "*.x", "*.y", "a", "b.x", "?.y", "*", "c*" };
+	"**", "/c/a/b/**/*.x", "[ab].y", "*abc*", "x-*-abc*/**", "?abcd[ef]*" };
+static const char *const names[] = { "*.x", "*.y", "a", "b.x", "?.y", "*", "c*", "*bcd*", "abc?e*", "x-*.y" };
 static const char *const tags[] = { "t0", "t1", "t2", "t3", "t4" };
 static const char *const ages[] = { ">1s", "<10s", "5s..20s" };
 static const char *const sizes[] = { ">10", "<=5", "3..20" };
@@ -96,7 +96,8 @@ static const char *content(void *ctx)
 
 static void random_facts(struct rule_facts *f, struct rule_tag *given, char *path)
 {
-	static const char *const components[] = { "a", "b", "c", "a.x", "b.y", "xx", "c.x.y" };
+	static const char *const components[] = { "a", "b", "c", "a.x", "b.y", "xx", "c.x.y", "abcde", "x-0-abcd.y",
+		"0abcdf" };
 	static const char *const contents[] = { NULL, "image/png", "text/plain" };
 
 	*path = 0;
@@ -129,7 +130,7 @@ static void test_same_as_without(void **state)
 			struct rule_tag given[3], *tags_with, *tags_without;
 			size_t count_with, count_without;
 			struct rule_facts f;
-			char path[64];
+			char path[96];
 
 			random_facts(&f, given, path);
 			assert_int_equal(rules_decide(c, &f, &with, NULL, &tags_with, &count_with), 0);
@@ -181,43 +182,91 @@ static void test_many_hits(void **state)
 	buf_free(&path);
 }
 
-static void measure(const char *what, const char *rule, const char *path)
+/* Rules as people write them, for ten thousand projects, clients and forms: rule i. */
+static void put_rule(struct buf *b, int i)
 {
-	struct rule_facts f = { .path = path, .size = 100, .now_ns = NS_PER_S };
-	struct rule_decision d;
-	struct buf b = BUF_INIT;
-	struct config *c;
-	int64_t start;
-	char *text;
+	static const char *const kinds[] = {
+		"path = /projects/p%d/**\n",
+		"path = /clients/*/case-%d/**\nnot-name = *.tmp\n",
+		"path = **/contract-%d/**\nsize = >1M\n",
+		"tag = project-%d\nage = >30d\n",
+		"name = *invoice-%d*\n",
+		"name = report-%d-*.pdf\nage = >365d\n",
+		"name = *.%dx\nsize = 1K..10M\n",
+		"owner = uid:%d\nname = *.pdf, *.doc\n",
+		"path = /archive/20[0-2]?/*-%d-*/**\n",
+		"path = /home/*/mail/folder%d/*.eml\nnot-tag = private\n",
+	};
 
-	buf_str(&b, ZONES);
-	for (int i = 0; i < 10000; i++) {
-		buf_printf(&b, "[rule r%d]\nzone = f\n", i);
-		buf_printf(&b, rule, i);
-	}
-	scratch_write("test.ini", (char *)b.data);
-	buf_free(&b);
-	start = clock_mono_ns();
-	assert_int_equal(scratch_load(&c, &text), 0);
-	print_message("10000 rules, %s: loaded in %lld ms, ", what, (long long)((clock_mono_ns() - start) / NS_PER_MS));
-	free(text);
-	start = clock_mono_ns();
-	for (int i = 0; i < 2000; i++)
-		assert_int_equal(rules_decide(c, &f, &d, NULL, NULL, NULL), 0);
-	print_message("%s placed in %lld ns\n", d.rule ? rule_name(d.rule) : "by default",
-		(long long)(clock_mono_ns() - start) / 2000);
-	config_put(c);
+	buf_printf(b, "[rule r%d]\nzone = f\n", i);
+	buf_printf(b, kinds[i % 10], i);
 }
 
+/* Microseconds of processor time for one placement, the least of ten. */
+static double placement_us(const struct config *c, const struct rule_facts *f, const char *wanted)
+{
+	struct rule_decision d;
+	double least = 1e9;
+
+	for (int turn = 0; turn < 10; turn++) {
+		struct timespec from, to;
+		double us;
+
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+		for (int i = 0; i < 200; i++)
+			assert_int_equal(rules_decide(c, f, &d, NULL, NULL, NULL), 0);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+		us = ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 200e3;
+		least = us < least ? us : least;
+	}
+	assert_string_equal(d.rule ? rule_name(d.rule) : "", wanted);
+	return least;
+}
+
+/* With ten thousand rules a file is placed in under 20 microseconds; it takes one or two. */
 static void test_speed(void **state)
 {
+	static const struct rule_tag project[] = { { "project-9993", TAG_USER, NULL } };
+	static const struct {
+		const char *path, *rule;
+		size_t tags;
+	} files[] = {
+		{ "/projects/p9990/src/lib/file.c", "r9990", 0 },
+		{ "/clients/somebody/case-9991/letter of today.odt", "r9991", 0 },
+		{ "/home/user/contract-9992/scan.tiff", "r9992", 0 },
+		{ "/home/user/photos/2019/img_4711.jpg", "r9993", 1 },
+		{ "/home/user/an invoice-9994 of last year.pdf", "r9994", 0 },
+		{ "/home/user/report-9995-final version.pdf", "r9995", 0 },
+		{ "/archive/2019/box-9998-left/a/b/c/d/e/f", "r9998", 0 },
+		{ "/home/user/mail/folder9999/1.eml", "r9999", 0 },
+		{ "/home/user/documents/an invoice for the report of a contract.pdf", "", 0 },
+		{ "/home/user/src/linux/drivers/gpu/drm/amd/display/dc/dcn32/dcn32_resource.c", "", 0 },
+	};
+	struct buf b = BUF_INIT;
+	struct config *c;
+	char *text;
+
 	(void)state;
-	measure("a directory each", "path = /projects/p%d/**\n", "/projects/p9999/src/lib/file.c");
-	measure("a directory each, none", "path = /projects/p%d/**\n", "/home/user/src/lib/file.c");
-	measure("two conditions", "path = /projects/**\nname = *.e%d\n", "/projects/p77/src/lib/file.e9999");
-	measure("a tag each", "tag = t%d\nsize = >1M\n", "/projects/p77/src/lib/file.c");
-	measure("a type each", "name = *.e%d\nage = >30d\n", "/projects/p77/src/lib/file.c");
-	measure("without any help", "path = *x%d*\n", "/projects/p77/src/lib/file.c");
+	buf_str(&b, ZONES);
+	for (int i = 0; i < 10000; i++)
+		put_rule(&b, i);
+	scratch_write("test.ini", (char *)b.data);
+	buf_free(&b);
+	assert_int_equal(scratch_load(&c, &text), 0);
+	free(text);
+	for (size_t i = 0; i < COUNT(files); i++) {
+		struct rule_facts f = { .path = files[i].path,
+			.size = 2 << 20,
+			.now_ns = 1000000000 * NS_PER_S,
+			.uid = 12345,
+			.tags = project,
+			.tag_count = files[i].tags };
+		double us = placement_us(c, &f, files[i].rule);
+
+		print_message("%.2f us: %s\n", us, files[i].path);
+		assert_true(us < 20);
+	}
+	config_put(c);
 }
 
 int main(void)
