@@ -50,6 +50,13 @@ static void zone_free(struct config_zone *z)
 	free(z);
 }
 
+static void quota_free(struct config_quota *q)
+{
+	free(q->name);
+	free(q->owner);
+	free(q);
+}
+
 static void config_free(struct config_whole *whole)
 {
 	struct config *c = &whole->c;
@@ -58,9 +65,12 @@ static void config_free(struct config_whole *whole)
 		backend_free(c->backends[i]);
 	for (size_t i = 0; i < c->zone_count; i++)
 		zone_free(c->zones[i]);
+	for (size_t i = 0; i < c->quota_count; i++)
+		quota_free(c->quotas[i]);
 	rules_free(c->rules);
 	free(c->backends);
 	free(c->zones);
+	free(c->quotas);
 	free(c->file);
 	free(c->name);
 	free(c->store);

@@ -82,6 +82,16 @@ struct config_zone {
 	struct config_origin origin;
 };
 
+/* What the files of one owner may hold. */
+struct config_quota {
+	char *name;
+	char *owner; /* as written: a user's or group's name or number */
+	bool group;
+	uint32_t id;
+	uint64_t bytes_max, inodes_max; /* 0: no bound */
+	struct config_origin origin;
+};
+
 struct rules; /* config/rules.h */
 
 struct config {
@@ -89,6 +99,7 @@ struct config {
 	char *name, *store;
 	struct config_zone *home;
 	uint64_t cache_bytes;
+	uint64_t bytes_max, inodes_max; /* of all files; 0: no bound */
 	int64_t settle_ns, max_delay_ns;
 	uint64_t block_bytes;		  /* used at init only; 4 MiB */
 	char *passphrase_file, *key_file; /* or NULL */
@@ -96,6 +107,8 @@ struct config {
 	size_t zone_count;
 	struct config_backend **backends;
 	size_t backend_count;
+	struct config_quota **quotas;
+	size_t quota_count;
 	struct rules *rules;
 };
 

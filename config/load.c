@@ -83,6 +83,7 @@ static const struct kind {
 	{ .name = "keys" },
 	{ .name = "zone", .named = true },
 	{ .name = "backend", .named = true },
+	{ .name = "quota", .named = true },
 	{ .name = "tag", .named = true, .included = true, .repeats = true },
 	{ .name = "rule", .named = true, .included = true },
 };
@@ -107,8 +108,8 @@ static void report_kind(struct load *l, const struct doc_section *s)
 			s->name ? s->name : "", suggest_text(&near, hint, sizeof hint));
 	else
 		load_error(l, &s->origin,
-			"unknown section [%s%s%s]; expected filesystem, keys, zone NAME, backend NAME, tag NAME or "
-			"rule NAME",
+			"unknown section [%s%s%s]; expected filesystem, keys, zone NAME, backend NAME, quota NAME, "
+			"tag NAME or rule NAME",
 			s->kind, s->name ? " " : "", s->name ? s->name : "");
 }
 
@@ -290,6 +291,7 @@ static int load_all(struct load *l)
 	default_name(l);
 	load_zones(l);
 	load_backends(l);
+	load_quotas(l);
 	if (l->no_memory)
 		goto out;
 	load_links(l);

@@ -71,6 +71,7 @@ void keys_apply(struct load *, const struct doc_section *, const struct key *, v
 void load_filesystem(struct load *);
 void load_zones(struct load *);
 void load_backends(struct load *);
+void load_quotas(struct load *);
 void load_links(struct load *); /* home; which zone has which backend */
 void load_check(struct load *); /* what only the whole shows */
 void load_rules(struct load *); /* config/rules_load.c */

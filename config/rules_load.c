@@ -3,13 +3,12 @@
 #include "base/text.h"
 #include "config/load.h"
 #include "config/message.h"
+#include "config/owner.h"
 #include "config/rules_impl.h"
 #include "config/strv.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,42 +168,6 @@ static bool read_range(struct reading *r, const char *item)
 	return true;
 }
 
-static int find_user(const char *name, uint32_t *id)
-{
-	struct passwd pw, *found = NULL;
-	char text[16384];
-
-	getpwnam_r(name, &pw, text, sizeof text, &found);
-	if (found)
-		*id = found->pw_uid;
-	return found ? 0 : -ENOENT;
-}
-
-static int find_group(const char *name, uint32_t *id)
-{
-	size_t len = 65536; /* a group's record holds all its members */
-	char *text = malloc(len);
-	struct group gr, *found = NULL;
-
-	if (text)
-		getgrnam_r(name, &gr, text, len, &found);
-	if (found)
-		*id = found->gr_gid;
-	free(text);
-	return found ? 0 : -ENOENT;
-}
-
-static bool parse_id(const char *text, uint32_t *id)
-{
-	unsigned long long v;
-
-	if (!*text || strlen(text) > 10 || text[strspn(text, "0123456789")])
-		return false;
-	v = strtoull(text, NULL, 10);
-	*id = (uint32_t)v;
-	return v < UINT32_MAX;
-}
-
 static bool read_owner(struct reading *r, const char *item)
 {
 	struct cond_owner *v = grow(r, r->c->owners, sizeof *v), *o;
@@ -216,12 +179,12 @@ static bool read_owner(struct reading *r, const char *item)
 	o = &v[r->c->count];
 	o->group = strncmp(item, "group:", 6) == 0 || strncmp(item, "gid:", 4) == 0;
 	if (strncmp(item, "uid:", 4) == 0 || strncmp(item, "gid:", 4) == 0) {
-		if (!parse_id(name, &o->id))
+		if (!owner_number(name, &o->id))
 			return bad_item(r, item, "a number after the colon, such as uid:1000");
 	} else if (o->group) {
-		if (find_group(name, &o->id) < 0)
+		if (!owner_group(name, &o->id))
 			return bad_item(r, item, "a group that exists here, or gid:NUMBER");
-	} else if (colon || find_user(item, &o->id) < 0) {
+	} else if (colon || !owner_user(item, &o->id)) {
 		return bad_item(r, item, "a user that exists here, group:NAME, uid:NUMBER or gid:NUMBER");
 	}
 	r->c->count++;

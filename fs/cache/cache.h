@@ -60,8 +60,8 @@ int cache_next(struct cache *, struct inode *, uint32_t index, uint32_t off, boo
 /* cache_write: changes content and, where the write ends past it, inode.size (and disk_size for inline files); raises
  * the versions; marks blocks dirty. Times are core's. A unit written in part whose rest is on a backend only is
  * -ERR_NEED_FETCH (nothing changed yet, or a part: the call is repeated whole). -ERR_CACHE_FULL: too much that is on no
- * backend; wait for `room`. -ENOSPC, -EFBIG, -EIO. data_lock shared; writes to different blocks seal in parallel, and
- * large ones outside the block's mutex. */
+ * backend; wait for `room`. -EDQUOT, -ENOSPC where a quota forbids what the file would grow by. -ENOSPC, -EFBIG, -EIO.
+ * data_lock shared; writes to different blocks seal in parallel, and large ones outside the block's mutex. */
 int cache_write(struct cache *, struct inode *, uint64_t off, const void *data, size_t len, struct cache_need *need);
 
 /* cache_truncate: sets inode.size; shrinking drops blocks beyond and zeroes the tail of the last unit; growing leaves a

@@ -11,14 +11,6 @@
 #define RECOUNT_NS    (10 * NS_PER_S)
 #define BLOB_ROUND(n) (((uint64_t)(n) + 511) & ~UINT64_C(511))
 
-void inode_bytes_add(struct inode *inode, int64_t delta)
-{
-	if (delta < 0 && (uint64_t)-delta > inode->bytes)
-		inode->bytes = 0;
-	else
-		inode->bytes += (uint64_t)delta;
-}
-
 /* ---- writing ---- */
 
 /* Nothing local, nothing under way, and no older content that the write leaves in place. */
@@ -62,20 +54,42 @@ static struct blob *overwritten(const struct blob *old, uint32_t off, const void
 	return blob;
 }
 
-static void inline_set(struct cblock *b, struct inode *inode, struct blob *blob, struct blob *old)
+uint64_t inline_allocated(const struct cblock *b)
+{
+	return BLOB_ROUND(b->block->local->len);
+}
+
+/* By how much the file grows when its row becomes this one. Under the meta lock. */
+static int64_t growth(const struct cblock *b, const struct blob *blob)
+{
+	const struct extent *e = &b->block->extent;
+	uint64_t had =
+		b->block->kind == BLOCK_INLINE ? inline_allocated(b) : ((uint64_t)e->len + UNIT - 1) / UNIT * UNIT;
+
+	return (int64_t)BLOB_ROUND(blob->len) - (int64_t)had;
+}
+
+static int inline_set(struct cblock *b, struct inode *inode, struct blob *blob, uint64_t end)
 {
 	struct block *block = b->block;
-	struct extent *e = &block->extent;
-	uint64_t had = block->kind == BLOCK_INLINE ? BLOB_ROUND(old->len) : ((uint64_t)e->len + UNIT - 1) / UNIT * UNIT;
+	int64_t grown = growth(b, blob);
+	int rc = grown > 0 ? meta_may_grow(b->c->meta, inode, (uint64_t)grown) : 0;
 
+	if (rc < 0)
+		return rc;
+	if (inode->size < end)
+		inode->size = end;
+	/* all there is of the file is in this row (I3) */
+	inode->disk_size = inode->size;
 	block->local = blob;
 	block->kind = BLOCK_INLINE;
 	block->dirty = true;
 	block->version++;
 	inode->version++;
-	inode_bytes_add(inode, (int64_t)BLOB_ROUND(blob->len) - (int64_t)had);
+	meta_bytes_add(b->c->meta, inode, grown);
 	meta_block_changed(b->c->meta, block);
 	meta_inode_written(b->c->meta, inode);
+	return 0;
 }
 
 int inline_write(struct cblock *b, struct inode *inode, uint32_t off, const void *data, uint32_t len)
@@ -84,16 +98,17 @@ int inline_write(struct cblock *b, struct inode *inode, uint32_t off, const void
 	struct blob *old = b->block->local; /* changes under the block's mutex only */
 	struct blob *blob = overwritten(old, off, data, len);
 	int64_t delta = blob ? (int64_t)blob->len - (old ? old->len : 0) : 0;
+	int rc;
 
 	if (!blob)
 		return -ENOMEM;
 	meta_lock(c->meta);
-	if (inode->size < (uint64_t)off + len)
-		inode->size = (uint64_t)off + len;
-	/* all there is of the file is in this row (I3) */
-	inode->disk_size = inode->size;
-	inline_set(b, inode, blob, old);
+	rc = inline_set(b, inode, blob, (uint64_t)off + len);
 	meta_unlock(c->meta);
+	if (rc < 0) {
+		blob_put(blob);
+		return rc;
+	}
 	b->live = LIVE_INLINE;
 	blob_put(old);
 	room_inline(c, delta);

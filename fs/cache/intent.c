@@ -362,6 +362,9 @@ static void times_apply(struct replay *r, struct inode *inode, const struct logg
 	if (e->units)
 		inode->intent_last = e->no;
 	meta_unlock(r->c->meta);
+	/* a row may count units that were in the log only: they were counted once more */
+	if (e->units)
+		bytes_settle(r->c, inode, inode->size, 0);
 }
 
 static int entry_apply(struct replay *r, struct logged *e)

@@ -257,13 +257,13 @@ bool files_reap(struct cache *);
 
 void cache_destroy(struct cache *); /* the memory of a closed one, when its last block left memory */
 
-void inode_bytes_add(struct inode *, int64_t); /* under the meta lock */
 struct blob *map_to_blob(const struct map *);
 int map_from_blob(struct cache *, const struct blob *, struct map *);
 
 /* inline.c */
 bool inline_fits(struct cblock *, struct inode *, uint32_t off, uint32_t len);
 int inline_write(struct cblock *, struct inode *, uint32_t off, const void *data, uint32_t len);
+uint64_t inline_allocated(const struct cblock *); /* what its row counts for */
 /* inline_to_slots: the row's bytes into pages; live only. */
 int inline_to_slots(struct cblock *);
 /* inline_copy: the row's bytes, zeros beyond them. Under the block's mutex. */
@@ -295,6 +295,8 @@ uint64_t file_size_max(const struct cache *);
 bool cblock_forget(struct cblock *, uint64_t batch);
 /* entries_doom: the files of blocks from `from` on. */
 void entries_doom(struct cache *, uint64_t ino, uint32_t from, uint64_t batch);
+/* bytes_settle: the file counts for so many bytes less, and for no more than its size allows. */
+void bytes_settle(struct cache *, struct inode *, uint64_t size, int64_t freed);
 
 /* write_anyway: cache_write without asking for room. */
 int write_anyway(struct cache *, struct inode *, uint64_t off, const void *data, size_t len, struct cache_need *);

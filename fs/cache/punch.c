@@ -35,7 +35,7 @@ static uint64_t row_drop(struct punch *p, struct block *block, uint32_t allocate
 	p->inode->version++;
 	meta_extent_trim(c->meta, block, 0);
 	meta_block_changed(c->meta, block);
-	inode_bytes_add(p->inode, -(int64_t)allocated * UNIT);
+	meta_bytes_add(c->meta, p->inode, -(int64_t)allocated * UNIT);
 	meta_inode_changed(c->meta, p->inode);
 	meta_unlock(c->meta);
 	pthread_mutex_unlock(&c->lock);
@@ -129,7 +129,7 @@ static void changed(struct punch *p, struct cblock *b, uint32_t freed)
 	b->block->dirty = true;
 	b->block->version++;
 	p->inode->version++;
-	inode_bytes_add(p->inode, -(int64_t)freed * UNIT);
+	meta_bytes_add(p->c->meta, p->inode, -(int64_t)freed * UNIT);
 	meta_unlock(p->c->meta);
 }
 

@@ -284,14 +284,14 @@ static uint64_t shrink_commit(struct cache *c, struct cnode *n, struct inode *in
 	return batch;
 }
 
-static void bytes_settle(struct cache *c, struct inode *inode, uint64_t size, int64_t freed)
+void bytes_settle(struct cache *c, struct inode *inode, uint64_t size, int64_t freed)
 {
 	uint64_t most = (size + UNIT - 1) / UNIT * UNIT;
 
 	meta_lock(c->meta);
-	inode_bytes_add(inode, -freed);
+	meta_bytes_add(c->meta, inode, -freed);
 	if (inode->bytes > most)
-		inode->bytes = most;
+		meta_bytes_add(c->meta, inode, (int64_t)(most - inode->bytes));
 	meta_unlock(c->meta);
 }
 

@@ -245,7 +245,7 @@ static uint32_t unallocated(struct cblock *b, const struct extent *e, uint32_t f
 }
 
 /* Raised before the change and after it: no upload that began earlier, or in between, ends as one of all there is. */
-static void raise_versions(struct write *w, struct cblock *b, uint64_t end, uint32_t new_units)
+static void raise_versions(struct write *w, struct cblock *b, uint64_t end)
 {
 	meta_lock(w->c->meta);
 	b->block->dirty = true;
@@ -253,7 +253,40 @@ static void raise_versions(struct write *w, struct cblock *b, uint64_t end, uint
 	w->inode->version++;
 	if (w->inode->size < end)
 		w->inode->size = end;
-	inode_bytes_add(w->inode, (int64_t)new_units * UNIT);
+	meta_unlock(w->c->meta);
+}
+
+/* By how many bytes a write to units [first, last] lets the file grow. */
+static int64_t growth(struct cblock *b, const struct extent *e, uint32_t first, uint32_t last)
+{
+	uint32_t units;
+
+	if (b->live != LIVE_INLINE)
+		return (int64_t)unallocated(b, e, first, last) * UNIT;
+	units = (b->block->local->len + UNIT - 1) / UNIT;
+	if (last >= units)
+		units += last + 1 - (first > units ? first : units);
+	return (int64_t)units * UNIT - (int64_t)inline_allocated(b);
+}
+
+/* Before anything is changed: beside other writers there is no moment in which two take the same room. */
+static int charge(struct write *w, int64_t bytes)
+{
+	int rc;
+
+	if (bytes <= 0)
+		return 0;
+	meta_lock(w->c->meta);
+	if ((rc = meta_may_grow(w->c->meta, w->inode, (uint64_t)bytes)) == 0)
+		meta_bytes_add(w->c->meta, w->inode, bytes);
+	meta_unlock(w->c->meta);
+	return rc;
+}
+
+static void give_back(struct write *w, int64_t bytes)
+{
+	meta_lock(w->c->meta);
+	meta_bytes_add(w->c->meta, w->inode, -bytes);
 	meta_unlock(w->c->meta);
 }
 
@@ -275,8 +308,9 @@ static int write_parts(
 
 static int write_slots(struct write *w, struct cblock *b, uint32_t off, const uint8_t *data, uint32_t len)
 {
-	uint32_t done = 0, last = (off + len - 1) / UNIT, fresh;
+	uint32_t done = 0, first = off / UNIT, last = (off + len - 1) / UNIT;
 	struct extent e;
+	int64_t grown;
 	int rc;
 
 	cblock_extent(b, &e);
@@ -284,14 +318,20 @@ static int write_slots(struct write *w, struct cblock *b, uint32_t off, const ui
 		return rc;
 	if ((rc = edges_load(w, b, off, off + len)) < 0)
 		return rc;
-	if (b->live == LIVE_INLINE && (rc = inline_to_slots(b)) < 0)
+	grown = growth(b, &e, first, last);
+	if ((rc = charge(w, grown)) < 0)
 		return rc;
-	raise_versions(w, b, 0, 0);
+	if (b->live == LIVE_INLINE && (rc = inline_to_slots(b)) < 0) {
+		give_back(w, grown);
+		return rc;
+	}
+	raise_versions(w, b, 0);
 	cblock_changed(b, w->n, CHANGE_WRITTEN);
-	fresh = unallocated(b, &e, off / UNIT, last);
 	rc = write_parts(w, b, off, data, len, &done);
+	if (rc < 0)
+		give_back(w, (int64_t)unallocated(b, &e, first, last) * UNIT);
 	if (done)
-		raise_versions(w, b, (uint64_t)b->index * w->c->block_bytes + off + done, fresh);
+		raise_versions(w, b, (uint64_t)b->index * w->c->block_bytes + off + done);
 	return rc;
 }
 

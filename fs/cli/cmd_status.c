@@ -139,6 +139,62 @@ static void print_cache(const json_t *status)
 		size_at(waiting, "download_bytes_per_s", down, sizeof down));
 }
 
+/* "3.2 GiB of 10 GiB" */
+static const char *bytes_of(const json_t *usage, char *out, size_t len)
+{
+	char has[32], max[32];
+
+	size_at(usage, "bytes", has, sizeof has);
+	if (json_is_integer(json_object_get(usage, "bytes_max")))
+		snprintf(out, len, "%s of %s", has, size_at(usage, "bytes_max", max, sizeof max));
+	else
+		snprintf(out, len, "%s", has);
+	return out;
+}
+
+static const char *inodes_of(const json_t *usage, char *out, size_t len)
+{
+	if (json_is_integer(json_object_get(usage, "inodes_max")))
+		snprintf(out, len, "%lld of %lld", (long long)number_at(usage, "inodes"),
+			(long long)number_at(usage, "inodes_max"));
+	else
+		snprintf(out, len, "%lld", (long long)number_at(usage, "inodes"));
+	return out;
+}
+
+static void print_quotas(const json_t *quotas)
+{
+	static const char *const head[] = { "QUOTA", "OF", "BYTES", "INODES" };
+	struct table t = TABLE_INIT(sizeof head / sizeof *head);
+	char bytes[80], inodes[80];
+	json_t *q;
+	size_t i;
+
+	for (i = 0; i < t.columns; i++)
+		table_cell(&t, "%s", head[i]);
+	json_array_foreach(quotas, i, q)
+	{
+		bool group = json_object_get(q, "group") != NULL;
+
+		table_cell(&t, "%s", text_at(q, "name"));
+		table_cell(&t, "%s %s", group ? "group" : "user", text_at(q, group ? "group" : "user"));
+		table_cell(&t, "%s", bytes_of(q, bytes, sizeof bytes));
+		table_cell(&t, "%s", inodes_of(q, inodes, sizeof inodes));
+	}
+	table_print(&t, "");
+}
+
+static void print_usage(const json_t *status)
+{
+	const json_t *usage = json_object_get(status, "usage"), *quotas = json_object_get(status, "quotas");
+	char bytes[80], inodes[80];
+
+	printf("files:   %s in %s inodes\n", bytes_of(usage, bytes, sizeof bytes),
+		inodes_of(usage, inodes, sizeof inodes));
+	if (json_array_size(quotas))
+		print_quotas(quotas);
+}
+
 /* The disk and not the configuration bounds the cache, and it is nearly used up. */
 static void print_disk(const struct cli_daemon *d, const json_t *status)
 {
@@ -173,6 +229,7 @@ static void print_status(const struct cli_daemon *d, const json_t *status)
 	print_errors(status);
 	print_waiting(status);
 	print_cache(status);
+	print_usage(status);
 	fflush(stdout);
 }
 

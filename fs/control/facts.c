@@ -234,6 +234,30 @@ json_t *facts_status(const struct config *c, const struct transfer_status *t, in
 		waiting_facts(t, now_ns), "cache", cache_facts(&t->cache));
 }
 
+static json_t *bound(uint64_t max)
+{
+	return max ? json_integer((json_int_t)max) : json_null();
+}
+
+json_t *facts_usage(const struct meta_usage *has, const struct meta_usage *max)
+{
+	return json_pack("{s:I, s:o, s:I, s:o}", "bytes", (json_int_t)has->bytes, "bytes_max", bound(max->bytes),
+		"inodes", (json_int_t)has->inodes, "inodes_max", bound(max->inodes));
+}
+
+json_t *facts_quota(const struct config_quota *q, const struct meta_usage *has)
+{
+	const struct meta_usage max = { .inodes = q->inodes_max, .bytes = q->bytes_max };
+	json_t *facts = facts_usage(has, &max);
+
+	if (!facts)
+		return NULL;
+	json_object_set_new(facts, "name", json_string(q->name));
+	json_object_set_new(facts, q->group ? "group" : "user", json_string(q->owner));
+	json_object_set_new(facts, "id", json_integer(q->id));
+	return facts;
+}
+
 json_t *facts_message(const struct config_message *m)
 {
 	json_t *object = json_pack("{s:s, s:i, s:s}", "file", m->file ? m->file : "", "line", m->line, "level",

@@ -13,6 +13,28 @@
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
 
+static int add_usage(struct meta *meta, const struct config *config, json_t *to)
+{
+	struct meta_usage has, max;
+	json_t *quotas = json_array();
+	int rc = quotas ? 0 : -ENOMEM;
+
+	meta_totals(meta, &has);
+	meta_quota_whole(meta, &max);
+	for (size_t i = 0; i < config->quota_count && rc == 0; i++) {
+		const struct config_quota *q = config->quotas[i];
+		struct meta_usage used;
+
+		meta_usage(meta, q->group ? OWNER_GROUP : OWNER_USER, q->id, &used);
+		if (json_array_append_new(quotas, facts_quota(q, &used)) < 0)
+			rc = -ENOMEM;
+	}
+	if (json_object_set_new(to, "usage", facts_usage(&has, &max)) < 0 ||
+		json_object_set_new(to, "quotas", quotas) < 0)
+		rc = -ENOMEM;
+	return rc;
+}
+
 static int add_status(struct request *r, json_t *to)
 {
 	struct control *c = r->ctx;
@@ -23,6 +45,8 @@ static int add_status(struct request *r, json_t *to)
 
 	if (rc == 0 && (!facts || json_object_update(to, facts) < 0))
 		rc = -ENOMEM;
+	if (rc == 0)
+		rc = add_usage(core_meta(c->options.core), config, to);
 	json_object_set_new(to, "pid", json_integer(getpid()));
 	/* what made the store read-only */
 	json_object_set_new(to, "failed", failed ? json_string(err_text(failed)) : json_null());

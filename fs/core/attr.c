@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLOCK	    4096
 #define DAY_S	    86400
 #define TICK_NS_MAX (20 * NS_PER_MS) /* further ahead: the clock was set back */
 
@@ -211,6 +212,13 @@ static bool concerns_rules(const struct inode *inode, unsigned set, const struct
 	       (set & SET_MTIME && (now->tv_sec != then->tv_sec || now->tv_nsec != then->tv_nsec));
 }
 
+/* Under the meta lock. */
+static int check_owners(struct core *core, const struct inode *inode, unsigned set, const struct stat *in)
+{
+	return meta_may_chown(
+		core->meta, inode, set & SET_UID ? in->st_uid : inode->uid, set & SET_GID ? in->st_gid : inode->gid);
+}
+
 int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct stat *in, struct stat *st)
 {
 	struct inode *inode;
@@ -228,6 +236,8 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 		goto out;
 	meta_lock(core->meta);
 	matters = concerns_rules(inode, set, in); /* others may have changed it since */
+	if ((rc = check_owners(core, inode, set, in)) < 0)
+		goto out_locked;
 	if (set & SET_MODE && (rc = set_mode(core, inode, in->st_mode)) < 0)
 		goto out_locked;
 	else if (set & (SET_UID | SET_GID))
@@ -255,22 +265,34 @@ out:
 	return rc;
 }
 
+static uint64_t left_of(uint64_t max, uint64_t has)
+{
+	return max > has ? max - has : 0;
+}
+
+/* Used is what the files hold wherever it lies; available is what can be written at once, since what a cloud still has
+ * room for nobody tells. */
 int core_statfs(struct core *core, struct statvfs *out)
 {
-	struct meta_totals totals;
+	struct meta_usage has, max;
 	struct statvfs store;
+	uint64_t left;
 
 	if (statvfs(core->store, &store) < 0)
 		return -errno;
-	meta_totals(core->meta, &totals);
+	meta_totals(core->meta, &has);
+	meta_quota_whole(core->meta, &max);
 	memset(out, 0, sizeof(*out));
-	/* Used is what the files hold wherever it lies; free is what can be written at once, since what a cloud still
-	 * has room for nobody tells. */
-	out->f_bsize = out->f_frsize = 4096;
-	out->f_bavail = out->f_bfree = (fsblkcnt_t)((uint64_t)store.f_bavail * store.f_frsize / 4096);
-	out->f_blocks = (fsblkcnt_t)((totals.file_bytes + 4095) / 4096) + out->f_bfree;
-	out->f_ffree = out->f_favail = UINT32_MAX;
-	out->f_files = totals.inodes + out->f_ffree;
+	left = (uint64_t)store.f_bavail * store.f_frsize;
+	if (max.bytes)
+		left = left_of(max.bytes, has.bytes);
+	out->f_bsize = out->f_frsize = BLOCK;
+	out->f_bfree = out->f_bavail = (fsblkcnt_t)(left / BLOCK);
+	out->f_blocks = out->f_bfree + (fsblkcnt_t)((has.bytes + BLOCK - 1) / BLOCK);
+	if (max.bytes && store.f_bavail * store.f_frsize < left)
+		out->f_bavail = (fsblkcnt_t)(store.f_bavail * store.f_frsize / BLOCK);
+	out->f_ffree = out->f_favail = (fsfilcnt_t)(max.inodes ? left_of(max.inodes, has.inodes) : UINT32_MAX);
+	out->f_files = has.inodes + out->f_ffree;
 	out->f_namemax = META_NAME_MAX;
 	return 0;
 }

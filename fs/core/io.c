@@ -25,8 +25,9 @@ enum io_state { IO_RUNNING, IO_FETCHING, IO_ROOM };
 static void io_run(struct core *, struct core_io *);
 
 /* The kernel has dropped the bytes and tells whoever syncs or closes the file; the file keeps its size. Said once for a
- * file, as its pages come one after the other. */
-static void refuse(struct core *core, const struct core_io *io, ssize_t rc)
+ * file, as its pages come one after the other. Returns what the kernel is told: close(2) knows no more than ENOSPC and
+ * EIO of it, and a quota is nothing that is broken. */
+static ssize_t refuse(struct core *core, const struct core_io *io, ssize_t rc)
 {
 	bool says;
 
@@ -38,6 +39,7 @@ static void refuse(struct core *core, const struct core_io *io, ssize_t rc)
 	if (says)
 		log_error("inode %llu: what was written at %llu is lost: %s; fsync and close of the file say so",
 			(unsigned long long)io->ino, (unsigned long long)io->off, err_text((int)rc));
+	return rc == -EDQUOT ? -ENOSPC : rc;
 }
 
 uint64_t core_refused(struct core *core)
@@ -55,7 +57,7 @@ static void io_finish(struct core *core, struct core_io *io, ssize_t rc)
 	struct inode *inode = io->inode, *target = io->target;
 
 	if (rc < 0 && io->kind == CORE_WRITE && io->cached)
-		refuse(core, io, rc);
+		rc = refuse(core, io, rc);
 	io->inode = io->target = NULL;
 	meta_inode_put(core->meta, inode);
 	meta_inode_put(core->meta, target);
@@ -195,20 +197,22 @@ static int change_range(struct core *core, struct core_io *io, struct cache_need
 	return rc;
 }
 
-/* Room is not set aside, but more than there is is not promised. */
+/* Room is not set aside, but more than there is, or may be used, is not promised. */
 static int check_room(struct core *core, const struct core_io *io)
 {
 	struct statvfs fs;
-	uint64_t has;
+	uint64_t more;
+	int rc;
 
 	if (io->mode & ~FALLOC_FL_KEEP_SIZE)
 		return 0;
 	if (statvfs(core->store, &fs) < 0)
 		return -errno;
 	meta_lock(core->meta);
-	has = io->inode->bytes;
+	more = io->len > io->inode->bytes ? io->len - io->inode->bytes : 0;
+	rc = meta_may_grow(core->meta, io->inode, more);
 	meta_unlock(core->meta);
-	return io->len > has && (io->len - has) / fs.f_frsize > fs.f_bavail ? -ENOSPC : 0;
+	return rc == 0 && more / fs.f_frsize > fs.f_bavail ? -ENOSPC : rc;
 }
 
 static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct cache_need *need)

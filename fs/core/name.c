@@ -119,8 +119,6 @@ static int fill_new(struct core *core, struct inode *dir, const struct new_node 
 	inode->btime = inode->ctime;
 	inode->open_count = what->open;
 	inode->writer_count = what->writer;
-	if (dir->mode & S_ISGID)
-		inode->gid = dir->gid;
 	if (dir->mode & S_ISGID && S_ISDIR(what->mode))
 		inode->mode |= S_ISGID;
 	if (!what->target)
@@ -133,11 +131,15 @@ static int fill_new(struct core *core, struct inode *dir, const struct new_node 
  * fails: the caller puts it. */
 static int make_inode(struct core *core, struct inode *dir, const struct new_node *what, struct inode **out)
 {
-	const struct core_caller *caller = what->caller;
+	uid_t uid = what->caller->uid;
+	gid_t gid = dir->mode & S_ISGID ? dir->gid : what->caller->gid;
+	int rc;
 
 	if (dir->nlink == 0)
 		return -ENOENT;
-	if (!(*out = meta_inode_new(core->meta, what->mode, caller->uid, caller->gid, what->rdev)))
+	if ((rc = meta_may_create(core->meta, what->mode, uid, gid)) < 0)
+		return rc;
+	if (!(*out = meta_inode_new(core->meta, what->mode, uid, gid, what->rdev)))
 		return -ENOMEM;
 	return fill_new(core, dir, what, *out);
 }

@@ -219,9 +219,12 @@ static void lose_replaced(struct inode *over)
 /* Under the meta lock: the device 0:0 that stands for a name overlay filesystems hide. */
 static int make_whiteout(struct core *core, struct renaming *r)
 {
-	struct inode *inode = meta_inode_new(core->meta, S_IFCHR, r->from->uid, r->from->gid, 0);
+	int rc = meta_may_create(core->meta, S_IFCHR, r->from->uid, r->from->gid);
+	struct inode *inode;
 
-	if (!inode)
+	if (rc < 0)
+		return rc;
+	if (!(inode = meta_inode_new(core->meta, S_IFCHR, r->from->uid, r->from->gid, 0)))
 		return -ENOMEM;
 	times_now(core, inode, SET_ATIME | SET_MTIME | SET_CTIME);
 	inode->btime = inode->ctime;

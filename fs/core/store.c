@@ -190,6 +190,26 @@ static void on_pressure(void *ctx)
 	pthread_rwlock_unlock(&core->told_lock);
 }
 
+static int set_quotas(struct core *core, const struct config *config)
+{
+	struct meta_usage whole = { .inodes = config->inodes_max, .bytes = config->bytes_max };
+	struct meta_quota *v = calloc(config->quota_count + 1, sizeof(*v));
+	int rc;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->quota_count; i++) {
+		const struct config_quota *q = config->quotas[i];
+
+		v[i] = (struct meta_quota){ .kind = q->group ? OWNER_GROUP : OWNER_USER,
+			.id = q->id,
+			.max = { .inodes = q->inodes_max, .bytes = q->bytes_max } };
+	}
+	rc = meta_quotas_set(core->meta, &whole, v, config->quota_count);
+	free(v);
+	return rc;
+}
+
 static int open_rooms(struct core *core, struct config *config, struct errmsg *msg)
 {
 	struct meta_options meta_options = { .durable = on_durable, .failed = on_failed, .full = on_full, .ctx = core };
@@ -200,6 +220,9 @@ static int open_rooms(struct core *core, struct config *config, struct errmsg *m
 
 	if ((rc = meta_open(&core->meta, config->store, core->keyring, &meta_options, msg)) < 0 ||
 		(rc = cache_open(&core->cache, config->store, core->keyring, core->meta, &cache_options, msg)) < 0)
+		return rc;
+	/* what was synced before a crash is written again whatever they say now */
+	if ((rc = set_quotas(core, config)) < 0)
 		return rc;
 	tell(core, core->cache, NULL);
 	if ((rc = place_open(&core->place, core->meta, core->cache, core->keyring, config, msg)) < 0 ||
@@ -294,6 +317,19 @@ static int hold_all(struct core *core, struct errmsg *msg)
 		      : 0;
 }
 
+/* With the rules or not at all. */
+static int change_quotas(struct core *core, struct config *config, struct errmsg *msg)
+{
+	struct config *before = place_config(core->place);
+	int rc = set_quotas(core, config);
+
+	if (rc == 0 && (rc = place_reload(core->place, config, msg)) < 0 && set_quotas(core, before) < 0)
+		log_error(
+			"store: no memory to bring the quotas of before back: those of %s are in force", config->file);
+	config_put(before);
+	return rc;
+}
+
 int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 {
 	struct transfer_change *change = NULL;
@@ -304,7 +340,7 @@ int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 			core->store, config->store);
 	if ((rc = place_check(core->place, config, msg)) < 0 ||
 		(rc = transfer_prepare(core->transfer, config, &change, msg)) < 0 || (rc = hold_all(core, msg)) < 0 ||
-		(rc = place_reload(core->place, config, msg)) < 0) {
+		(rc = change_quotas(core, config, msg)) < 0) {
 		transfer_change_free(change);
 		return rc;
 	}

@@ -107,12 +107,7 @@ static void counters_write(struct meta_txn *txn, const struct batch *b)
 {
 	static const char set[] = "UPDATE counter SET value = ?2 WHERE name = ?1";
 	static const char *const lease_name[LEASE_KINDS] = { "ino_lease", "dentry_lease" };
-	static const char add[] = "UPDATE counter SET value = value + ?2 WHERE name = ?1";
 
-	if (b->inodes_delta)
-		meta_txn_exec(txn, add, "ti", "inodes", b->inodes_delta);
-	if (b->bytes_delta)
-		meta_txn_exec(txn, add, "ti", "file_bytes", b->bytes_delta);
 	for (int i = 0; i < LEASE_KINDS; i++)
 		if (b->lease[i])
 			meta_txn_exec(txn, set, "ti", lease_name[i], (int64_t)b->lease[i]);
@@ -136,6 +131,7 @@ int batch_apply(struct meta *m, struct conn *c, struct batch *b)
 		pending_below(&txn, txn.subtrees[i]);
 	if (txn.unreferenced)
 		object_release(&txn);
+	usage_write(&txn, b);
 	counters_write(&txn, b);
 	b->journal_seq = meta_txn_select_i64(&txn, 0, "SELECT seq FROM sqlite_sequence WHERE name = 'journal'", "");
 	return txn_commit(&txn);

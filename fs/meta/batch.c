@@ -40,24 +40,30 @@ void batch_free(struct batch *b)
 
 /* ---- cut ---- */
 
+/* Units that were written and are not synced are counted beyond the size on disk, where a crash leaves nothing. */
+static uint64_t disk_bytes(const struct inode *ip)
+{
+	uint64_t most = (ip->disk_size + 4095) / 4096 * 4096;
+
+	return S_ISREG(ip->mode) && ip->bytes > most ? most : ip->bytes;
+}
+
 static int image_inode(struct batch *b, struct inode *ip)
 {
 	struct inode_image *image = &b->inodes[b->inode_count];
-	uint64_t bytes = S_ISREG(ip->mode) ? ip->disk_size : 0;
 
 	memset(image, 0, sizeof *image);
 	image->inode = ip;
 	image->at = *ip;
 	image->at.rule = NULL;
+	image->at.bytes = disk_bytes(ip);
+	image->part = (struct inode_part){ .bytes = inode_charge(&image->at), .uid = ip->uid, .gid = ip->gid };
 	image->deleted = ip->node.state & NODE_DELETED;
 	if (ip->rule && !image->deleted && !(image->at.rule = strdup(ip->rule)))
 		return -ENOMEM;
 	b->inode_count++;
 	if (ip->xattrs && ip->xattrs->changed && !image->deleted && xattrs_copy(&image->xattrs, ip->xattrs) < 0)
 		return -ENOMEM;
-	b->inodes_delta += !image->deleted - ip->node.on_disk;
-	b->bytes_delta += (int64_t)((image->deleted ? 0 : bytes) - ip->saved_bytes);
-	image->at.saved_bytes = bytes;
 	return 0;
 }
 
@@ -168,7 +174,7 @@ static void inode_finish(struct meta *m, const struct inode_image *image)
 {
 	struct inode *ip = image->inode;
 
-	ip->saved_bytes = image->deleted ? 0 : image->at.saved_bytes;
+	ip->saved = image->part;
 	ip->saved_zone = image->at.zone_id;
 	if (image->deleted)
 		ip->rows = false;

@@ -64,6 +64,7 @@ static struct inode *inode_alloc(struct meta *m, uint64_t ino)
 
 void inode_detach(struct meta *m, struct inode *ip)
 {
+	usage_leave(m, ip);
 	if (ip->version >= m->version_floor)
 		m->version_floor = ip->version + 1;
 	if (ip->place_gen >= m->version_floor)
@@ -109,7 +110,7 @@ static int inode_fill(struct inode *ip, struct meta_row *row)
 	ip->rules_version = (uint64_t)meta_row_i64(row, 17);
 	ip->intent_last = ip->intent_done = (uint64_t)meta_row_i64(row, 19);
 	ip->counted = ip->node.on_disk = true;
-	ip->counted_bytes = ip->saved_bytes = S_ISREG(ip->mode) ? ip->size : 0;
+	ip->part = ip->saved = (struct inode_part){ .bytes = inode_charge(ip), .uid = ip->uid, .gid = ip->gid };
 	if (rule && !(ip->rule = strdup(rule)))
 		return -ENOMEM;
 	return 0;
@@ -213,15 +214,9 @@ void meta_inode_changed(struct meta *m, struct inode *ip)
 
 void meta_inode_written(struct meta *m, struct inode *ip)
 {
-	uint64_t bytes = S_ISREG(ip->mode) ? ip->size : 0;
-
 	if (ip->node.state & NODE_DELETED)
 		return;
-	if (!ip->counted)
-		m->totals.inodes++;
-	ip->counted = true;
-	m->totals.file_bytes += bytes - ip->counted_bytes;
-	ip->counted_bytes = bytes;
+	usage_count(m, ip);
 	node_changed(m, &ip->node);
 }
 
@@ -232,11 +227,7 @@ void meta_inode_delete(struct meta *m, struct inode *ip)
 	assert(ip->nlink == 0);
 	ip->node.state |= NODE_DELETED;
 	blocks_clear(m, ip, 0, NULL);
-	if (ip->counted)
-		m->totals.inodes--;
-	m->totals.file_bytes -= ip->counted_bytes;
-	ip->counted = false;
-	ip->counted_bytes = 0;
+	usage_uncount(m, ip);
 	if (ip->node.on_disk || ip->rows || (ip->node.state & NODE_COMMITTING)) {
 		record_blocks_drop(m, ip, 0);
 		node_changed(m, &ip->node);

@@ -155,7 +155,8 @@ int xattrs_copy(struct xattrs **out, const struct xattrs *);
 
 struct inode_image {
 	struct inode *inode;
-	struct inode at; /* its fields when the batch was cut; rule is a copy */
+	struct inode at;	/* its fields when the batch was cut; rule is a copy */
+	struct inode_part part; /* what it is counted for in SQLite from this batch on */
 	struct xattrs *xattrs;
 	bool deleted;
 };
@@ -179,10 +180,9 @@ struct batch {
 	struct dentry_image *dentries;
 	struct block_image *blocks;
 	size_t inode_count, dentry_count, block_count, weight;
-	int64_t inodes_delta, bytes_delta; /* of the totals */
-	uint64_t lease[LEASE_KINDS];	   /* numbers below it are taken from the day it is durable; 0: as before */
-	int64_t journal_seq;		   /* the last one given, once applied */
-	uint64_t intent;		   /* the last entry of the intent log before it was cut */
+	uint64_t lease[LEASE_KINDS]; /* numbers below it are taken from the day it is durable; 0: as before */
+	int64_t journal_seq;	     /* the last one given, once applied */
+	uint64_t intent;	     /* the last entry of the intent log before it was cut */
 };
 /* batch_cut: under the meta lock. Everything changed moves into a new batch: NULL in *out if there is nothing; -ENOMEM,
  * when nothing moved. */
@@ -245,6 +245,22 @@ void repack_note(struct meta_txn *, uint64_t ino, uint32_t first, uint32_t last,
 #define SQL_MISPLACED                                                                                                  \
 	"EXISTS (SELECT 1 FROM extent e JOIN object o ON o.num = e.object WHERE e.ino = ?1 AND o.zone <> ?2)"
 
+/* ---- usage.c ---- */
+
+/* The bytes that a row of inode is counted for. */
+#define SQL_INODE_CHARGE "CASE WHEN (mode & 61440) = 16384 THEN 4096 ELSE bytes END"
+
+uint64_t inode_charge(const struct inode *); /* the same in memory */
+/* Under the meta lock. usage_count: it is counted as it is now. usage_uncount: it is gone. usage_leave: it leaves
+ * memory. */
+void usage_count(struct meta *, struct inode *);
+void usage_uncount(struct meta *, struct inode *);
+void usage_leave(struct meta *, struct inode *);
+void usage_write(struct meta_txn *, const struct batch *);
+void usage_orphan_gone(struct meta_txn *, int64_t ino); /* while its row is there */
+int usage_load(struct meta *);
+void accounts_free(struct hash *);
+
 /* ---- the whole ---- */
 
 struct lease {
@@ -289,8 +305,9 @@ struct meta {
 	uint64_t intent;    /* the last number given to an entry of the intent log */
 	uint64_t dir_batch; /* the last batch in which a directory's name changed */
 	struct lease lease[LEASE_KINDS];
-	struct meta_totals totals;
-	int64_t journal_durable; /* deletions up to here have a durable cause */
+	struct hash usage, quotas;     /* by owner: what it has, what it may have */
+	struct meta_usage totals, max; /* of the whole store */
+	int64_t journal_durable;       /* deletions up to here have a durable cause */
 	uint64_t wal_frames, checkpoint_frames;
 	bool checkpoint_busy, checkpoint_stopping, truncate_wanted;
 

@@ -94,6 +94,12 @@ enum inode_flags {
 	INODE_EVER_STORED = 4, /* some object of it was ever confirmed */
 };
 
+/* An inode's part of what its owners hold. */
+struct inode_part {
+	uint64_t bytes;
+	uint32_t uid, gid;
+};
+
 struct inode {
 	/* this room's; do not touch */
 	struct meta_node node;
@@ -104,11 +110,10 @@ struct inode {
 		uint64_t batch;
 		uint32_t from;
 	} drop[2];
-	uint64_t whole_batch;	/* the last batch with a change that no entry of the intent log holds */
-	bool counted, rows;	/* in the totals; SQLite may hold rows of it though the inode itself is not on disk */
-	uint32_t saved_zone;	/* as in SQLite */
-	uint64_t counted_bytes; /* its part of the totals */
-	uint64_t saved_bytes;	/* its part of the totals in SQLite */
+	uint64_t whole_batch; /* the last batch with a change that no entry of the intent log holds */
+	bool counted, rows;   /* part is counted; SQLite may hold rows of it though the inode itself is not on disk */
+	uint32_t saved_zone;  /* as in SQLite */
+	struct inode_part part, saved; /* in memory; in SQLite */
 	struct xattrs *xattrs;
 
 	/* under the meta lock, by whoever changes the file; ino and the type in mode never change */
@@ -120,7 +125,7 @@ struct inode {
 	dev_t rdev;
 	uint64_t size;	    /* of a directory: unused; of a symlink: of its target */
 	uint64_t disk_size; /* the size that commits write: never ahead of the slots that are synced (I3) */
-	uint64_t bytes;	    /* allocated, for st_blocks: kept by the cache and core */
+	uint64_t bytes;	    /* allocated, for st_blocks: changed by meta_bytes_add */
 	struct timespec atime, mtime, ctime, btime;
 	uint32_t flags;		/* inode_flags */
 	uint32_t zone_id;	/* placement: the zone it was last placed in; 0: not placed yet */
@@ -474,9 +479,36 @@ char *meta_backend_name(struct meta *, uint32_t backend_id);
 int meta_setting_get(struct meta *, const char *key, struct buf *out);		     /* -ENOENT. Blocks */
 int meta_setting_set(struct meta *, const char *key, const void *value, size_t len); /* durable on return */
 
-struct meta_totals {
-	uint64_t inodes, file_bytes; /* of everything committed or queued; kept in memory, for statfs */
+/* ---- what owners hold, and may hold -------------------------------------------------------------------------------
+ */
+
+/* Inodes, orphans too until they are deleted, and the bytes that st_blocks shows of them. As of everything committed or
+ * queued; kept in memory, one small record for each owner that has a file. Blocks that files share count for each. */
+#define META_DIR_BYTES 4096 /* of a directory */
+enum owner_kind { OWNER_USER, OWNER_GROUP };
+struct meta_usage {
+	uint64_t inodes, bytes;
 };
-void meta_totals(struct meta *, struct meta_totals *);
+void meta_totals(struct meta *, struct meta_usage *);
+void meta_usage(struct meta *, enum owner_kind, uint32_t id, struct meta_usage *);
+
+/* meta_quotas_set: what the whole store, and what these owners may hold at most (0: no bound), from now on and instead
+ * of what was set before. Whoever holds more keeps it, and gets nothing new. -ENOMEM: all is as before.
+ * meta_quota_whole: what the whole store may hold. */
+struct meta_quota {
+	enum owner_kind kind;
+	uint32_t id;
+	struct meta_usage max;
+};
+int meta_quotas_set(struct meta *, const struct meta_usage *whole, const struct meta_quota *, size_t count);
+void meta_quota_whole(struct meta *, struct meta_usage *max);
+/* Whether there may be one inode more; may this one hold so many bytes more; may it go over to these owners. -EDQUOT
+ * where a quota of an owner forbids it, -ENOSPC where the store's bound does. Under the meta lock, in the operation
+ * that then does it. Nothing else asks: what commits, frees or moves data is never refused. */
+int meta_may_create(struct meta *, mode_t, uid_t, gid_t);
+int meta_may_grow(struct meta *, const struct inode *, uint64_t bytes);
+int meta_may_chown(struct meta *, const struct inode *, uid_t, gid_t);
+/* meta_bytes_add: changes what the file holds; it never falls below nothing. Under the meta lock. */
+void meta_bytes_add(struct meta *, struct inode *, int64_t bytes);
 
 #endif

@@ -28,9 +28,11 @@ static void root_write(struct meta_txn *txn, uid_t uid, gid_t gid)
 		" VALUES (?1, ?2, ?3, ?4, 2, 0, 0, 0, ?5, ?6, ?5, ?6, ?5, ?6, ?5, ?6, 0, 0, 0)",
 		"iiiiii", (int64_t)META_ROOT_INO, (int64_t)(S_IFDIR | 0755), (int64_t)uid, (int64_t)gid, s, ns);
 	meta_txn_exec(txn,
-		"INSERT INTO counter (name, value) VALUES ('open_count', 0), ('inodes', 1), ('file_bytes', 0),"
-		" ('ino_lease', ?1), ('dentry_lease', 1)",
+		"INSERT INTO counter (name, value) VALUES ('open_count', 0), ('ino_lease', ?1),"
+		" ('dentry_lease', 1)",
 		"i", (int64_t)META_ROOT_INO + 1);
+	meta_txn_exec(txn, "INSERT INTO usage (kind, id, inodes, bytes) VALUES (0, ?1, 1, ?3), (1, ?2, 1, ?3)", "iii",
+		(int64_t)uid, (int64_t)gid, (int64_t)META_DIR_BYTES);
 }
 
 static int fill(struct conn *c, struct keyring *keyring, uint64_t block_bytes, uid_t uid, gid_t gid)
@@ -125,7 +127,8 @@ static int tables_init(struct meta *m)
 	list_init(&m->pool);
 	for (int i = 0; i < NODE_KINDS && rc == 0; i++)
 		rc = hash_init(&m->nodes[i]);
-	if (rc < 0 || hash_init(&m->by_ino) < 0 || hash_init(&m->dirs) < 0 || hash_init(&m->tracked) < 0)
+	if (rc < 0 || hash_init(&m->by_ino) < 0 || hash_init(&m->dirs) < 0 || hash_init(&m->tracked) < 0 ||
+		hash_init(&m->usage) < 0 || hash_init(&m->quotas) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -226,12 +229,7 @@ static void orphans_delete(struct meta_txn *txn)
 	int64_t ino;
 
 	while ((ino = meta_txn_select_i64(txn, 0, "SELECT ino FROM inode WHERE nlink = 0 LIMIT 1", ""))) {
-		meta_txn_exec(txn,
-			"UPDATE counter SET value = value - (SELECT CASE WHEN (mode & 61440) = 32768 THEN size ELSE 0 "
-			"END"
-			" FROM inode WHERE ino = ?1) WHERE name = 'file_bytes'",
-			"i", ino);
-		meta_txn_exec(txn, "UPDATE counter SET value = value - 1 WHERE name = 'inodes'", "");
+		usage_orphan_gone(txn, ino);
 		blocks_drop_rows(txn, (uint64_t)ino, 0, true);
 		inode_rows_remove(txn, ino);
 		if (txn->rc)
@@ -258,8 +256,6 @@ static int recover_once(struct meta *m)
 	object_release(&txn);
 	meta_txn_exec(&txn, "DELETE FROM pending WHERE ino NOT IN (SELECT ino FROM inode)", "");
 	m->intent = m->intent_committed = (uint64_t)counter_read(&txn, "intent");
-	m->totals.inodes = (uint64_t)counter_read(&txn, "inodes");
-	m->totals.file_bytes = (uint64_t)counter_read(&txn, "file_bytes");
 	m->journal_durable = m->journal_committed =
 		meta_txn_select_i64(&txn, 0, "SELECT seq FROM sqlite_sequence WHERE name = 'journal'", "");
 	return txn_commit(&txn);
@@ -274,8 +270,8 @@ static int recover(struct meta *m, struct errmsg *msg)
 		checkpoint_now(m);
 		rc = recover_once(m);
 	}
-	if (rc == 0)
-		rc = vfs_wal_sync(m->vfs);
+	if (rc == 0 && (rc = vfs_wal_sync(m->vfs)) == 0)
+		rc = usage_load(m);
 	m->version_floor = m->open_count << 40;
 	if (rc < 0)
 		errmsg_set(msg, rc, "the metadata %s cannot be recovered: %s", m->path, err_text(rc));
@@ -338,6 +334,8 @@ static void tables_free(struct meta *m)
 	hash_free(&m->by_ino);
 	hash_free(&m->dirs);
 	hash_free(&m->tracked);
+	accounts_free(&m->usage);
+	accounts_free(&m->quotas);
 }
 
 static void locks_free(struct meta *m)
@@ -394,12 +392,5 @@ void meta_lock(struct meta *m)
 
 void meta_unlock(struct meta *m)
 {
-	pthread_mutex_unlock(&m->lock);
-}
-
-void meta_totals(struct meta *m, struct meta_totals *out)
-{
-	pthread_mutex_lock(&m->lock);
-	*out = m->totals;
 	pthread_mutex_unlock(&m->lock);
 }

@@ -12,8 +12,8 @@ static const char *const schema_1 =
 	"	key TEXT PRIMARY KEY,\n"
 	"	value BLOB NOT NULL\n"
 	") STRICT, WITHOUT ROWID;\n"
-	/* counter: ino_lease and dentry_lease (numbers from there on were never given), open_count, and the totals
-	 * inodes and file_bytes of what is committed */
+	/* counter: ino_lease and dentry_lease (numbers from there on were never given), open_count; until version 6 the
+	 * totals inodes and file_bytes of what is committed */
 	"CREATE TABLE counter (\n"
 	"	name TEXT PRIMARY KEY,\n"
 	"	value INTEGER NOT NULL\n"
@@ -255,8 +255,25 @@ static const char *const schema_5 = "ALTER TABLE inode ADD COLUMN intent INTEGER
 				    "INSERT INTO counter (name, value) VALUES ('intent', 0);\n"
 				    "PRAGMA user_version = 5;\n";
 
+/* usage: what owners have: kind 0 users, 1 groups; inodes, and bytes as st_blocks has them. It takes the place of two
+ * totals. A crash may have left files with bytes counted that never came to the disk. */
+static const char *const schema_6 =
+	"CREATE TABLE usage (\n"
+	"	kind INTEGER NOT NULL,\n"
+	"	id INTEGER NOT NULL,\n"
+	"	inodes INTEGER NOT NULL,\n"
+	"	bytes INTEGER NOT NULL,\n"
+	"	PRIMARY KEY (kind, id)\n"
+	") STRICT, WITHOUT ROWID;\n"
+	"UPDATE inode SET bytes = (size + 4095) / 4096 * 4096"
+	" WHERE (mode & 61440) = 32768 AND bytes > (size + 4095) / 4096 * 4096;\n"
+	"INSERT INTO usage SELECT 0, uid, count(*), sum(" SQL_INODE_CHARGE ") FROM inode GROUP BY uid;\n"
+	"INSERT INTO usage SELECT 1, gid, count(*), sum(" SQL_INODE_CHARGE ") FROM inode GROUP BY gid;\n"
+	"DELETE FROM counter WHERE name IN ('inodes', 'file_bytes');\n"
+	"PRAGMA user_version = 6;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

@@ -82,8 +82,7 @@ static void test_syntax(void **state)
 		{ GOOD "[rule 34567890123456789012345678901234567890123456789]\n",
 			"test.ini:10: error: a section's header can hold at most 48 bytes\n" },
 		{ GOOD "[]\n", "test.ini:10: error: unknown section []; expected filesystem, keys, zone NAME, backend "
-			       "NAME, tag NAME or "
-			       "rule NAME\n" },
+			       "NAME, quota NAME, tag NAME or rule NAME\n" },
 		{ GOOD "mode = dr\033ain\n", "test.ini:10: error: the line holds a control character\n" },
 		{ GOOD "upload-limit = 2M/s # slow\n",
 			"test.ini:10: warning: the '#' is part of the value: after a value only ';' begins a comment\n"
@@ -106,7 +105,7 @@ static void test_sections(void **state)
 		{ GOOD "[zon e]\nkind = domestic\n",
 			"test.ini:10: error: unknown section [zon e]; did you mean \"zone\"?\n" },
 		{ GOOD "[cache]\nsize = 1G\n", "test.ini:10: error: unknown section [cache]; expected filesystem, "
-					       "keys, zone NAME, backend NAME, tag "
+					       "keys, zone NAME, backend NAME, quota NAME, tag "
 					       "NAME or rule NAME\n" },
 		{ GOOD "[zone]\n", "test.ini:10: error: [zone]: expected [zone NAME]\n" },
 		{ GOOD "[keys mine]\n", "test.ini:10: error: [keys mine]: expected [keys]\n" },
@@ -840,6 +839,46 @@ static char *in_scratch(const char *name)
 	return path;
 }
 
+static void test_quota_faults(void **state)
+{
+	static const struct row rows[] = {
+		{ GOOD "[quota a]\nowner = root\nbytes = 1G\n[quota b]\ngroup = root\ninodes = 5\n"
+		       "[quota c]\nowner = 54321\ninodes = 1K\nbytes = 1\n",
+			"" },
+		{ GOOD "[quota a]\nowner = no-such-user\nbytes = 1G\n",
+			"test.ini:11: error: bad value \"no-such-user\" for \"owner\"; expected a user that exists "
+			"here, or "
+			"a user's number\n" },
+		{ GOOD "[quota a]\ngroup = 4294967295\nbytes = 1G\n",
+			"test.ini:11: error: bad value \"4294967295\" for \"group\"; expected a group that exists "
+			"here, or a "
+			"group's number\n" },
+		{ GOOD "[quota a]\nbytes = 0\ninodes = many\n",
+			"test.ini:10: error: [quota a] has neither \"owner\" nor \"group\"; expected one of them\n"
+			"test.ini:11: error: bad value \"0\" for \"bytes\"; expected a size, such as 10G\n"
+			"test.ini:12: error: bad value \"many\" for \"inodes\"; expected a number, such as 100K\n" },
+		{ GOOD "[quota a]\nowner = root\ngroup = root\nbytes = 1\n",
+			"test.ini:12: error: [quota a] has both \"owner\" and \"group\"; expected one\n" },
+		{ GOOD "[quota a]\nowner = root\n",
+			"test.ini:10: error: [quota a] bounds nothing; expected \"bytes\", \"inodes\" or both\n" },
+		{ GOOD "[quota a]\nowner = root\nbytes = 1\n[quota b]\nbytes = 2\nowner = 0\n",
+			"test.ini:15: error: user 0 has a quota already, [quota a] at test.ini:10; expected one "
+			"section "
+			"for each\n" },
+		{ GOOD "[quota a]\nowner = root\nbytes = 1\nsoft = 2\n",
+			"test.ini:13: error: unknown key \"soft\" in [quota a]; expected one of owner, group, bytes, "
+			"inodes\n" },
+		{ GOOD "[quota]\nowner = root\n", "test.ini:10: error: [quota]: expected [quota NAME]\n" },
+		{ "[filesystem]\nsize = 0\ninodes = x\nstore = s\nhome = d\n[zone d]\nkind = domestic\nbackends = b\n"
+		  "[backend b]\ntype = local\npath = p\n",
+			"test.ini:2: error: bad value \"0\" for \"size\"; expected a size, such as 500G\n"
+			"test.ini:3: error: bad value \"x\" for \"inodes\"; expected a number, such as 1M\n" },
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
 static void test_values(void **state)
 {
 	struct config *c;
@@ -850,7 +889,8 @@ static void test_values(void **state)
 	(void)state;
 	setenv("HOME", "/home/u", 1);
 	scratch_write("test.ini",
-		"[filesystem]\nname = office\nstore = ~/st\nhome = d\ncache = 64M\nsettle = 500ms\nmax-delay = 2h\n"
+		"[filesystem]\nname = office\nstore = ~/st\nhome = d\ncache = 64M\nsize = 500G\ninodes = 1M\nsettle = "
+		"500ms\nmax-delay = 2h\n"
 		"block-size = 1M\n[keys]\npassphrase-file = pass\nkey-file = /k\n"
 		"[zone d]\nkind = domestic\ncountries = cn, HK\nnetworks = 10.20.0.0/16, 2001:db8::/32\nbackends = c, "
 		"b\n"
@@ -863,7 +903,7 @@ static void test_values(void **state)
 		"pin-sha256 = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
 		"pin-sha256 = BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nca-file = /etc/passwd\n"
 		"connect-timeout = 3s\ntimeout = 4s\nconnections = 5\nupload-limit = 6K/s\ndownload-limit = 7K/s\n"
-		"mode = drain\n");
+		"mode = drain\n[quota q]\ngroup = 77\nbytes = 2G\n[quota root]\nowner = root\ninodes = 10\n");
 	scratch_write("sec.key", "s");
 	assert_int_equal(scratch_load(&c, &text), 0);
 	assert_string_equal(text, "");
@@ -872,6 +912,19 @@ static void test_values(void **state)
 	assert_string_equal(c->name, "office");
 	assert_string_equal(c->store, "/home/u/st");
 	assert_int_equal(c->cache_bytes, 64 << 20);
+	assert_int_equal(c->bytes_max, 500ULL << 30);
+	assert_int_equal(c->inodes_max, 1 << 20);
+	assert_int_equal(c->quota_count, 2);
+	assert_string_equal(c->quotas[0]->name, "q");
+	assert_true(c->quotas[0]->group);
+	assert_int_equal(c->quotas[0]->id, 77);
+	assert_int_equal(c->quotas[0]->bytes_max, 2ULL << 30);
+	assert_int_equal(c->quotas[0]->inodes_max, 0);
+	assert_string_equal(c->quotas[1]->owner, "root");
+	assert_false(c->quotas[1]->group);
+	assert_int_equal(c->quotas[1]->id, 0);
+	assert_int_equal(c->quotas[1]->bytes_max, 0);
+	assert_int_equal(c->quotas[1]->inodes_max, 10);
 	assert_int_equal(c->settle_ns, 500 * NS_PER_MS);
 	assert_int_equal(c->max_delay_ns, 7200 * NS_PER_S);
 	assert_int_equal(c->block_bytes, 1 << 20);
@@ -920,7 +973,7 @@ static void test_values(void **state)
 	assert_int_equal(b->upload_limit, 6144);
 	assert_int_equal(b->download_limit, 7168);
 	assert_int_equal(b->mode, MODE_DRAIN);
-	assert_int_equal(b->origin.line, 27);
+	assert_int_equal(b->origin.line, 29);
 	config_put(c);
 }
 
@@ -1121,6 +1174,7 @@ int main(void)
 		cmocka_unit_test(test_include_places),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_quota_faults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_identity),

@@ -580,6 +580,7 @@ static void disk_refuses(void **state)
 	fix_check(&t->f, t->ip, t->bytes, 13 * UNIT + 5);
 	/* nothing of a large write is taken over that could not be sealed */
 	assert_int_equal(fix_write(&t->f, t->ip, 20 * UNIT, t->bytes, 20 * UNIT), -EFBIG);
+	assert_int_equal(t->ip->bytes, 14 * UNIT);
 	fix_check(&t->f, t->ip, t->bytes, 13 * UNIT + 5);
 	limit_files(RLIM_INFINITY);
 	fix_sync(&t->f, t->ip);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "fs/cache/internal.h"
+#include "tests/unit/fs-meta/recount.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

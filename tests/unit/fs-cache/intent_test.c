@@ -111,6 +111,7 @@ static void survives(struct world *w)
 	crash(w, &copy);
 	ip = fix_inode(&copy, w->ip->ino);
 	fix_check(&copy, ip, w->bytes, w->size);
+	recount_usage(copy.m);
 	meta_inode_put(copy.m, ip);
 	fix_crash_end(&copy);
 }
@@ -288,6 +289,30 @@ static void step_times(struct world *w)
 	crash(w, &copy);
 	ip = fix_inode(&copy, w->ip->ino);
 	assert_int_equal(ip->mtime.tv_sec, then.tv_sec + 1);
+	meta_inode_put(copy.m, ip);
+	fix_crash_end(&copy);
+}
+
+/* What the file counts for is what it did, with a batch between the entry and the crash and without. */
+static void step_counted(struct world *w)
+{
+	uint64_t bytes;
+	struct inode *ip;
+	struct fix copy;
+
+	put(w, w->size, 2 * UNIT);
+	logged(w);
+	survives(w);
+	meta_lock(w->f.m);
+	meta_inode_written(w->f.m, w->ip);
+	bytes = w->ip->bytes;
+	meta_unlock(w->f.m);
+	assert_int_equal(bytes, (w->size + UNIT - 1) / UNIT * UNIT);
+	assert_int_equal(meta_sync(w->f.m), 0);
+	crash(w, &copy);
+	ip = fix_inode(&copy, w->ip->ino);
+	assert_int_equal(ip->bytes, bytes);
+	recount_usage(copy.m);
 	meta_inode_put(copy.m, ip);
 	fix_crash_end(&copy);
 }
@@ -470,6 +495,7 @@ static const struct {
 	{ "emptied and not synced", step_emptied_unsynced, true },
 	{ "punched", step_punched, true },
 	{ "times", step_times, true },
+	{ "counted", step_counted, true },
 	{ "deleted", step_deleted, true },
 	{ "nothing to do", step_nothing_to_do, true },
 	{ "large", step_large, false },

@@ -226,6 +226,7 @@ static void op_crash(struct world *w)
 	w->crashes++;
 	fix_crash_files(&w->f, &w->copy);
 	fix_open(&w->copy);
+	recount_usage(w->copy.m);
 	tear(w);
 	for (int i = 0; i < FILES; i++) {
 		struct inode *ip = fix_inode(&w->copy, w->ino[i]);

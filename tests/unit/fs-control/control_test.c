@@ -25,9 +25,16 @@ static char store[64], config_file[80];
 static char zone_text[] = "domestic", name_text[] = "office", file_text[] = "/c.ini";
 static struct config_zone zone = { .name = zone_text };
 static struct config_zone *zone_list[] = { &zone };
-static struct config config = {
-	.file = file_text, .name = name_text, .store = store, .home = &zone, .zones = zone_list, .zone_count = 1
-};
+static struct config_quota quota = { .name = name_text, .owner = zone_text, .group = true, .id = 9, .bytes_max = 50 };
+static struct config_quota *quota_list[] = { &quota };
+static struct config config = { .file = file_text,
+	.name = name_text,
+	.store = store,
+	.home = &zone,
+	.zones = zone_list,
+	.zone_count = 1,
+	.quotas = quota_list,
+	.quota_count = 1 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -84,6 +91,21 @@ int meta_sync(struct meta *m)
 {
 	(void)m;
 	return 0;
+}
+void meta_totals(struct meta *m, struct meta_usage *out)
+{
+	(void)m;
+	*out = (struct meta_usage){ .inodes = 12, .bytes = 4096 };
+}
+void meta_quota_whole(struct meta *m, struct meta_usage *out)
+{
+	(void)m;
+	*out = (struct meta_usage){ .inodes = 100 };
+}
+void meta_usage(struct meta *m, enum owner_kind kind, uint32_t id, struct meta_usage *out)
+{
+	(void)m;
+	*out = (struct meta_usage){ .inodes = kind == OWNER_GROUP ? 7 : 0, .bytes = id };
 }
 uint64_t cache_evict(struct cache *c, uint64_t bytes)
 {
@@ -307,9 +329,16 @@ static int own_fd(void)
 
 static void test_status(void **state)
 {
-	json_t *last = ask("status", NULL, -1);
+	json_t *last = ask("status", NULL, -1), *usage = json_object_get(last, "usage");
+	json_t *quotas = json_object_get(last, "quotas");
 
 	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(usage, "inodes")), 12);
+	assert_int_equal(json_integer_value(json_object_get(usage, "inodes_max")), 100);
+	assert_int_equal(json_array_size(quotas), 1);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(quotas, 0), "inodes")), 7);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(quotas, 0), "bytes")), 9);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(quotas, 0), "bytes_max")), 50);
 	assert_string_equal(json_string_value(json_object_get(last, "name")), "office");
 	assert_int_equal(json_integer_value(json_object_get(last, "pid")), getpid());
 	assert_true(json_is_null(json_object_get(last, "failed")));

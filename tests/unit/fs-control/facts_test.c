@@ -167,6 +167,22 @@ static void test_status_backend(void **state)
 	json_decref(all);
 }
 
+static void test_usage(void **state)
+{
+	char q_name[] = "team", owner[] = "1000";
+	struct config_quota q = { .name = q_name, .owner = owner, .id = 1000, .inodes_max = 5 };
+	const struct meta_usage has = { .inodes = 3, .bytes = 8192 }, max = { .bytes = 5ULL << 40 };
+
+	(void)state;
+	assert_json(facts_usage(&has, &max),
+		"{\"bytes\":8192,\"bytes_max\":5497558138880,\"inodes\":3,\"inodes_max\":null}");
+	assert_json(facts_quota(&q, &has), "{\"bytes\":8192,\"bytes_max\":null,\"inodes\":3,\"inodes_max\":5,"
+					   "\"name\":\"team\",\"user\":\"1000\",\"id\":1000}");
+	q.group = true;
+	assert_json(facts_quota(&q, &has), "{\"bytes\":8192,\"bytes_max\":null,\"inodes\":3,\"inodes_max\":5,"
+					   "\"name\":\"team\",\"group\":\"1000\",\"id\":1000}");
+}
+
 static void test_message(void **state)
 {
 	char file[] = "/a.ini", text[] = "bad \xff";
@@ -201,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_where),
 		cmocka_unit_test(test_status_idle),
 		cmocka_unit_test(test_status_backend),
+		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_message),
 		cmocka_unit_test(test_outcome),
 	};

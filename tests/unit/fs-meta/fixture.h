@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "fs/crypt/keyring.h"
 #include "fs/meta/internal.h"
+#include "tests/unit/fs-meta/recount.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -235,6 +236,7 @@ static inline void fix_write(struct fix *f, struct inode *ip, uint32_t index, co
 	b->version++;
 	meta_block_changed(f->m, b);
 	ip->size = ip->disk_size = (uint64_t)index * BLOCK + strlen(text);
+	meta_bytes_add(f->m, ip, (int64_t)strlen(text));
 	meta_inode_changed(f->m, ip);
 	meta_unlock(f->m);
 	meta_block_put(f->m, b);
@@ -275,14 +277,13 @@ static inline void fix_audit(struct fix *f)
 		/* at once, and once more where a backend may not have been through with it */
 		"SELECT count(*) FROM (SELECT count(*) AS n FROM journal GROUP BY object, backend, due_s) WHERE n > 1",
 		"SELECT count(*) FROM (SELECT count(*) AS n FROM journal GROUP BY object, backend) WHERE n > 2",
-		"SELECT (SELECT value FROM counter WHERE name = 'inodes') - (SELECT count(*) FROM inode)",
-		"SELECT (SELECT value FROM counter WHERE name = 'file_bytes') -"
-		" (SELECT coalesce(sum(size), 0) FROM inode WHERE (mode & 61440) = 32768)",
 		"SELECT bytes - (SELECT coalesce(sum(length(local)), 0) FROM block WHERE kind = 1) FROM inline_total",
 		"SELECT dirty_bytes - (SELECT coalesce(sum(length(local)), 0) FROM block WHERE kind = 1 AND dirty = 1)"
 		" FROM inline_total",
+		"SELECT count(*) FROM (SELECT * FROM usage EXCEPT SELECT * FROM" SQL_RECOUNT ")",
+		"SELECT count(*) FROM (SELECT * FROM" SQL_RECOUNT " EXCEPT SELECT * FROM usage)",
 	};
-	struct meta_totals totals;
+	struct meta_usage totals;
 
 	for (size_t i = 0; i < COUNT(zero); i++) {
 		int64_t wrong = fix_sql(f, zero[i]);
@@ -293,6 +294,7 @@ static inline void fix_audit(struct fix *f)
 	}
 	meta_totals(f->m, &totals);
 	assert_int_equal(totals.inodes, fix_sql(f, "SELECT count(*) FROM inode"));
+	recount_usage(f->m);
 }
 
 #endif

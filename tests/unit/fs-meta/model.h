@@ -20,7 +20,7 @@ struct m_block {
 struct m_inode {
 	bool used, dir;
 	uint32_t id; /* the store's uid: who is who, whatever the number */
-	uint32_t nlink, size, zone;
+	uint32_t nlink, size, zone, gid;
 	uint32_t xattr[XATTRS];
 	struct m_block block[BLOCKS];
 };
@@ -50,6 +50,7 @@ enum op_kind {
 	OP_SHARE,
 	OP_EVICT,
 	OP_PLACE,
+	OP_CHOWN,
 	OP_TRIM,
 	OP_ORPHAN, /* unlinked, but held open */
 	OP_RELEASE,
@@ -76,7 +77,7 @@ static inline void model_init(struct model *m, uint64_t seed)
 	memset(m, 0, sizeof *m);
 	for (int i = 0; i < NAMES; i++)
 		m->name[i].child = -1;
-	m->inode[0] = (struct m_inode){ .used = true, .dir = true, .id = 7, .nlink = 2 };
+	m->inode[0] = (struct m_inode){ .used = true, .dir = true, .id = 7, .gid = 8, .nlink = 2 };
 	m->random = seed;
 	m->serial = 100;
 }
@@ -256,7 +257,7 @@ static inline void m_make(struct model *m, const struct op *op)
 	int at = m_free_inode(m);
 	bool dir = op->kind == OP_MKDIR;
 
-	m->inode[at] = (struct m_inode){ .used = true, .dir = dir, .id = op->serial, .nlink = dir ? 2 : 1 };
+	m->inode[at] = (struct m_inode){ .used = true, .dir = dir, .id = op->serial, .gid = 8, .nlink = dir ? 2 : 1 };
 	m_name_set(m, op->parent, op->text, at);
 }
 
@@ -336,6 +337,9 @@ static inline void op_model(struct model *m, const struct op *op)
 	case OP_PLACE:
 		ip->zone = op->serial % 3;
 		break;
+	case OP_CHOWN:
+		ip->gid = op->serial % 4;
+		break;
 	default:
 		b->len--;
 		break;
@@ -346,7 +350,8 @@ static inline void op_model(struct model *m, const struct op *op)
 
 static inline void m_dump_inode(const struct m_inode *ip, struct buf *out)
 {
-	buf_printf(out, " %u %c nlink %u size %u zone %u", ip->id, ip->dir ? 'd' : 'f', ip->nlink, ip->size, ip->zone);
+	buf_printf(out, " %u:%u %c nlink %u size %u zone %u", ip->id, ip->gid, ip->dir ? 'd' : 'f', ip->nlink, ip->size,
+		ip->zone);
 	for (int i = 0; i < XATTRS; i++)
 		if (ip->xattr[i])
 			buf_printf(out, " x%d=%u", i, ip->xattr[i]);

@@ -192,6 +192,7 @@ static void s_local(struct run *r, struct block *b, uint32_t text, bool dirty)
 
 static void s_size(struct run *r, struct inode *ip, uint32_t size)
 {
+	meta_bytes_add(r->f.m, ip, (int64_t)size - (int64_t)ip->bytes);
 	ip->size = ip->disk_size = size;
 	meta_inode_changed(r->f.m, ip);
 }
@@ -278,6 +279,14 @@ static void s_place(struct run *r, const struct op *op, struct inode *ip)
 	meta_unlock(r->f.m);
 }
 
+static void s_chown(struct run *r, const struct op *op, struct inode *ip)
+{
+	meta_lock(r->f.m);
+	ip->gid = op->serial % 4;
+	meta_inode_changed(r->f.m, ip);
+	meta_unlock(r->f.m);
+}
+
 static void op_on_inode(struct run *r, const struct op *op)
 {
 	struct inode *ip = fix_inode(&r->f, r->ino[op->inode]);
@@ -292,6 +301,8 @@ static void op_on_inode(struct run *r, const struct op *op)
 		s_share(r, op, ip);
 	else if (op->kind == OP_PLACE)
 		s_place(r, op, ip);
+	else if (op->kind == OP_CHOWN)
+		s_chown(r, op, ip);
 	else
 		s_block(r, op, ip);
 	meta_inode_put(r->f.m, ip);
@@ -361,8 +372,10 @@ static bool dump_inode(struct fix *f, uint64_t ino, struct buf *out)
 		.dir = S_ISDIR(ip->mode),
 		.nlink = ip->nlink,
 		.size = (uint32_t)ip->size,
-		.zone = ip->zone_id };
+		.zone = ip->zone_id,
+		.gid = ip->gid };
 
+	assert_int_equal(ip->bytes, ip->size);
 	assert_int_equal(meta_xattrs_load(f->m, ip), 0);
 	for (int i = 0; i < XATTRS; i++)
 		dump_xattr(f, ip, i, &m.xattr[i]);
