@@ -70,6 +70,13 @@ int cache_write(struct cache *, struct inode *, uint64_t off, const void *data, 
 int cache_truncate(struct cache *, struct inode *, uint64_t size, struct cache_need *need);
 int cache_punch(struct cache *, struct inode *, uint64_t off, uint64_t len, struct cache_need *need);
 
+/* cache_share: a block of one file becomes what a block of another is, len bytes, all it will be, by one more reference
+ * to the same object, if that lies in the zone; nothing is read, sent or kept locally. 1; 0: it cannot be (some of it
+ * is on no backend, or in another zone; something of the target is unsynced): the bytes are to be copied. -EDQUOT,
+ * -ENOSPC as cache_write. data_lock of the source shared, of the target exclusive. Blocks on the local disk. */
+int cache_share(struct cache *, struct inode *from, uint32_t from_index, struct inode *to, uint32_t to_index,
+	uint32_t len, uint32_t zone_id);
+
 /* cache_sync: everything written to the inode before the call is sealed, synced and published (with disk_size); the
  * caller then waits with meta_sync for the batch. Returns 0 at once where nothing is unsynced. Takes data_lock itself
  * (exclusive while sealing, not while syncing). cache_sync_all: every inode that has something; fdatasync of each file,

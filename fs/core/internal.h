@@ -121,7 +121,13 @@ void held_from(struct core *, struct inode *, struct held_name *out);
 /* held_give: marks the inode and gives it the tags if it has none. Under the meta lock; attributes loaded. */
 void held_give(struct core *, struct inode *, const struct held_name *);
 
+/* copy.c */
+/* copy_share: what a copy has next that can be shared, in bytes; 0: it must be copied. */
+ssize_t copy_share(struct core *, struct core_io *);
+
 /* io.c */
+/* content_written: after content was written or shared, under data_lock alone; times: those of the file too. */
+void content_written(struct core *, struct inode *, bool times);
 int io_init(struct core *);
 void io_stop(struct core *);
 void io_free(struct core *);

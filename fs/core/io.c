@@ -109,8 +109,7 @@ static ssize_t attempt_read(struct core *core, struct core_io *io, struct cache_
 	return rc < 0 ? rc : (ssize_t)len;
 }
 
-/* Under no lock, after content was written. */
-static void content_written(struct core *core, struct inode *inode, bool times)
+void content_written(struct core *core, struct inode *inode, bool times)
 {
 	meta_lock(core->meta);
 	if (times)
@@ -239,6 +238,15 @@ static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct c
 	return rc;
 }
 
+/* Up to a block's end, so that those after it may be shared. */
+static size_t chunk_bytes(struct core *core, const struct core_io *io)
+{
+	uint64_t bytes = meta_block_bytes(core->meta), in = (io->off + io->progress) % bytes;
+	size_t len = io->len - io->progress < COPY_CHUNK ? io->len - io->progress : COPY_CHUNK;
+
+	return len > bytes - in ? (size_t)(bytes - in) : len;
+}
+
 /* One chunk of a copy: read under the source's lock, then written under the target's, never both. *from is the inode
  * that need speaks of. */
 static ssize_t copy_chunk(struct core *core, struct core_io *io, struct cache_need *need, struct inode **from)
@@ -246,7 +254,7 @@ static ssize_t copy_chunk(struct core *core, struct core_io *io, struct cache_ne
 	struct core_io part = { .inode = io->inode, .off = io->off + io->progress, .buf = io->copy };
 	ssize_t n;
 
-	part.len = io->len - io->progress < COPY_CHUNK ? io->len - io->progress : COPY_CHUNK;
+	part.len = chunk_bytes(core, io);
 	*from = io->inode;
 	if ((n = attempt_read(core, &part, need)) <= 0)
 		return n;
@@ -290,7 +298,9 @@ static ssize_t attempt_copy(struct core *core, struct core_io *io, struct cache_
 	if (io->progress == 0)
 		mark_copy(core, io);
 	while (io->progress < io->len) {
-		if ((n = copy_chunk(core, io, need, from)) < 0)
+		if ((n = copy_share(core, io)) == 0)
+			n = copy_chunk(core, io, need, from);
+		if (n < 0)
 			return n;
 		if (n == 0)
 			break;

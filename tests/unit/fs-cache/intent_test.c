@@ -421,6 +421,56 @@ static void step_names(struct world *w)
 	meta_inode_put(w->f.m, other);
 }
 
+static int shares(struct world *w, struct inode *from)
+{
+	int rc;
+
+	pthread_rwlock_rdlock(&from->data_lock);
+	pthread_rwlock_wrlock(&w->ip->data_lock);
+	rc = cache_share(w->f.c, from, 0, w->ip, 0, BLOCK, 1);
+	pthread_rwlock_unlock(&w->ip->data_lock);
+	pthread_rwlock_unlock(&from->data_lock);
+	return rc;
+}
+
+/* A block that becomes another file's: not while the log has units of it; and it is in no entry itself. */
+static void step_shared(struct world *w)
+{
+	struct inode *from = fix_file(&w->f);
+	static uint8_t bytes[BLOCK];
+
+	fix_fill_random(&w->random, bytes, sizeof bytes);
+	assert_int_equal(fix_write(&w->f, from, 0, bytes, sizeof bytes), 0);
+	fix_sync(&w->f, from);
+	assert_int_equal(fix_upload(&w->f, from, 0), 0);
+	assert_int_equal(meta_sync(w->f.m), 0);
+	put(w, 10, 1000);
+	logged(w);
+	if (w->size > META_INLINE_MAX) {
+		assert_int_equal(shares(w, from), 0);
+		assert_int_equal(cache_sync(w->f.c, w->ip), 0);
+	}
+	assert_int_equal(shares(w, from), 1);
+	survives(w);
+	memcpy(w->bytes, bytes, sizeof bytes);
+	if (w->size < sizeof bytes)
+		w->size = sizeof bytes;
+	in_full(w);
+	survives(w);
+	put(w, 3 * UNIT, UNIT);
+	logged(w);
+	survives(w);
+	/* and with a write on top of what is not durable */
+	put(w, 0, sizeof bytes / 2);
+	in_full(w);
+	assert_int_equal(shares(w, from), 1);
+	memcpy(w->bytes, bytes, sizeof bytes);
+	put(w, 5 * UNIT, UNIT);
+	in_full(w);
+	survives(w);
+	meta_inode_put(w->f.m, from);
+}
+
 /* While another sync is between what it captured and its rows, what it captured is nowhere. */
 static void step_beside_a_sync(struct world *w)
 {
@@ -503,6 +553,7 @@ static const struct {
 	{ "names", step_names, true },
 	{ "beside a sync", step_beside_a_sync, false },
 	{ "grown", step_grown, true },
+	{ "shared", step_shared, true },
 };
 
 static void each_step(void **state)
