@@ -9,12 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+static int no_store(const char *store, struct errmsg *msg)
+{
+	return errmsg_set(msg, -ENOENT, "there is no store at %s: make it with `borderfs init`", store);
+}
+
 static int open_store_dir(const char *store, struct errmsg *msg)
 {
 	int fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
-		return errmsg_set(msg, -ENOENT, "there is no store at %s: make it with `borderfs init`", store);
+		return no_store(store, msg);
 	if (fd < 0)
 		return errmsg_set(msg, -errno, "the store %s cannot be opened: %s", store, strerror(errno));
 	return fd;
@@ -132,6 +137,8 @@ int core_unlock(struct config *config, const struct unlock *unlock, struct keyri
 			"the store at %s was not finished: `borderfs init` was interrupted; run it again, nothing is "
 			"lost",
 			config->store);
+	else if (!keyring_exists(dir) && !meta_exists(config->store))
+		rc = no_store(config->store, msg); /* a directory only, perhaps of an init that was killed at once */
 	else
 		rc = keyring_open(out, dir, unlock, msg);
 	close(dir);

@@ -33,6 +33,12 @@ mkdir -m 700 "$home" "$mnt"
 	printf '[zone domestic]\nkind = domestic\nbackends = nas\n[backend nas]\ntype = local\npath = %s\n' "$home"
 } >"$ini"
 
+step "killed when there was a directory and no more"
+mkdir -m 700 "$store"
+expect_status 1 bfs mount "$mnt"
+expect_says "there is no store at $store: make it with"
+rm -rf "$store"
+
 step "killed at a moment"
 whole=0 unfinished=0
 for ms in 010 040 080 120 160 200 240 280 320 400; do
