@@ -93,3 +93,18 @@ int place_still(struct place *p, struct inode *inode, uint32_t zone_id, uint64_t
 	placement_free(&now);
 	return rc;
 }
+
+int place_stays(struct place *p, struct inode *inode, uint32_t zone_id, uint64_t *gen, uint64_t *epoch)
+{
+	struct placement now;
+	int rc = place_evaluate(p, inode, &now);
+
+	if (rc == 0 && (now.zone_id != zone_id || now.want_content))
+		rc = -ERR_REVOKED;
+	if (rc == 0) {
+		*gen = now.gen;
+		*epoch = now.epoch;
+	}
+	placement_free(&now);
+	return rc;
+}

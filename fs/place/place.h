@@ -77,6 +77,9 @@ int place_apply(struct place *, struct inode *, const struct placement *);
 /* place_still: 0 while a file last judged at (gen, epoch) may still be sent to zone_id; evaluates again when only the
  * epoch moved, and then brings *gen and *epoch up to date; -ERR_REVOKED else. Blocks on the local disk. */
 int place_still(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen, uint64_t *epoch);
+/* place_stays: of a file that changed since: 0 where its rules want it in zone_id all the same, by what it is now, as
+ * of *gen and *epoch; -ENOENT: it has no name any more; -ERR_REVOKED. Blocks on the local disk. */
+int place_stays(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen, uint64_t *epoch);
 
 /* place_changed: in the operation that changes tags, names, links or owner of an inode (under the meta lock, so that no
  * placement judged by what was before is applied after it), before transfer_revalidate. Raises its place_gen, and for a

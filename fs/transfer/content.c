@@ -53,8 +53,10 @@ static int fetch_part(struct worker *w, const struct extent *e, uint32_t off, ui
 		if (!(w->old.data = malloc(w->old.len)))
 			return -ENOMEM;
 		if ((rc = read_object(w, w->old.object, w->old.off, (uint32_t)w->old.len, w->old.data)) < 0) {
-			content_forget(w);
-			return rc;
+			/* what is wrong with it may be in a part that others do not need: each for itself from here on
+			 */
+			content_hint(w, e->object, 0, 0);
+			return read_object(w, e->object, e->offset + off, len, out);
 		}
 	}
 	memcpy(out, w->old.data + (e->offset + off - w->old.off), len);

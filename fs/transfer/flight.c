@@ -63,6 +63,15 @@ static bool flight_has(const struct flight *f, uint64_t ino)
 	return false;
 }
 
+/* Whatever changed, its rules want it where it is going. The others do not stop for a member that was deleted. */
+static bool stays(struct transfer *t, const struct flight *f, struct inode *inode)
+{
+	uint64_t gen, epoch;
+	int rc = place_stays(t->place, inode, f->zone_id, &gen, &epoch);
+
+	return rc == 0 || (rc == -ENOENT && f->item_count > 1);
+}
+
 /* Whether all of what it carries may still go; of one inode, or, ino 0, of each. */
 static bool may_go(struct transfer *t, const struct flight *f, uint64_t ino)
 {
@@ -72,7 +81,8 @@ static bool may_go(struct transfer *t, const struct flight *f, uint64_t ino)
 
 		if (item->done || (ino && item->pass->inode->ino != ino))
 			continue;
-		if (place_still(t->place, item->pass->inode, f->zone_id, &gen, &epoch) < 0)
+		if (place_still(t->place, item->pass->inode, f->zone_id, &gen, &epoch) < 0 &&
+			!stays(t, f, item->pass->inode))
 			return false;
 	}
 	return true;

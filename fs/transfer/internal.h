@@ -425,11 +425,12 @@ struct transfer {
 
 	struct hash doomed;
 	atomic_uint doomed_count, doomed_leaving;
-	bool repack_wanted;	 /* to be looked at now */
-	unsigned repack_waits;	 /* of syncs, for what leaves */
-	int64_t repack_next_ns;	 /* monotonic: when something is due that was not yet */
-	uint64_t repack_changes; /* meta_repack_changes when it was last looked at */
-	uint64_t repack_looked;	 /* ticket of the last look */
+	bool repack_wanted;	  /* to be looked at now */
+	unsigned repack_waits;	  /* of syncs, for what leaves */
+	int64_t repack_looked_ns; /* of the last look */
+	int64_t repack_next_ns;	  /* monotonic: when something is due that was not yet */
+	uint64_t repack_changes;  /* meta_repack_changes when it was last looked at */
+	uint64_t repack_looked;	  /* ticket of the last look */
 
 	struct pack_reads pack_reads[PACK_READS]; /* the last ones read from */
 	struct hash ranges;

@@ -364,7 +364,7 @@ static bool take_block(struct transfer *t, struct pass *p, struct job *job)
 		.gen = p->gen,
 		.epoch = p->epoch,
 		.failures = p->entry->failures };
-	job->foreign = p->foreign;
+	job->foreign |= p->foreign;
 	p->working++;
 	if (p->page_at < p->page_len && !p->cancelled)
 		enqueue(t, p);
@@ -373,14 +373,24 @@ static bool take_block(struct transfer *t, struct pass *p, struct job *job)
 	return true;
 }
 
+/* What failed before goes with fewer others, in the end alone: one that changes all the time keeps nobody back. */
+static size_t members_max(const struct pass *p)
+{
+	size_t n = PACK_MEMBERS >> (p->entry->failures < 10 ? p->entry->failures : 10);
+
+	return n ? n : 1;
+}
+
 static void take_small(struct transfer *t, struct zone_queue *q, struct job *job)
 {
 	uint64_t bytes = 0;
 	bool more = true;
 
-	while (more && !list_empty(&q->small) && job->count < PACK_MEMBERS && bytes < PACK_BYTES &&
-		job_grow(job) == 0) {
+	while (more && !list_empty(&q->small) && bytes < PACK_BYTES && job_grow(job) == 0) {
 		struct pass *p = list_first(&q->small, struct pass, link);
+
+		if (job->count && job->count >= members_max(p))
+			break;
 
 		bytes += next_len(t, p);
 		if (!(more = take_block(t, p, job)))
@@ -438,6 +448,9 @@ static bool take_from(
 		if (!take_block(t, p, job))
 			rescan(t, p);
 	}
+	/* somebody has to wait for what is left */
+	if (!list_empty(&q->passes) || !list_empty(&q->small))
+		pthread_cond_signal(&t->upload);
 	return true;
 }
 
@@ -447,6 +460,7 @@ bool pass_take(struct transfer *t, struct job *job, struct targets *targets, int
 
 	*until = INT64_MAX;
 	job->count = 0;
+	job->foreign = false;
 	for (unsigned i = 0; !taken && i < t->zone_count; i++) {
 		t->zone_turn = t->zone_turn->next;
 		if (t->zone_turn == &t->zones)

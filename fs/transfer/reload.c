@@ -34,6 +34,8 @@ static void requeue(struct transfer *t)
 		q->blocked_until_ns = 0;
 		list_for_each_safe (at, &q->passes)
 			pass_cancel(t, list_entry(at, struct pass, link));
+		list_for_each_safe (at, &q->small)
+			pass_cancel(t, list_entry(at, struct pass, link));
 	}
 }
 

@@ -7,6 +7,7 @@
 #define INOS_PAGE     256u
 #define DEAD_LONG_S   3600
 #define LOOK_AGAIN_NS (10 * NS_PER_S) /* after something went wrong */
+#define LOOK_EVERY_NS (200 * NS_PER_MS)
 #define LOOK_AGAIN_S  600
 
 int repacks_init(struct transfer *t)
@@ -71,7 +72,7 @@ void repack_hurry(struct transfer *t)
 
 int64_t repack_due_ns(const struct transfer *t)
 {
-	return t->repack_wanted ? 0 : t->repack_next_ns;
+	return t->repack_wanted ? t->repack_looked_ns + LOOK_EVERY_NS : t->repack_next_ns;
 }
 
 /* ---- judging
@@ -199,6 +200,7 @@ static int64_t mono_of(int64_t due_s, int64_t now_s)
 static int read_due(struct transfer *t, int64_t now_s, struct repack *due, int64_t *next_s)
 {
 	int n = meta_repacks(t->meta, now_s, due, DOOMED_MAX, next_s);
+	bool full = n == (int)DOOMED_MAX;
 
 	if (n < 0)
 		log_error("transfer: which packs are to be rewritten cannot be read: %s", err_text(n));
@@ -208,6 +210,7 @@ static int read_due(struct transfer *t, int64_t now_s, struct repack *due, int64
 		if (!due_s)
 			continue;
 		later(t, &due[i], due_s);
+		due_s = full ? now_s + 1 : due_s; /* there may be more */
 		*next_s = !*next_s || due_s < *next_s ? due_s : *next_s;
 		due[i--] = due[--n];
 	}
@@ -223,6 +226,7 @@ static void look(struct transfer *t)
 	int n;
 
 	t->repack_wanted = false;
+	t->repack_looked_ns = clock_mono_ns();
 	t->repack_changes = meta_repack_changes(t->meta);
 	pthread_mutex_unlock(&t->lock);
 	n = read_due(t, now_s, due, &next_s);

@@ -227,15 +227,21 @@ static bool all_current(struct upload *u)
 	return true;
 }
 
-/* A member that may no longer be there takes the whole object along. */
+/* A member that may no longer be there takes the whole object along; one that is gone leaves it. */
 static int still_placed(struct upload *u)
 {
+	uint32_t zone_id = u->job->queue->zone_id;
+	struct place *place = u->w->t->place;
 	int rc;
 
 	for_each_member(item, u)
 	{
-		rc = place_still(u->w->t->place, item->pass->inode, u->job->queue->zone_id, &item->gen, &item->epoch);
-		if (rc < 0)
+		rc = place_still(place, item->pass->inode, zone_id, &item->gen, &item->epoch);
+		if (rc == -ERR_REVOKED)
+			rc = place_stays(place, item->pass->inode, zone_id, &item->gen, &item->epoch);
+		if (rc == -ENOENT)
+			item_end(item, rc);
+		else if (rc < 0)
 			return rc;
 	}
 	return 0;
@@ -351,7 +357,7 @@ static int settle_zeros(struct upload *u, struct item *item)
 	meta_lock(meta);
 	if (b->version != item->content.version || !extent_same(&b->extent, &item->content.extent)) {
 		rc = -ERR_STALE;
-	} else if (b->dirty) {
+	} else if (b->dirty || !extent_none(&b->extent)) {
 		meta_extent_trim(meta, b, 0);
 		b->dirty = false;
 		meta_block_changed(meta, b);
@@ -360,7 +366,7 @@ static int settle_zeros(struct upload *u, struct item *item)
 	return rc;
 }
 
-/* Members of a pack that is rewritten lie together: from the first to the last that the job has. */
+/* Members of a pack that is rewritten or moved lie together: from the first to the last that the job has. */
 static void hint(struct upload *u, const struct item *first, const struct extent *e)
 {
 	uint64_t off = e->offset, end = e->offset + e->len;
@@ -381,6 +387,23 @@ static void hint(struct upload *u, const struct item *first, const struct extent
 	content_hint(u->w, e->object, off, end);
 }
 
+/* Whether the job's next block lies in the same object. */
+static bool next_has(struct upload *u, const struct item *item, const struct extent *e)
+{
+	struct meta *meta = u->w->t->meta;
+	struct block *b = NULL;
+	bool has;
+
+	if (extent_none(e) || item + 1 == u->job->v + u->job->count)
+		return false;
+	meta_lock(meta);
+	b = meta_block_peek(meta, item[1].pass->inode->ino, item[1].index);
+	has = b && memcmp(b->extent.object, e->object, sizeof e->object) == 0;
+	meta_unlock(meta);
+	meta_block_put(meta, b);
+	return has;
+}
+
 static int content(struct upload *u, struct item *item)
 {
 	struct extent e;
@@ -388,7 +411,7 @@ static int content(struct upload *u, struct item *item)
 	meta_lock(u->w->t->meta);
 	e = item->block->extent;
 	meta_unlock(u->w->t->meta);
-	if (memcmp(e.object, u->w->old.object, sizeof e.object) != 0 && repack_doomed(u->w->t, &e))
+	if (memcmp(e.object, u->w->old.object, sizeof e.object) != 0 && next_has(u, item, &e))
 		hint(u, item, &e);
 	item->content = (struct content){ .plain = u->w->plain + u->plain_len };
 	return content_take(u->w, item->pass->inode, item->block, &item->content);

@@ -520,6 +520,50 @@ static void test_harmless_change(void **state)
 	end(&p);
 }
 
+static void rename_one(void *ctx)
+{
+	struct packed *p = ctx;
+
+	store_name(&p->c.s, p->public, "renamed", p->ino[7]);
+	unlink_file(p, 7);
+	transfer_revalidate(p->c.t, p->ino[7]);
+}
+
+static void unlink_one(void *ctx)
+{
+	struct packed *p = ctx;
+	struct inode *inode = store_inode(&p->c.s, p->ino[7]);
+
+	unlink_file(p, 7);
+	meta_lock(p->c.s.meta);
+	inode->nlink = 0;
+	meta_unlock(p->c.s.meta);
+	store_put(&p->c.s, inode);
+	transfer_revalidate(p->c.t, p->ino[7]);
+}
+
+/* One that changes its name, or goes, keeps none of the others. */
+static void test_others_stay(void **state)
+{
+	static void (*const hooks[])(void *) = { rename_one, unlink_one };
+	struct packed p;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		begin(&p, QUICK);
+		p.far->after_put = hooks[i];
+		p.far->ctx = &p;
+		write_files(&p);
+		wait_stored(&p);
+		assert_int_equal(fault_count(p.far, OP_PUT), 1);
+		assert_int_equal(fault_count(p.far, OP_DEL), 0);
+		for (int k = 0; k < FILES; k++)
+			if (k != 7)
+				cloud_expect_where(&p.c, p.ino[k], WHERE_STORED, "abroad");
+		end(&p);
+	}
+}
+
 static void write_one(void *ctx)
 {
 	struct packed *p = ctx;
@@ -571,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_tag_before_body),
 		cmocka_unit_test(test_tag_before_switch),
 		cmocka_unit_test(test_harmless_change),
+		cmocka_unit_test(test_others_stay),
 		cmocka_unit_test(test_changed_while_sent),
 	};
 
