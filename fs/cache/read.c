@@ -132,6 +132,8 @@ static int run_open(struct plan *p, uint32_t i, uint32_t n, const uint8_t *seale
 	for (uint32_t j = 0; j < n; j++) {
 		struct part part = part_of(ad.unit + j, off, buf, len);
 
+		/* only its address is taken here */
+		/* cppcheck-suppress legacyUninitvar */
 		page[j] = part.len == UNIT ? part.to : edge[j > 0];
 		seq[j] = p->unit[i + j].seq;
 	}

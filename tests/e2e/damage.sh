@@ -12,10 +12,9 @@ mkdir -p "$home" "$mnt"
 tool_start abroad trapd
 {
 	ini_filesystem
+	zone_keys='pack=0' # each file has an object of its own to be damaged
 	ini_zone domestic domestic home
-	echo 'pack = 0' # each file has an object of its own to be damaged
 	ini_zone foreign foreign abroad
-	echo 'pack = 0'
 	printf '[backend home]\ntype = local\npath = %s\n' "$home"
 	ini_plain_backend abroad "http://127.0.0.1:${tool_port[abroad]}"
 	printf '[rule public-goes-out]\npath = /public/**\nzone = foreign\n'

@@ -247,6 +247,7 @@ ini_filesystem() {
 }
 
 # ini_zone NAME KIND BACKEND...: $networks is that of every zone; the export policy of a domestic one is $export.
+# $zone_keys: more keys of each.
 ini_zone() {
 	local name=$1 kind=$2
 	shift 2
@@ -257,6 +258,7 @@ ini_zone() {
 		backends = $(tr ' ' , <<<"$*")
 	INI
 	[ "$kind" != domestic ] || echo "export = ${export:-allow}"
+	printf '%s\n' ${zone_keys-}
 }
 
 # config_write: the usual configuration: zone domestic over cloud domestic, foreign over foreign, and stdin.

@@ -6,6 +6,7 @@
 . "${0%/*}/lib.sh"
 
 backend_keys='connect-timeout=2s timeout=3s'
+zone_keys='pack=0' # what is not asked for is not here: no neighbour in an object brings it along
 
 # ---- the work that needs no cloud
 

@@ -277,7 +277,8 @@ static void forget_all(void)
 	sync();
 	if (fd < 0 || write(fd, "2", 1) != 1)
 		printf("  the kernel's caches cannot be dropped here\n");
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void handles(void)
