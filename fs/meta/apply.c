@@ -7,6 +7,7 @@ void inode_rows_remove(struct meta_txn *txn, int64_t ino)
 	meta_txn_exec(txn, "DELETE FROM xattr WHERE ino = ?1", "i", ino);
 	meta_txn_exec(txn, "DELETE FROM pending WHERE ino = ?1", "i", ino);
 	meta_txn_exec(txn, "DELETE FROM moving WHERE ino = ?1", "i", ino);
+	meta_txn_exec(txn, "DELETE FROM remnant WHERE ino = ?1", "i", ino);
 }
 
 static const char sql_inode_write[] =
@@ -28,9 +29,11 @@ static void inode_write(struct meta_txn *txn, const struct inode_image *image)
 		(int64_t)at->btime.tv_sec, (int64_t)at->btime.tv_nsec, (int64_t)at->flags, (int64_t)at->zone_id,
 		(int64_t)at->rules_version, at->rule, (int64_t)at->intent_done);
 	/* a new placement: what it has elsewhere is to be moved */
-	if (at->zone_id && at->zone_id != at->saved_zone && (at->node.on_disk || at->rows))
+	if (at->zone_id && at->zone_id != at->saved_zone && (at->node.on_disk || at->rows)) {
 		meta_txn_exec(txn, "INSERT OR IGNORE INTO moving SELECT ?1 WHERE " SQL_MISPLACED, "ii",
 			(int64_t)at->ino, (int64_t)at->zone_id);
+		repack_moved(txn, at->ino, at->zone_id);
+	}
 }
 
 static void xattrs_write(struct meta_txn *txn, const struct inode_image *image)

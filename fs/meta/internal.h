@@ -240,6 +240,8 @@ struct repack_why {
 	bool deleted;	  /* the whole file is */
 };
 void repack_note(struct meta_txn *, uint64_t ino, uint32_t first, uint32_t last, struct repack_why);
+/* repack_moved: the file is placed in another zone: what packs elsewhere still hold of it leaves at once. */
+void repack_moved(struct meta_txn *, uint64_t ino, uint32_t zone_id);
 
 /* The SQL that says whether a file has data of another zone than its own: ?1 its number, ?2 its zone. */
 #define SQL_MISPLACED                                                                                                  \

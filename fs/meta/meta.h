@@ -416,8 +416,9 @@ int meta_object_extents(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64
  * and at once where those bytes belong to another zone by now.
  * meta_repacks: up to max packs that are due at now_s and can be rewritten (a file with a name points at them), as of
  * the last commit, earliest first; *next_s: when the next is due that is not yet, 0: there is none. meta_repack_later:
- * it is looked at again then. meta_repack_note: a member of it never got its extent. meta_repack_inos: the files with
- * blocks in it, numbers above after_ino, in order. meta_repack_changes: grows with every member that goes; cheap. */
+ * it is looked at again then. meta_repack_note: its member of this file never got its extent. meta_repack_inos: the
+ * files with blocks in it, numbers above after_ino, in order. meta_repack_changes: grows with every member that goes;
+ * cheap. */
 #define META_REPACK_LOOK_S 60
 struct repack {
 	uint8_t object[OBJECT_ID_BYTES];
@@ -427,7 +428,7 @@ struct repack {
 };
 int meta_repacks(struct meta *, int64_t now_s, struct repack *out, size_t max, int64_t *next_s);
 void meta_repack_later(struct meta *, const uint8_t id[OBJECT_ID_BYTES], int64_t due_s); /* under the meta lock */
-void meta_repack_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);		 /* under the meta lock */
+void meta_repack_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino);	 /* under the meta lock */
 int meta_repack_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max);
 uint64_t meta_repack_changes(const struct meta *);
 

@@ -173,6 +173,7 @@ void object_release(struct meta_txn *txn)
 		" WHERE state = 0 AND object IN " SQL_UNUSED " ORDER BY object, backend",
 		"i", now_s + META_UNSURE_S);
 	meta_txn_exec(txn, "DELETE FROM repack WHERE object IN " SQL_UNUSED, "");
+	meta_txn_exec(txn, "DELETE FROM remnant WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn, "UPDATE replica SET state = 2 WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn,
 		"DELETE FROM object WHERE refs = 0 AND state = 1"

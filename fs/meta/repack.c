@@ -24,6 +24,23 @@ void repack_note(struct meta_txn *txn, uint64_t ino, uint32_t first, uint32_t la
 		" ON CONFLICT (object) DO UPDATE SET due_s = min(due_s, excluded.due_s)",
 		"iiiiiii", (int64_t)ino, (int64_t)first, (int64_t)last, (int64_t)why.zone_id, now_s(),
 		now_s() + META_REPACK_LOOK_S, (int64_t)(!why.zone_id && !why.deleted));
+	if (txn->rc || !txn->changes)
+		return;
+	txn->repacks = true;
+	if (!why.deleted)
+		meta_txn_exec(txn,
+			"INSERT OR IGNORE INTO remnant SELECT ?1, e.object FROM extent e JOIN object o ON o.num = "
+			"e.object"
+			" WHERE e.ino = ?1 AND e.idx BETWEEN ?2 AND ?3 AND o.members > 1",
+			"iii", (int64_t)ino, (int64_t)first, (int64_t)last);
+}
+
+void repack_moved(struct meta_txn *txn, uint64_t ino, uint32_t zone_id)
+{
+	meta_txn_exec(txn,
+		"UPDATE repack SET due_s = 0 WHERE due_s > 0 AND object IN (SELECT r.object FROM remnant r"
+		" JOIN object o ON o.num = r.object WHERE r.ino = ?1 AND o.zone <> ?2)",
+		"ii", (int64_t)ino, (int64_t)zone_id);
 	if (!txn->rc && txn->changes)
 		txn->repacks = true;
 }
@@ -33,15 +50,18 @@ static void note_apply(struct meta_txn *txn, struct meta_record *record)
 	const struct tracked *t = container_of(record, struct tracked, record);
 
 	meta_txn_exec(txn,
-		"INSERT INTO repack (object, since_s, due_s) SELECT num, ?2, ?3 FROM object WHERE id = ?1"
-		" ON CONFLICT (object) DO NOTHING",
-		"bii", t->key, sizeof t->key, now_s(), now_s() + META_REPACK_LOOK_S);
+		"INSERT INTO repack (object, since_s, due_s) SELECT num, ?2, CASE WHEN zone <>"
+		" coalesce((SELECT zone FROM inode WHERE ino = ?4 AND zone <> 0), zone) THEN 0 ELSE ?3 END"
+		" FROM object WHERE id = ?1 ON CONFLICT (object) DO UPDATE SET due_s = min(due_s, excluded.due_s)",
+		"biii", t->key, sizeof t->key, now_s(), now_s() + META_REPACK_LOOK_S, t->seq);
+	meta_txn_exec(txn, "INSERT OR IGNORE INTO remnant SELECT ?2, num FROM object WHERE id = ?1", "bi", t->key,
+		sizeof t->key, t->seq);
 	txn->repacks = true;
 }
 
-void meta_repack_note(struct meta *m, const uint8_t id[OBJECT_ID_BYTES])
+void meta_repack_note(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino)
 {
-	tracked_queue(m, id, 0, 0, note_apply);
+	tracked_queue(m, id, 0, (int64_t)ino, note_apply);
 }
 
 static void later_apply(struct meta_txn *txn, struct meta_record *record)

@@ -272,8 +272,17 @@ static const char *const schema_6 =
 	"DELETE FROM counter WHERE name IN ('inodes', 'file_bytes');\n"
 	"PRAGMA user_version = 6;\n";
 
+/* remnant: files of which a pack holds bytes that no extent points at */
+static const char *const schema_7 = "CREATE TABLE remnant (\n"
+				    "	ino INTEGER NOT NULL,\n"
+				    "	object INTEGER NOT NULL,\n"
+				    "	PRIMARY KEY (ino, object)\n"
+				    ") STRICT, WITHOUT ROWID;\n"
+				    "CREATE INDEX remnant_object ON remnant (object);\n"
+				    "PRAGMA user_version = 7;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

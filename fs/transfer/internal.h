@@ -180,6 +180,7 @@ struct item {
 	uint64_t offset;     /* of its bytes in the object */
 	uint64_t gen, epoch; /* it was judged by; gen is constant, epoch the worker's */
 	unsigned failures;   /* of the file's passes before */
+	bool sent;	     /* it is in the object */
 	bool done;	     /* it has ended, with: */
 	int rc;
 	int64_t retry_ns;

@@ -213,8 +213,9 @@ static int adopt_all(struct upload *u)
 	for (size_t i = 0; i < u->w->targets.count; i++)
 		meta_object_stored(t->meta, u->ref.id, u->w->targets.v[i]->id);
 	for_each_member(item, u) adopt(u, item);
-	if (adopted < u->members)
-		meta_repack_note(t->meta, u->ref.id);
+	for (size_t i = u->first; i < u->end; i++)
+		if (u->job->v[i].sent && u->job->v[i].done)
+			meta_repack_note(t->meta, u->ref.id, u->job->v[i].pass->inode->ino);
 	return 0;
 }
 
@@ -430,6 +431,7 @@ static void lay(struct upload *u, struct item *item)
 	item->offset = off;
 	u->plain_len = off + item->content.len;
 	u->members++;
+	item->sent = true;
 }
 
 /* 1: its content is in the object. */

@@ -284,6 +284,23 @@ static void test_retag(void **state)
 	end(&p);
 }
 
+/* One of which the pack holds only what it was before: that comes along. */
+static void test_retag_remnant(void **state)
+{
+	struct packed p;
+
+	(void)state;
+	begin_stored(&p, QUICK);
+	cloud_pwrite(&p.c, p.ino[7], "changed", 7, 0);
+	wait_stored(&p);
+	assert_int_equal(cloud_members(&p.c, "far"), FILES + 1);
+	cloud_tags(&p.c, p.ino[7], "personal");
+	cloud_sync(&p.c, 0);
+	assert_false(is_on(&p, "far", p.ino[7]));
+	assert_int_equal(cloud_members(&p.c, "far"), FILES - 1);
+	end(&p);
+}
+
 /* The same, told as the store closes: the next mount does it. */
 static void test_retag_restart(void **state)
 {
@@ -514,7 +531,7 @@ static void test_harmless_change(void **state)
 	p.far->after_put = tag_harmlessly;
 	p.far->ctx = &p;
 	write_files(&p);
-	cloud_sync(&p.c, 0);
+	wait_stored(&p);
 	assert_int_equal(fault_count(p.far, OP_PUT), 1);
 	assert_int_equal(cloud_members(&p.c, "far"), FILES);
 	end(&p);
@@ -607,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_retag),
+		cmocka_unit_test(test_retag_remnant),
 		cmocka_unit_test(test_retag_restart),
 		cmocka_unit_test(test_retag_orphan),
 		cmocka_unit_test(test_few_deleted),
