@@ -58,6 +58,7 @@ struct core {
 	uint64_t refused;     /* writes of cached pages that failed: the kernel had taken them from programs already */
 	uint64_t refused_ino; /* of the last */
 	int64_t starved_ns;   /* since when operations find no room, and none was made; 0: none waited since */
+	int64_t starved_told_ns; /* when the log last said so */
 	bool io_stop, io_cancels;
 	pthread_t io_thread;
 	bool io_thread_runs;

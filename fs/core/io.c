@@ -15,10 +15,11 @@
 #define FALLOC_FL_ZERO_RANGE 16
 #endif
 
-#define ROOM_WAIT_NS   (60 * NS_PER_S) /* a full cache that nothing empties is ENOSPC after this long */
-#define COPY_BYTES_MAX (16u << 20)     /* of one copy_file_range, which may copy less than asked */
-#define COPY_CHUNK     (1u << 20)
-#define FILE_BYTES_MAX INT64_MAX
+#define ROOM_WAIT_NS	 (60 * NS_PER_S) /* a full cache that nothing empties is ENOSPC after this long */
+#define STARVED_EVERY_NS (60 * NS_PER_S) /* it is said that often, at most */
+#define COPY_BYTES_MAX	 (16u << 20)	 /* of one copy_file_range, which may copy less than asked */
+#define COPY_CHUNK	 (1u << 20)
+#define FILE_BYTES_MAX	 INT64_MAX
 
 enum io_state { IO_RUNNING, IO_FETCHING, IO_ROOM };
 
@@ -429,19 +430,22 @@ static void wait_for_fetch(struct core *core, struct core_io *io, const struct c
 /* seen: room_count before the attempt, so that room made meanwhile is not missed. */
 static int wait_for_room(struct core *core, struct core_io *io, uint64_t seen)
 {
-	bool first;
+	int64_t now = clock_mono_ns();
+	bool tells;
 	int rc = 0;
 
 	pthread_mutex_lock(&core->io_lock);
-	first = !core->starved_ns;
-	if (first)
-		core->starved_ns = clock_mono_ns();
+	tells = !core->starved_ns && (!core->starved_told_ns || now - core->starved_told_ns >= STARVED_EVERY_NS);
+	if (tells)
+		core->starved_told_ns = now;
+	if (!core->starved_ns)
+		core->starved_ns = now;
 	if (core->room_count == seen && (rc = park(core, io, &core->io_room, IO_ROOM)) == 0) {
 		pthread_cond_signal(&core->io_wake); /* a deadline that may be the nearest */
 		rc = 1;
 	}
 	pthread_mutex_unlock(&core->io_lock);
-	if (first)
+	if (tells)
 		log_warn("store: the cache is full of what is on no backend yet: writers wait for uploads; if its disk "
 			 "is full make room there, else raise `cache` in [filesystem]");
 	return rc;
@@ -667,39 +671,4 @@ void io_free(struct core *core)
 	io_stop(core);
 	pthread_cond_destroy(&core->io_wake);
 	pthread_mutex_destroy(&core->io_lock);
-}
-
-/* ---- blocking use --------------------------------------------------------------------------------------------------
- */
-
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
-	ssize_t rc;
-};
-
-static void on_done(struct core_io *io, ssize_t rc)
-{
-	struct waiter *w = io->ctx;
-
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	w->rc = rc;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
-ssize_t core_io_wait(struct core *core, struct core_io *io)
-{
-	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-
-	io->done = on_done;
-	io->ctx = &w;
-	core_io_start(core, io);
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	return w.rc;
 }

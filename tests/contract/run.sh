@@ -22,7 +22,7 @@ trap 'exit 1' INT TERM
 # hold NAME: run the program on what the environment describes
 hold() {
 	echo "== $1"
-	"$program" "$mode" || failed=1
+	"$program" "$mode" || { failed=1 && echo "FAILED: $1"; }
 }
 mode=${1:-all}
 
@@ -33,7 +33,7 @@ if "$servers/sftp-openssh" start "$work/sftp"; then
 		set -a
 		. "$work/sftp/env"
 		hold "sftp at $ENDPOINT"
-		[ "$mode" = figures ] || "$sftp_program" || failed=1
+		[ "$mode" = figures ] || "$sftp_program" || { failed=1 && echo "FAILED: $sftp_program"; }
 		exit $failed
 	) || failed=1
 else

@@ -6,6 +6,7 @@ sftptrap.py FILE: the file holds the word for the lie; sshd runs this for each s
 """
 import struct
 import sys
+import time
 
 INIT, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, OPENDIR, READDIR = 1, 3, 4, 5, 6, 7, 8, 11, 12
 REMOVE, MKDIR, RENAME, EXTENDED = 13, 14, 18, 200
@@ -48,6 +49,7 @@ class Server:
     def readdir(self):
         first, self.listed = not self.listed, True
         if self.lie == "endless":
+            time.sleep(0.01)  # so that it is the time that ends it, not the number of names
             return names(*[(b"n%03d" % n, attributes()) for n in range(400)])
         if not first:
             return status(EOF)
