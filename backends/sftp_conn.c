@@ -287,7 +287,7 @@ static int ssh_open(struct sftp_conn *conn)
 	struct sftp *s = conn->sftp;
 	int rc;
 
-	if (!(conn->session = libssh2_session_init()))
+	if (!(conn->session = sftp_memory_session(&conn->memory)))
 		return -ENOMEM;
 	libssh2_session_set_blocking(conn->session, 0);
 	if ((rc = sftp_host_prefer(conn->session)) < 0)
@@ -312,6 +312,8 @@ static void conn_close(struct sftp_conn *conn)
 	for (int i = 0; conn->session && i < CLOSE_TRIES; i++)
 		if (libssh2_session_free(conn->session) != LIBSSH2_ERROR_EAGAIN)
 			break;
+	if (conn->session)
+		sftp_memory_free(&conn->memory);
 	if (conn->easy && conn->multi)
 		curl_multi_remove_handle(conn->multi, conn->easy);
 	curl_easy_cleanup(conn->easy);

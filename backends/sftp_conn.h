@@ -10,6 +10,7 @@
 
 #include "backends/conn_pool.h"
 #include "backends/secret.h"
+#include "backends/sftp_memory.h"
 
 #include <curl/curl.h>
 #include <libssh2.h>
@@ -36,6 +37,7 @@ struct sftp_conn {
 	CURLM *multi;
 	int fd; /* of easy, or -1 */
 	LIBSSH2_SESSION *session;
+	struct sftp_memory memory; /* the session's */
 	LIBSSH2_SFTP *channel;
 	struct sockaddr_storage peer;
 	bool broken; /* not to be used again */

@@ -10,7 +10,6 @@ top=$(dirname "$(readlink -f "$0")")/../..
 program=${BUILD:-build}/contract/contract_test
 sftp_program=${BUILD:-build}/contract/sftp_test
 servers=$top/tests/servers
-failed=0
 
 cd "$top" || exit 1
 # what tests/run tests is built, in a way that only it knows
@@ -19,10 +18,15 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/contract.XXXXXX")
 trap '"$servers/s3-ceph" remove "$work/ceph"; "$servers/s3-swift" remove "$work/swift"; "$servers/sftp-openssh" remove "$work/sftp"; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
+# failed WHAT: is said again at the end, after what passed
+failed() {
+	echo "FAILED: $1" | tee -a "$work/failed"
+}
+
 # hold NAME: run the program on what the environment describes
 hold() {
 	echo "== $1"
-	"$program" "$mode" || { failed=1 && echo "FAILED: $1"; }
+	"$program" "$mode" || failed "$1"
 }
 mode=${1:-all}
 
@@ -33,17 +37,16 @@ if "$servers/sftp-openssh" start "$work/sftp"; then
 		set -a
 		. "$work/sftp/env"
 		hold "sftp at $ENDPOINT"
-		[ "$mode" = figures ] || "$sftp_program" || { failed=1 && echo "FAILED: $sftp_program"; }
-		exit $failed
-	) || failed=1
+		[ "$mode" = figures ] || "$sftp_program" || failed "$sftp_program"
+	)
 else
-	failed=1
+	failed sftp-openssh
 fi
 for kind in ceph swift; do
 	tls=
 	[ $kind = swift ] || tls=--tls
 	if ! "$servers/s3-$kind" start "$work/$kind" $tls; then
-		failed=1
+		failed "s3-$kind"
 		continue
 	fi
 	set -a
@@ -57,6 +60,9 @@ if "$servers/s3-swift" native "$work/swift" >"$work/native"; then
 	set +a
 	hold "swift at $AUTH_URL"
 else
-	failed=1
+	failed "swift, native"
 fi
-exit $failed
+[ ! -s "$work/failed" ] || {
+	cat "$work/failed"
+	exit 1
+}
