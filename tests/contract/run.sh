@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # tests/contract/run.sh [figures]: hold every driver to the contract of backends/backend.h, each against a real server of
-# its own: a directory, OpenSSH, Ceph's gateway over TLS, OpenStack Swift over plain HTTP, by S3 and by its own
-# protocol. `figures` measures instead.
+# its own: a directory, OpenSSH, Ceph's gateway over TLS, OpenStack Swift by S3 over plain HTTP and by its own protocol
+# over TLS. `figures` measures instead.
 # BUILD is where make builds (build).
 # test: timeout=420 sanitize
 set -u
@@ -15,7 +15,7 @@ cd "$top" || exit 1
 # what tests/run tests is built, in a way that only it knows
 [ "${TEST_TMP:-}" ] || make -s BUILD="${BUILD:-build}" "$program" "$sftp_program" || exit 1
 work=$(mktemp -d "${TMPDIR:-/tmp}/contract.XXXXXX")
-trap '"$servers/s3-ceph" remove "$work/ceph"; "$servers/s3-swift" remove "$work/swift"; "$servers/sftp-openssh" remove "$work/sftp"; rm -rf "$work"' EXIT
+trap '"$servers/s3-ceph" remove "$work/ceph"; "$servers/s3-swift" remove "$work/swift"; "$servers/s3-swift" remove "$work/swift-tls"; "$servers/sftp-openssh" remove "$work/sftp"; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
 # failed WHAT: is said again at the end, after what passed
@@ -54,8 +54,9 @@ for kind in ceph swift; do
 	set +a
 	hold "$kind at $ENDPOINT"
 done
-if "$servers/s3-swift" native "$work/swift" >"$work/native"; then
+if "$servers/s3-swift" start "$work/swift-tls" --tls && "$servers/s3-swift" native "$work/swift-tls" >"$work/native"; then
 	set -a
+	. "$work/swift-tls/env"
 	. "$work/native"
 	set +a
 	hold "swift at $AUTH_URL"

@@ -32,7 +32,7 @@ mnt=$TEST_TMP/mnt
 passphrase=$TEST_TMP/passphrase
 daemon_log=$TEST_TMP/daemon.log
 daemon_pid=
-declare -A cloud_kind=() tool_in=() tool_out=() tool_pid=() tool_port=()
+declare -A cloud_kind=() cloud_port=() tool_in=() tool_out=() tool_pid=() tool_port=()
 
 # ---- saying what is wrong
 
@@ -135,9 +135,15 @@ takes() {
 
 # cloud NAME start|stop|kill|down|up|s3cmd|admin [ARGUMENT...]: see tests/servers/s3-ceph.
 cloud() {
-	local name=$1 command=$2
+	local name=$1 command=$2 server
 	shift 2
-	"$TOP/tests/servers/s3-${cloud_kind[$name]}" "$command" "$TEST_TMP/$name" "$@"
+	case ${cloud_kind[$name]} in
+	native) server=s3-swift ;;
+	sftp) server=sftp-openssh ;;
+	webdav) server=webdav-apache ;;
+	*) server=s3-${cloud_kind[$name]} ;;
+	esac
+	"$TOP/tests/servers/$server" "$command" "$TEST_TMP/$name" "$@"
 }
 
 # cloud_env NAME KEY: one value of DIR/env.
@@ -145,7 +151,8 @@ cloud_env() {
 	sed -n "s/^$2=//p" "$TEST_TMP/$1/env"
 }
 
-# clouds_start [NAME=ceph|swift...] [-- OPTION...]: all at once. Without names: domestic=ceph foreign=swift.
+# clouds_start [NAME=KIND...] [-- OPTION...]: all at once. KIND: ceph or swift by S3, native (Swift by its own protocol),
+# sftp or webdav. Without names: domestic=ceph foreign=swift.
 clouds_start() {
 	local pair name pids=() pid names=()
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -179,9 +186,13 @@ expect_buckets() {
 	done
 }
 
-# bucket_list NAME: the keys in its bucket, sorted.
+# bucket_list NAME: the keys in its bucket, or the files in its directory but the mark of the store, sorted.
 bucket_list() {
 	local bucket
+	case ${cloud_kind[$1]} in
+	sftp) (cd "$TEST_TMP/$1/root" && find . -type f ! -path ./.borderfs/store -printf '%P\n' | sort) && return ;;
+	webdav) (cd "$TEST_TMP/$1/root/basic" && find . -path './data/*' -type f -printf '%P\n' | sed 's:^data/::' | sort) && return ;;
+	esac
 	bucket=$(cloud_env "$1" BUCKET)
 	cloud "$1" s3cmd ls -r "s3://$bucket" | sed "s|.* s3://$bucket/||" | sort
 }
@@ -199,21 +210,65 @@ log_since() {
 
 # ---- configuration
 
+# cloud_endpoint NAME: its endpoint, through the proxy on port ${cloud_port[NAME]} where there is one.
+cloud_endpoint() {
+	cloud_env "$1" ENDPOINT | sed -E "s/:[0-9]+/:${cloud_port[$1]-$(cloud_env "$1" PORT)}/"
+}
+
 # ini_backend CLOUD: a section [backend CLOUD] for it; more keys of the section may follow.
 ini_backend() {
 	local name=$1
-	(umask 077 && cloud_env "$name" SECRET >"$TEST_TMP/$name.secret")
-	cat <<-INI
-		[backend $name]
-		type = s3
-		endpoint = $(cloud_env "$name" ENDPOINT)
-		region = $(cloud_env "$name" REGION)
-		bucket = $(cloud_env "$name" BUCKET)
-		access-key = $(cloud_env "$name" ACCESS)
-		secret-key-file = $TEST_TMP/$name.secret
-	INI
+	[ "${cloud_kind[$name]}" = sftp ] || (umask 077 && cloud_env "$name" SECRET >"$TEST_TMP/$name.secret")
+	echo "[backend $name]"
+	"ini_keys_${cloud_kind[$name]}" "$name"
 	[ -z "$(cloud_env "$name" CA)" ] || echo "ca-file = $(cloud_env "$name" CA)"
 	printf '%s\n' ${backend_keys-}
+}
+
+ini_keys_ceph() {
+	cat <<-INI
+		type = s3
+		endpoint = $(cloud_endpoint "$1")
+		region = $(cloud_env "$1" REGION)
+		bucket = $(cloud_env "$1" BUCKET)
+		access-key = $(cloud_env "$1" ACCESS)
+		secret-key-file = $TEST_TMP/$1.secret
+	INI
+}
+
+ini_keys_swift() {
+	ini_keys_ceph "$1"
+}
+
+ini_keys_native() {
+	cat <<-INI
+		type = swift
+		auth-url = $(cloud_endpoint "$1")/auth/v1.0
+		container = $(cloud_env "$1" BUCKET)
+		user = $(cloud_env "$1" ACCESS)
+		password-file = $TEST_TMP/$1.secret
+	INI
+}
+
+ini_keys_sftp() {
+	cat <<-INI
+		type = sftp
+		endpoint = $(cloud_endpoint "$1")
+		directory = $(cloud_env "$1" DIRECTORY)
+		user = $(cloud_env "$1" USER_NAME)
+		key-file = $(cloud_env "$1" KEY_FILE)
+		host-key-sha256 = $(cloud_env "$1" HOST_KEY)
+	INI
+}
+
+ini_keys_webdav() {
+	cat <<-INI
+		type = webdav
+		endpoint = $(cloud_endpoint "$1")
+		prefix = data
+		user = $(cloud_env "$1" ACCESS)
+		password-file = $TEST_TMP/$1.secret
+	INI
 }
 
 # ini_plain_backend NAME URL: a section for a server that checks no signature: trapd.
