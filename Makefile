@@ -6,7 +6,7 @@
 CC      ?= cc
 BUILD   ?= build
 PREFIX  ?= /usr/local
-PKGS     = fuse3 libcurl libsodium libcrypto sqlite3 jansson expat libmagic libssh2
+PKGS     = fuse3 libcurl libsodium libcrypto sqlite3 jansson expat libmagic libmaxminddb libssh2
 CSTD     = -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith -Wwrite-strings
 HARDEN   = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -fno-strict-overflow

@@ -5,6 +5,7 @@
 #include "backends/guard_pass.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/country.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -177,20 +178,68 @@ static void address_text(const struct in6_addr *addr, char out[INET6_ADDRSTRLEN]
 		inet_ntop(AF_INET6, addr, out, INET6_ADDRSTRLEN);
 }
 
+bool guard_restricts(const struct config_backend *config)
+{
+	return config->zone->network_count || config->zone->country_db;
+}
+
+static bool in_networks(const struct config_zone *zone, const struct in6_addr *addr)
+{
+	for (size_t i = 0; i < zone->network_count; i++)
+		if (cidr_match(&zone->networks[i], addr))
+			return true;
+	return false;
+}
+
+static bool in_list(char *const *countries, const char *code)
+{
+	for (; countries && *countries; countries++)
+		if (!strcmp(*countries, code))
+			return true;
+	return false;
+}
+
+/* Doubt is "no": a database that cannot be asked lets nobody in. */
+static int check_country(
+	const struct config_backend *config, const struct in6_addr *addr, const char *text, struct errmsg *msg)
+{
+	const struct config_zone *zone = config->zone;
+	char code[COUNTRY_CODE_BYTES];
+	struct errmsg why = { 0 };
+	int rc = country_of(zone->country_db, addr, code, &why);
+
+	if (rc < 0)
+		errmsg_set(msg, -ERR_PEER_ABROAD,
+			"backend '%s': in which country the server's address %s is cannot be told; nothing was sent. "
+			"%s; "
+			"or, if the address is right, add it to networks in [zone %s]",
+			config->name, text, errmsg_text(&why, rc), zone->name);
+	else if (!in_list(zone->countries, code))
+		rc = errmsg_set(msg, -ERR_PEER_ABROAD,
+			"backend '%s': the server's address %s is in the country %s, which is none of those of zone "
+			"'%s'; "
+			"nothing was sent. If the address is right, add it to networks in [zone %s]",
+			config->name, text, code, zone->name, zone->name);
+	errmsg_free(&why);
+	return rc < 0 ? -ERR_PEER_ABROAD : 0;
+}
+
 int guard_peer(const struct config_backend *config, const struct sockaddr *sa, struct errmsg *msg)
 {
 	const struct config_zone *zone = config->zone;
 	char text[INET6_ADDRSTRLEN] = "of an unknown family";
 	struct in6_addr addr;
+	bool known;
 
-	if (!zone->network_count)
+	if (!guard_restricts(config))
 		return 0;
-	if (to_mapped(sa, &addr) == 0) {
-		for (size_t i = 0; i < zone->network_count; i++)
-			if (cidr_match(&zone->networks[i], &addr))
-				return 0;
+	if ((known = to_mapped(sa, &addr) == 0)) {
+		if (in_networks(zone, &addr))
+			return 0;
 		address_text(&addr, text);
 	}
+	if (known && zone->country_db)
+		return check_country(config, &addr, text, msg);
 	return errmsg_set(msg, -ERR_PEER_ABROAD,
 		"backend '%s': the server's address %s lies outside the networks of zone '%s'; nothing was sent. "
 		"If the address is right, add it to networks in [zone %s]",

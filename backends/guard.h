@@ -15,9 +15,13 @@
  * queues the key's deletion. */
 int guard_put(struct backend *, struct call *, const char *key, struct source *);
 
-/* guard_peer: whether the address lies in the zone's networks: 0, or -ERR_PEER_ABROAD with a sentence that names the
- * backend, the address and the zone. IPv4-mapped IPv6 addresses are judged as IPv4. Called by every driver that opens
- * sockets, before connect and again before the first byte of each request. */
+/* guard_peer: whether the address lies in the zone's networks, or, by its country-db, in its countries: 0, or
+ * -ERR_PEER_ABROAD with a sentence that names the backend, the address and the zone; that too where the country cannot
+ * be told. A zone with neither lets everybody in. IPv4-mapped IPv6 addresses are judged as IPv4. Called by every driver
+ * that opens sockets, before connect and again before the first byte of each request. May read the local disk. */
 int guard_peer(const struct config_backend *, const struct sockaddr *, struct errmsg *);
+
+/* guard_restricts: whether guard_peer refuses anybody. */
+bool guard_restricts(const struct config_backend *);
 
 #endif

@@ -176,7 +176,7 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	s->progress_ns = clock_mono_ns();
 	snprintf(text, sizeof text, strchr(ip, ':') ? "[%s]:%d" : "%s:%d", ip, port);
 	call_set_peer(s->call, text);
-	if ((rc = parse_peer(ip, port, &peer)) < 0 && !s->http->config->zone->network_count)
+	if ((rc = parse_peer(ip, port, &peer)) < 0 && !guard_restricts(s->http->config))
 		rc = 0;
 	if (!rc)
 		rc = guard_peer(s->http->config, (struct sockaddr *)&peer, s->call->msg);

@@ -55,13 +55,6 @@ void secret_destroy(struct secret *s)
 	pthread_mutex_destroy(&s->lock);
 }
 
-static int same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 /* A file that is gone says nothing: credentials may be handed over and removed. */
 static void look_again(struct secret *s)
 {
@@ -69,7 +62,7 @@ static void look_again(struct secret *s)
 	struct stat now;
 	int rc;
 
-	if (stat(s->path, &now) < 0 || same_file(&now, &s->seen))
+	if (stat(s->path, &now) < 0 || file_same(&now, &s->seen))
 		return;
 	s->seen = now;
 	if ((rc = read_secret(s, &msg)) < 0)

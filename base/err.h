@@ -22,7 +22,7 @@
 	X(KEY, EACCES, "the passphrase or key does not open this store")                                               \
 	X(SECRET_FILE, EACCES, "a secret file is not private to its owner")                                            \
 	X(LOCKED, EBUSY, "another borderfs is using this store")                                                       \
-	X(PEER_ABROAD, EACCES, "the peer's address lies outside the zone's networks")                                  \
+	X(PEER_ABROAD, EACCES, "the peer's address does not lie in the zone")                                          \
 	X(PEER_TLS, EACCES, "the server's certificate was not accepted")                                               \
 	X(REDIRECT, EACCES, "the server answered with a redirect, which is never followed")                            \
 	X(BORDER, EACCES, "refused: these bytes may not go to that zone")                                              \

@@ -99,6 +99,29 @@ void load_links(struct load *l)
 	link_home(l);
 }
 
+/* Whether the country database can be read shows at each connection: what cannot be told is refused then. */
+static void check_addresses(struct load *l, const struct config_zone *z, const struct doc_section *s, bool remote)
+{
+	if (z->country_db && !strv_count(z->countries))
+		load_error(l, section_origin(s, "country-db"),
+			"\"country-db\" in zone \"%s\" without \"countries\"; expected those in which its servers may "
+			"be",
+			z->name);
+	if (z->country_db && access(z->country_db_file, R_OK) < 0)
+		load_warn(l, section_origin(s, "country-db"),
+			"there is no readable file %s: no server of zone \"%s\" will be spoken to", z->country_db_file,
+			z->name);
+	if (!remote || z->network_count || z->country_db)
+		return;
+	if (strv_count(z->countries))
+		load_warn(l, section_origin(s, "countries"),
+			"zone \"%s\" has no \"country-db\" and no \"networks\": its servers' addresses are not checked",
+			z->name);
+	else
+		load_warn(l, &z->origin, "zone \"%s\" has no \"networks\": its servers' addresses are not checked",
+			z->name);
+}
+
 static void check_zone(struct load *l, const struct config_zone *z)
 {
 	static const char *const domestic_only[] = { "export", "approvers", "approvals" };
@@ -120,9 +143,7 @@ static void check_zone(struct load *l, const struct config_zone *z)
 			z->name);
 	for (size_t i = 0; i < z->backend_count; i++)
 		remote |= z->backends[i]->endpoint != NULL;
-	if (remote && !z->network_count)
-		load_warn(l, &z->origin, "zone \"%s\" has no \"networks\": its servers' addresses are not checked",
-			z->name);
+	check_addresses(l, z, s, remote);
 }
 
 static bool is_complete(const struct config_backend *b)

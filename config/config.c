@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "base/file.h"
+#include "config/country.h"
 #include "config/load.h"
 #include "config/rules.h"
 #include "config/strv.h"
@@ -44,6 +45,8 @@ static void zone_free(struct config_zone *z)
 {
 	free(z->name);
 	strv_free(z->countries);
+	free(z->country_db_file);
+	country_db_free(z->country_db);
 	free(z->networks);
 	free(z->backends);
 	strv_free(z->approvers);

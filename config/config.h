@@ -65,12 +65,16 @@ struct config_backend {
 
 #define CONFIG_PACK_MAX (1u << 20)
 
+struct country_db; /* config/country.h */
+
 struct config_zone {
 	char *name;
 	enum zone_kind kind;
 	char **countries; /* ISO 3166 alpha-2, upper case; NULL-terminated */
+	char *country_db_file;
+	struct country_db *country_db; /* of that file; NULL: countries are not checked */
 	struct cidr *networks;
-	size_t network_count; /* 0: no restriction by address */
+	size_t network_count; /* 0, and no country_db: no restriction by address */
 	struct config_backend **backends;
 	size_t backend_count;
 	unsigned copies;

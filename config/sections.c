@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The tables of keys of [filesystem], [keys] and [zone], and the readers of the values that only they have. */
 #include "base/clock.h"
+#include "config/country.h"
 #include "config/load.h"
 #include "config/strv.h"
 
@@ -169,6 +170,7 @@ static const struct key zone_keys[] = {
 		.parse = key_countries,
 		.offset = offsetof(struct config_zone, countries),
 		.expected = "ISO 3166 codes of two letters, such as CN, HK" },
+	{ .name = "country-db", .parse = key_path, .offset = offsetof(struct config_zone, country_db_file) },
 	{ .name = "networks",
 		.parse = key_networks,
 		.expected = "address blocks, such as 10.20.0.0/16, 2001:db8::/32" },
@@ -230,6 +232,8 @@ void load_zones(struct load *l)
 		z->name = strdup(s->name);
 		l->no_memory |= !z->name;
 		keys_apply(l, s, zone_keys, z, 0, NULL);
+		if (z->country_db_file)
+			l->no_memory |= !(z->country_db = country_db_new(z->country_db_file));
 	}
 }
 

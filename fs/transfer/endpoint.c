@@ -91,7 +91,8 @@ static bool same_backend(const struct config_backend *a, const struct config_bac
 	       a->connect_timeout_ns == b->connect_timeout_ns && a->timeout_ns == b->timeout_ns &&
 	       a->connections == b->connections && a->upload_limit == b->upload_limit &&
 	       a->download_limit == b->download_limit && same_text(a->zone->name, b->zone->name) &&
-	       same_networks(a->zone, b->zone);
+	       same_networks(a->zone, b->zone) && same_list(a->zone->countries, b->zone->countries) &&
+	       same_text(a->zone->country_db_file, b->zone->country_db_file);
 }
 
 static int any_row(void *ctx, struct meta_row *row)

@@ -7,6 +7,8 @@
 #include "backends/wrap.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "config/country.h"
+#include "tests/servers/mmdb.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,14 +120,18 @@ static void expect(struct asked *a, int rc, int expected, const char *const says
 	asked_end(a);
 }
 
-static void expect_probe(struct fixture *f, int expected, const char *const says[])
+static void probe_again(struct fixture *f, int expected, const char *const says[])
 {
 	struct asked a;
-	int rc;
+	int rc = backend_probe(f->backend, ask(&a));
 
-	open_backend(f, false);
-	rc = backend_probe(f->backend, ask(&a));
 	expect(&a, rc, expected, says);
+}
+
+static void expect_probe(struct fixture *f, int expected, const char *const says[])
+{
+	open_backend(f, false);
+	probe_again(f, expected, says);
 	backend_free(f->backend);
 }
 
@@ -275,6 +281,33 @@ static void ignores_the_environment(void **state)
 }
 
 /* I7: a disk that is not mounted leaves an empty directory, in which nothing was deleted. */
+/* I2: the address is judged anew whenever a connection serves another call, by the country database as it is then. */
+static void judges_reused_connections(void **state)
+{
+	static char *countries[] = { STR("CN"), NULL };
+	static const char *const abroad[] = { "127.0.0.1 is in the country US", "nothing was sent", NULL };
+	static struct mmdb m;
+	char file[512];
+	struct fixture f;
+
+	(void)state;
+	describe(&f, "reused");
+	snprintf(file, sizeof file, "%s.mmdb", f.directory);
+	f.zone.network_count = 0;
+	f.zone.countries = countries;
+	assert_non_null(f.zone.country_db = country_db_new(file));
+	f.config.connections = 1;
+	open_backend(&f, false);
+	for (int i = 0; i < 3; i++) {
+		mmdb_init(&m);
+		assert_true(mmdb_add(&m, "127.0.0.0/8", i == 1 ? "US" : "CN"));
+		assert_true(mmdb_write(&m, file));
+		probe_again(&f, i == 1 ? -ERR_PEER_ABROAD : 0, i == 1 ? abroad : NULL);
+	}
+	backend_free(f.backend);
+	country_db_free(f.zone.country_db);
+}
+
 static void knows_its_directory(void **state)
 {
 	const char *const mounted[] = { "has no .borderfs", "is its disk mounted there?", NULL };
@@ -485,6 +518,7 @@ int main(void)
 		cmocka_unit_test(accepts_only_the_known_server),
 		cmocka_unit_test(says_what_is_wrong_with_the_login),
 		cmocka_unit_test(ignores_the_environment),
+		cmocka_unit_test(judges_reused_connections),
 		cmocka_unit_test(knows_its_directory),
 		cmocka_unit_test(takes_only_files_for_objects),
 		cmocka_unit_test(removes_old_orphans),

@@ -206,27 +206,39 @@ static UNUSED void *server_run(void *arg)
 	return NULL;
 }
 
-/* rcvbuf 0: the kernel's own */
-static UNUSED void server_start(struct server *s, const struct step *script, size_t script_len, int rcvbuf)
+static UNUSED void server_listen(struct server *s, bool v6, int rcvbuf)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr *a = v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4;
+	socklen_t len = v6 ? sizeof a6 : sizeof a4;
 
+	s->listener = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (rcvbuf)
+		setsockopt(s->listener, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
+	assert_int_equal(bind(s->listener, a, len), 0);
+	assert_int_equal(listen(s->listener, 16), 0);
+	assert_int_equal(getsockname(s->listener, a, &len), 0);
+	s->port = ntohs(v6 ? a6.sin6_port : a4.sin_port);
+}
+
+/* on 127.0.0.1, or on ::1; rcvbuf 0: the kernel's own */
+static UNUSED void server_start_at(struct server *s, bool v6, const struct step *script, size_t script_len, int rcvbuf)
+{
 	memset(s, 0, sizeof *s);
 	pthread_mutex_init(&s->lock, NULL);
 	s->script = script;
 	s->script_len = script_len;
 	s->fd = -1;
-	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (rcvbuf)
-		setsockopt(s->listener, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof rcvbuf);
-	assert_int_equal(bind(s->listener, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(s->listener, 16), 0);
-	assert_int_equal(getsockname(s->listener, (struct sockaddr *)&a, &len), 0);
-	s->port = ntohs(a.sin_port);
+	server_listen(s, v6, rcvbuf);
 	assert_int_equal(pipe(s->stop), 0);
 	assert_int_equal(pipe(s->go), 0);
 	assert_int_equal(pthread_create(&s->thread, NULL, server_run, s), 0);
+}
+
+static UNUSED void server_start(struct server *s, const struct step *script, size_t script_len, int rcvbuf)
+{
+	server_start_at(s, false, script, script_len, rcvbuf);
 }
 
 static UNUSED void server_go(struct server *s)

@@ -15,7 +15,7 @@ static void test_codes(void **state)
 	} rows[] = {
 		{ -ERR_TAMPERED, EIO, "TAMPERED", "data failed authentication" },
 		{ -ERR_NO_BUCKET, EHOSTUNREACH, "NO_BUCKET", "the bucket or directory does not exist" },
-		{ -ERR_PEER_ABROAD, EACCES, "PEER_ABROAD", "the peer's address lies outside the zone's networks" },
+		{ -ERR_PEER_ABROAD, EACCES, "PEER_ABROAD", "the peer's address does not lie in the zone" },
 		{ -ERR_STOPPED, ESHUTDOWN, "STOPPED", "the filesystem is being unmounted" },
 		{ -ENOENT, ENOENT, "ENOENT", "No such file or directory" },
 		{ -EIO, EIO, "EIO", "Input/output error" },

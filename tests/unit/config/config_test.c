@@ -190,8 +190,8 @@ static void test_zones(void **state)
 				     "test.ini:10: error: [zone x] has no \"backends\"; expected the names of the "
 				     "zone's backends\n" },
 		{ GOOD "[zone x]\nkind = home\ncountries = CN, UK\nnetworks = 10.0.0.0/33\ncopies = 0\nexport = yes\n"
-		       "approvers = a b\napprovals = two\npadding = yes\npack = 2M\nbackends = b\ncountry-db = "
-		       "x.mmdb\n",
+		       "approvers = a b\napprovals = two\npadding = yes\npack = 2M\nbackends = b\nwhere = "
+		       "there\n",
 			"test.ini:11: error: bad value \"home\" for \"kind\"; expected domestic or foreign\n"
 			"test.ini:12: error: bad value \"CN, UK\" for \"countries\"; expected ISO 3166 codes of two "
 			"letters, such "
@@ -210,8 +210,8 @@ static void test_zones(void **state)
 			"block has an object of its own\n"
 			"test.ini:20: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
 			"only\n"
-			"test.ini:21: error: unknown key \"country-db\" in [zone x]; expected one of kind, countries, "
-			"networks, "
+			"test.ini:21: error: unknown key \"where\" in [zone x]; expected one of kind, countries, "
+			"country-db, networks, "
 			"backends, copies, export, approvers, approvals, padding, pack\n" },
 		{ GOOD FOREIGN "[zone x]\nkind = domestic\nbackends = b, v, w, vv\n",
 			"test.ini:22: error: backend \"b\" is in the zones \"d\" and \"x\"; expected it in one zone "
@@ -249,6 +249,8 @@ static void test_zones(void **state)
 	check_rows(rows, COUNT(rows));
 }
 
+#define ABROAD(lines)                                                                                                  \
+	GOOD "[zone x]\nkind = foreign\n" lines "backends = c\n[backend c]\ntype = s3\nendpoint = https://h\n" S3_REST
 #define S3(lines) GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\n" lines
 #define S3_REST	  "bucket = o\naccess-key = A\nsecret-key-file = /dev/null/k\n"
 
@@ -337,6 +339,17 @@ static void test_backends(void **state)
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c\n[backend c]\ntype = s3\nendpoint = https://h\n" S3_REST,
 			"test.ini:10: warning: zone \"x\" has no \"networks\": its servers' addresses are not "
 			"checked\n" },
+		{ ABROAD("countries = CN\n"),
+			"test.ini:12: warning: zone \"x\" has no \"country-db\" and no \"networks\": its servers' "
+			"addresses are not checked\n" },
+		{ ABROAD("countries = CN\ncountry-db = open.key\n"), "" },
+		{ ABROAD("countries = CN\nnetworks = 10.0.0.0/8\n"), "" },
+		{ ABROAD("country-db = open.key\n"),
+			"test.ini:12: error: \"country-db\" in zone \"x\" without \"countries\"; expected those in "
+			"which its servers may be\n" },
+		{ ABROAD("countries = CN\ncountry-db = none.mmdb\n"),
+			"test.ini:13: warning: there is no readable file none.mmdb: no server of zone \"x\" will be "
+			"spoken to\n" },
 	};
 
 	(void)state;
