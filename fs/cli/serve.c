@@ -181,7 +181,7 @@ static void raise_file_limit(void)
 static void bound_memory(void)
 {
 	if (!mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
-		log_warn("the memory allocator takes no bounds");
+		log_info("this memory allocator is not glibc's and keeps what it likes");
 }
 
 static int open_all(struct daemon *d, const struct serve_options *o, struct errmsg *msg)

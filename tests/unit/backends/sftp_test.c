@@ -103,6 +103,9 @@ static void write_key(const char *path)
 	close(fd);
 }
 
+/* of a backend whose calls are to end before */
+#define PATIENCE_NS (20 * NS_PER_S)
+
 static struct config_backend *cloud_prepare(struct cloud *w)
 {
 	struct config_backend *config = setting_init(&w->setting, "sftp");
@@ -181,10 +184,11 @@ static void keeps_the_deadline(void **state)
 
 	(void)state;
 	cloud_start(&w, NULL, false);
+	w.setting.config.timeout_ns = PATIENCE_NS;
 	ask(&a)->deadline_ns = start + 200 * NS_PER_MS;
 	assert_int_equal(backend_probe(w.backend, &a.call), -ERR_TIMEOUT);
 	assert_says(&a.msg, "did not answer in the time given");
-	assert_true(clock_mono_ns() - start < 900 * NS_PER_MS);
+	assert_true(clock_mono_ns() - start < PATIENCE_NS / 2);
 	asked_end(&a);
 	cloud_stop(&w);
 }
@@ -205,10 +209,11 @@ static void can_be_cut(void **state)
 
 	(void)state;
 	cloud_start(&w, "SSH-2.0-OpenSSH_9.2\r\n", false);
+	w.setting.config.timeout_ns = PATIENCE_NS;
 	ask(&a);
 	assert_int_equal(pthread_create(&thread, NULL, cut_soon, &a.call), 0);
 	assert_int_equal(backend_probe(w.backend, &a.call), -ERR_REVOKED);
-	assert_true(clock_mono_ns() - start < 900 * NS_PER_MS);
+	assert_true(clock_mono_ns() - start < PATIENCE_NS / 2);
 	pthread_join(thread, NULL);
 	asked_end(&a);
 	cloud_stop(&w);
