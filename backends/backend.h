@@ -55,6 +55,16 @@ struct sink_buf {
 };
 struct sink *sink_buf(struct sink_buf *);
 
+/* A connection, and what was checked of it (I2). */
+struct connection {
+	const char *backend;
+	const char *address; /* of the peer, with its port */
+	const char *network; /* of the zone that holds the address, or NULL */
+	const char *country; /* of the address by the country-db, or NULL */
+	const char *key;     /* the server's: as pin-sha256 or host-key-sha256 has it; NULL where it has none */
+	bool pinned;	     /* the key is one that the configuration names */
+};
+
 /* One call under way, so that another thread can end it. The lock protects the rest of the struct; it is a leaf. While
  * it is held no system call that can wait is made but the local driver's write of one chunk. */
 struct call {
@@ -66,6 +76,10 @@ struct call {
 	/* Asked immediately before each request that carries a body (I1): 0 to go on. NULL for calls without one. */
 	int (*check)(struct call *);
 	uint32_t zone_id; /* the zone whose bytes these are (I1); 0 for calls without a body */
+	/* Told of each connection that was made for the call and found good, before the first request on it; with no
+	 * lock held. May block on the local disk. May be NULL. */
+	void (*connected)(void *ctx, const struct connection *);
+	void *connected_ctx;
 	bool retry_quick; /* no waits between tries: a person waits for the answer */
 	/* filled in by the call */
 	char peer[64];	    /* address of the peer spoken to last, "" if none */

@@ -5,7 +5,6 @@
 #include "backends/guard_pass.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "config/country.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -109,11 +108,13 @@ static int put_parts(struct backend *b, struct call *c, struct multipart *upload
 }
 
 /* The call itself may be cut, and nothing goes out for it any more; the abort carries no body. */
-static void abort_upload(struct backend *b, struct multipart *upload)
+static void abort_upload(struct backend *b, const struct call *ended, struct multipart *upload)
 {
 	struct call c;
 
 	call_init(&c);
+	c.connected = ended->connected;
+	c.connected_ctx = ended->connected_ctx;
 	c.deadline_ns = clock_mono_ns() + ABORT_TIMEOUT_NS;
 	b->ops->multipart_abort(b, &c, upload);
 	call_destroy(&c);
@@ -133,7 +134,7 @@ static int put_multipart(struct backend *b, struct call *c, const char *key, str
 	if (!rc)
 		rc = b->ops->multipart_complete(b, c, upload);
 	if (rc < 0)
-		abort_upload(b, upload);
+		abort_upload(b, c, upload);
 	return rc;
 }
 
@@ -183,12 +184,12 @@ bool guard_restricts(const struct config_backend *config)
 	return config->zone->network_count || config->zone->country_db;
 }
 
-static bool in_networks(const struct config_zone *zone, const struct in6_addr *addr)
+static const struct cidr *network_of(const struct config_zone *zone, const struct in6_addr *addr)
 {
 	for (size_t i = 0; i < zone->network_count; i++)
 		if (cidr_match(&zone->networks[i], addr))
-			return true;
-	return false;
+			return &zone->networks[i];
+	return NULL;
 }
 
 static bool in_list(char *const *countries, const char *code)
@@ -200,11 +201,10 @@ static bool in_list(char *const *countries, const char *code)
 }
 
 /* Doubt is "no": a database that cannot be asked lets nobody in. */
-static int check_country(
-	const struct config_backend *config, const struct in6_addr *addr, const char *text, struct errmsg *msg)
+static int check_country(const struct config_backend *config, const struct in6_addr *addr, const char *text,
+	char code[COUNTRY_CODE_BYTES], struct errmsg *msg)
 {
 	const struct config_zone *zone = config->zone;
-	char code[COUNTRY_CODE_BYTES];
 	struct errmsg why = { 0 };
 	int rc = country_of(zone->country_db, addr, code, &why);
 
@@ -224,24 +224,49 @@ static int check_country(
 	return rc < 0 ? -ERR_PEER_ABROAD : 0;
 }
 
-int guard_peer(const struct config_backend *config, const struct sockaddr *sa, struct errmsg *msg)
+int guard_peer(
+	const struct config_backend *config, const struct sockaddr *sa, struct guard_facts *facts, struct errmsg *msg)
 {
 	const struct config_zone *zone = config->zone;
 	char text[INET6_ADDRSTRLEN] = "of an unknown family";
+	struct guard_facts unwanted;
 	struct in6_addr addr;
 	bool known;
 
+	facts = facts ? facts : &unwanted;
+	memset(facts, 0, sizeof *facts);
 	if (!guard_restricts(config))
 		return 0;
 	if ((known = to_mapped(sa, &addr) == 0)) {
-		if (in_networks(zone, &addr))
+		if ((facts->network = network_of(zone, &addr)))
 			return 0;
 		address_text(&addr, text);
 	}
 	if (known && zone->country_db)
-		return check_country(config, &addr, text, msg);
+		return check_country(config, &addr, text, facts->country, msg);
 	return errmsg_set(msg, -ERR_PEER_ABROAD,
 		"backend '%s': the server's address %s lies outside the networks of zone '%s'; nothing was sent. "
 		"If the address is right, add it to networks in [zone %s]",
 		config->name, text, zone->name, zone->name);
+}
+
+void guard_connected(const struct config_backend *config, struct call *c, const struct guard_facts *facts,
+	const char *key, bool pinned)
+{
+	char network[CIDR_TEXT_BYTES];
+	struct connection made = {
+		.backend = config->name,
+		.address = c->peer,
+		.country = facts->country[0] ? facts->country : NULL,
+		.key = key,
+		.pinned = pinned,
+	};
+
+	if (!c->connected)
+		return;
+	if (facts->network) {
+		cidr_text(facts->network, network);
+		made.network = network;
+	}
+	c->connected(c->connected_ctx, &made);
 }

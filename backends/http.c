@@ -281,6 +281,12 @@ static const struct {
 	{ CURLE_OUT_OF_MEMORY, -ENOMEM },
 };
 
+/* as OpenSSL says that it saw no version it may speak, or was told so */
+static bool is_old_tls(const char *text)
+{
+	return strstr(text, "unsupported protocol") || strstr(text, "alert protocol version");
+}
+
 static int from_curl(struct http_slot *s, CURLcode code)
 {
 	const char *text = s->error[0] ? s->error : curl_easy_strerror(code);
@@ -294,6 +300,12 @@ static int from_curl(struct http_slot *s, CURLcode code)
 			"backend '%s': the certificate of %s was not accepted (%s); nothing was sent. Check ca-file "
 			"and "
 			"pin-sha256, or the server",
+			s->http->config->name, s->http->host, text);
+	if (code == CURLE_SSL_CONNECT_ERROR && is_old_tls(text))
+		return errmsg_set(s->call->msg, -ERR_PEER_TLS,
+			"backend '%s': %s offers no TLS of version 1.2 or newer (%s); nothing was sent. Its software "
+			"must "
+			"be renewed",
 			s->http->config->name, s->http->host, text);
 	return errmsg_set(s->call->msg, rc, "backend '%s': %s: %s", s->http->config->name, s->http->host, text);
 }

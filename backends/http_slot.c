@@ -4,6 +4,7 @@
 
 #include "backends/guard.h"
 #include "backends/guard_pass.h"
+#include "backends/http_key.h"
 #include "backends/http_login.h"
 #include "base/clock.h"
 
@@ -103,7 +104,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 	int rc;
 
 	(void)purpose;
-	if ((rc = guard_peer(s->http->config, &a->addr, &s->refused_msg)) < 0) {
+	if ((rc = guard_peer(s->http->config, &a->addr, NULL, &s->refused_msg)) < 0) {
 		s->refused = rc;
 		return CURL_SOCKET_BAD;
 	}
@@ -116,7 +117,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 	if (call_attach(s->call, &sock->hook) < 0)
 		goto fail_close;
 	list_append(&s->sockets, &sock->link);
-	s->fresh = true;
+	s->fresh = s->untold = true;
 	return sock->fd;
 fail_close:
 	close(sock->fd);
@@ -162,11 +163,22 @@ static int parse_peer(const char *ip, int port, struct sockaddr_storage *out)
 	return 0;
 }
 
+/* The audit log's line of a new connection. */
+static void tell(struct http_slot *s, const struct guard_facts *facts)
+{
+	char key[HTTP_KEY_BYTES];
+
+	s->untold = false;
+	guard_connected(s->http->config, s->call, facts, s->http->tls && http_key(s->easy, key) == 0 ? key : NULL,
+		s->http->pins != NULL);
+}
+
 /* I2, second hook: the connection, new or reused, is there and verified; nothing of the request has been sent. The last
  * moment, too, to ask whether the bytes may still go (I1): connecting may have taken seconds. */
 static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	struct http_slot *s = arg;
+	struct guard_facts facts = { 0 };
 	struct sockaddr_storage peer;
 	char text[64];
 	int rc;
@@ -179,7 +191,7 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	if ((rc = parse_peer(ip, port, &peer)) < 0 && !guard_restricts(s->http->config))
 		rc = 0;
 	if (!rc)
-		rc = guard_peer(s->http->config, (struct sockaddr *)&peer, s->call->msg);
+		rc = guard_peer(s->http->config, (struct sockaddr *)&peer, &facts, s->call->msg);
 	if (!rc && s->request->guarded)
 		rc = guard_ask(s->request->backend, s->call);
 	if (rc < 0) {
@@ -190,6 +202,8 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 		s->ask_first = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
+	if (s->untold)
+		tell(s, &facts);
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -424,6 +438,7 @@ static CURLcode arm_security(struct http_slot *s)
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_CERTINFO, h->tls ? 1L : 0L);
 	if (h->config->ca_file) {
 		SET(CURLOPT_CAINFO, h->config->ca_file);
 		SET(CURLOPT_CAPATH, NULL);

@@ -26,6 +26,7 @@ struct http_slot {
 	struct errmsg refused_msg;
 	bool reuse;	/* the connection in the slot serves this request too */
 	bool fresh;	/* a socket was opened for this request */
+	bool untold;	/* a connection was opened of which nobody was told yet */
 	bool expect;	/* Expect: 100-continue was sent with it */
 	bool ask_first; /* the connection turned out to be new: to be done again with expect */
 	bool accepted;

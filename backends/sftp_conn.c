@@ -81,7 +81,7 @@ bool sftp_conn_wait(struct sftp_conn *conn)
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct sftp_conn *conn = arg;
-	int rc = guard_peer(conn->sftp->backend.config, &a->addr, &conn->refused_msg);
+	int rc = guard_peer(conn->sftp->backend.config, &a->addr, NULL, &conn->refused_msg);
 
 	(void)purpose;
 	if (rc < 0) {
@@ -188,7 +188,7 @@ static void describe_peer(const struct sockaddr_storage *a, char out[64])
 }
 
 /* I2, second hook: nothing of this call has been sent yet. */
-static int check_peer(struct sftp_conn *conn)
+static int check_peer(struct sftp_conn *conn, struct guard_facts *facts)
 {
 	socklen_t len = sizeof conn->peer;
 	char text[64];
@@ -198,7 +198,7 @@ static int check_peer(struct sftp_conn *conn)
 			conn->sftp->backend.config->name, conn->sftp->host);
 	describe_peer(&conn->peer, text);
 	call_set_peer(conn->call, text);
-	return guard_peer(conn->sftp->backend.config, (struct sockaddr *)&conn->peer, conn->call->msg);
+	return guard_peer(conn->sftp->backend.config, (struct sockaddr *)&conn->peer, facts, conn->call->msg);
 }
 
 static int attach(struct sftp_conn *conn)
@@ -282,8 +282,9 @@ static int channel_open(struct sftp_conn *conn)
 	return conn->channel ? 0 : ssh_error(conn, "it does not offer SFTP");
 }
 
-static int ssh_open(struct sftp_conn *conn)
+static int ssh_open(struct sftp_conn *conn, const struct guard_facts *facts)
 {
+	char key[SFTP_HOST_KEY_BYTES];
 	struct sftp *s = conn->sftp;
 	int rc;
 
@@ -295,8 +296,10 @@ static int ssh_open(struct sftp_conn *conn)
 	AWAIT(conn, rc, libssh2_session_handshake(conn->session, conn->fd));
 	if (rc)
 		return ssh_error(conn, "the SSH handshake failed");
-	if ((rc = sftp_host_check(s->backend.config, conn->session, s->host, s->port, conn->call->msg)) < 0 ||
-		(rc = log_in(conn)) < 0)
+	if ((rc = sftp_host_check(s->backend.config, conn->session, s->host, s->port, key, conn->call->msg)) < 0)
+		return rc;
+	guard_connected(s->backend.config, conn->call, facts, key, true);
+	if ((rc = log_in(conn)) < 0)
 		return rc;
 	return channel_open(conn);
 }
@@ -356,15 +359,16 @@ static bool is_alive(const struct sftp_conn *conn)
 
 static int conn_begin(struct sftp_conn *conn)
 {
+	struct guard_facts facts;
 	int rc;
 
 	if (conn->fd >= 0 && !is_alive(conn))
 		conn_close(conn);
 	if (conn->fd >= 0)
-		return (rc = attach(conn)) < 0 ? rc : check_peer(conn);
-	if ((rc = tcp_open(conn)) < 0 || (rc = attach(conn)) < 0 || (rc = check_peer(conn)) < 0)
+		return (rc = attach(conn)) < 0 ? rc : check_peer(conn, &facts);
+	if ((rc = tcp_open(conn)) < 0 || (rc = attach(conn)) < 0 || (rc = check_peer(conn, &facts)) < 0)
 		return rc;
-	return ssh_open(conn);
+	return ssh_open(conn, &facts);
 }
 
 int sftp_conn_take(struct sftp *s, struct call *c, struct sftp_conn **out)

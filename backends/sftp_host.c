@@ -11,7 +11,6 @@
 
 #define KNOWN_BYTES_MAX (4u << 20)
 #define HASH_BYTES	32u
-#define FINGERPRINT_LEN 64u
 #define PRINT_VARIANT	sodium_base64_VARIANT_ORIGINAL_NO_PADDING /* as ssh-keygen -l prints it */
 #define KEY_BYTES_MAX	16384u
 
@@ -23,10 +22,10 @@ int sftp_host_prefer(LIBSSH2_SESSION *session)
 	return libssh2_session_method_pref(session, LIBSSH2_METHOD_HOSTKEY, kinds) ? -ENOMEM : 0;
 }
 
-static void print(const void *hash, char out[FINGERPRINT_LEN])
+static void print(const void *hash, char out[SFTP_HOST_KEY_BYTES])
 {
 	memcpy(out, "SHA256:", 8);
-	sodium_bin2base64(out + 7, FINGERPRINT_LEN - 7, hash, HASH_BYTES, PRINT_VARIANT);
+	sodium_bin2base64(out + 7, SFTP_HOST_KEY_BYTES - 7, hash, HASH_BYTES, PRINT_VARIANT);
 }
 
 static bool is_pinned(const struct config_backend *config, const char *fingerprint)
@@ -76,7 +75,7 @@ static int kind_bit(int type)
 }
 
 /* the fingerprint of a key as a line of known_hosts has it */
-static void print_known(const char *key, char out[FINGERPRINT_LEN])
+static void print_known(const char *key, char out[SFTP_HOST_KEY_BYTES])
 {
 	uint8_t raw[KEY_BYTES_MAX], hash[HASH_BYTES];
 	size_t len = 0;
@@ -87,8 +86,8 @@ static void print_known(const char *key, char out[FINGERPRINT_LEN])
 	print(hash, out);
 }
 
-static int look_up(
-	LIBSSH2_SESSION *session, LIBSSH2_KNOWNHOSTS *hosts, const char *host, int port, char expected[FINGERPRINT_LEN])
+static int look_up(LIBSSH2_SESSION *session, LIBSSH2_KNOWNHOSTS *hosts, const char *host, int port,
+	char expected[SFTP_HOST_KEY_BYTES])
 {
 	struct libssh2_knownhost *known = NULL;
 	size_t len;
@@ -108,7 +107,7 @@ static int look_up(
 
 /* 0, -ERR_PEER_TLS (without a sentence; expected is the fingerprint in the file, if it has one), or another error. */
 static int check_known(const struct config_backend *config, LIBSSH2_SESSION *session, const char *host, int port,
-	char expected[FINGERPRINT_LEN], struct errmsg *msg)
+	char expected[SFTP_HOST_KEY_BYTES], struct errmsg *msg)
 {
 	LIBSSH2_KNOWNHOSTS *hosts = libssh2_knownhost_init(session);
 	struct buf text = BUF_INIT;
@@ -127,13 +126,14 @@ static int check_known(const struct config_backend *config, LIBSSH2_SESSION *ses
 	return rc;
 }
 
-int sftp_host_check(
-	const struct config_backend *config, LIBSSH2_SESSION *session, const char *host, int port, struct errmsg *msg)
+int sftp_host_check(const struct config_backend *config, LIBSSH2_SESSION *session, const char *host, int port,
+	char offered[SFTP_HOST_KEY_BYTES], struct errmsg *msg)
 {
 	const char *hash = libssh2_hostkey_hash(session, LIBSSH2_HOSTKEY_HASH_SHA256);
-	char offered[FINGERPRINT_LEN] = "none", expected[FINGERPRINT_LEN] = "";
+	char expected[SFTP_HOST_KEY_BYTES] = "";
 	int rc = -ERR_PEER_TLS;
 
+	strcpy(offered, "none");
 	if (hash)
 		print(hash, offered);
 	if (hash && is_pinned(config, offered))

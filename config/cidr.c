@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,19 @@ int cidr_parse(const char *text, struct cidr *out)
 	out->bits = bits;
 	clear_host_bits(out);
 	return 0;
+}
+
+void cidr_text(const struct cidr *c, char out[CIDR_TEXT_BYTES])
+{
+	bool v4 = IN6_IS_ADDR_V4MAPPED(&c->addr) && c->bits >= MAPPED_BITS;
+	size_t len;
+
+	if (v4)
+		inet_ntop(AF_INET, &c->addr.s6_addr[12], out, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, &c->addr, out, INET6_ADDRSTRLEN);
+	len = strlen(out);
+	snprintf(out + len, CIDR_TEXT_BYTES - len, "/%u", v4 ? c->bits - MAPPED_BITS : c->bits);
 }
 
 bool cidr_match(const struct cidr *c, const struct in6_addr *addr)

@@ -166,6 +166,9 @@ void config_baseline(const struct config *, struct buf *out);
 void config_messages_print(const struct config_messages *, struct buf *out); /* file:line: error: text */
 void config_messages_free(struct config_messages *);
 bool cidr_match(const struct cidr *, const struct in6_addr *);
+#define CIDR_TEXT_BYTES (INET6_ADDRSTRLEN + 4)
+/* cidr_text: as cidr_parse reads it. */
+void cidr_text(const struct cidr *, char out[CIDR_TEXT_BYTES]);
 int cidr_parse(const char *text, struct cidr *out); /* "10.20.0.0/16", "2001:db8::/32", a bare address; -EINVAL */
 
 #endif

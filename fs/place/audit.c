@@ -24,7 +24,7 @@ static const struct {
 	const char *kind;
 	int number;
 } kinds[] = { { "placement", 1 }, { "export", 2 }, { "transfer", 3 }, { "revoked", 4 }, { "deleted", 5 },
-	{ "rules", 6 }, { "lost", 7 }, { "tampered", 8 } };
+	{ "rules", 6 }, { "lost", 7 }, { "tampered", 8 }, { "connection", 9 } };
 
 static int kind_number(const char *kind)
 {

@@ -9,6 +9,8 @@ void flight_init(struct flight *f, struct transfer *t)
 	memset(f, 0, sizeof *f);
 	call_init(&f->call);
 	f->call.msg = &f->msg;
+	f->call.connected = peers_connected;
+	f->call.connected_ctx = t;
 	f->t = t;
 	list_init(&f->link);
 }

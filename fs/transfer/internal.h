@@ -385,6 +385,33 @@ struct rate {
 	double per_s;
 };
 
+/* ---- connections in the audit log: peers.c --------------------------------------------------------------------------
+ */
+
+#define PEERS_MAX	 64u
+#define PEER_FACTS_BYTES 512u
+#define PEER_LINES_MAX	 32u
+
+/* Connections of which all that was checked is the same. */
+struct peer {
+	char facts[PEER_FACTS_BYTES]; /* as JSON, without the braces */
+	int64_t since_ns;	      /* monotonic: when the hour began in which there were so many lines */
+	unsigned lines;
+	uint64_t connections; /* in no line yet */
+};
+
+struct peers {
+	pthread_mutex_t lock; /* of the rest; before the meta lock */
+	struct peer v[PEERS_MAX];
+	size_t count, next;
+};
+void peers_init(struct peers *);
+void peers_destroy(struct peers *);
+/* peers_connected: call.connected; the context is the transfer. */
+void peers_connected(void *transfer, const struct connection *);
+/* peers_flush: writes the lines of what was only counted. */
+void peers_flush(struct transfer *);
+
 struct transfer {
 	struct meta *meta;
 	struct cache *cache;
@@ -438,6 +465,7 @@ struct transfer {
 	struct list finished; /* fetches to be told -EINTR */
 	size_t fetching;
 
+	struct peers peers;
 	struct rate sent, received;
 	struct worker *workers; /* uploads, fetches, deletions in this order */
 	size_t worker_count;

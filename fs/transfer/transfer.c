@@ -63,6 +63,7 @@ int transfer_open(struct transfer **out, struct meta *meta, struct cache *cache,
 	t->block_bytes = meta_block_bytes(meta);
 	init_lists(t);
 	init_locks(t);
+	peers_init(&t->peers);
 	t->config = place_config(place);
 	options_fill(t, options);
 	if ((rc = entries_init(t)) < 0 || (rc = hash_init(&t->ranges)) < 0 || (rc = repacks_init(t)) < 0 ||
@@ -193,6 +194,7 @@ void transfer_stop(struct transfer *t)
 		ranges_end(t, &q->demand);
 		ranges_end(t, &q->ahead);
 	}
+	peers_flush(t);
 }
 
 void transfer_close(struct transfer *t)
@@ -215,6 +217,7 @@ void transfer_close(struct transfer *t)
 	pthread_cond_destroy(&t->complete);
 	pthread_cond_destroy(&t->del);
 	pthread_cond_destroy(&t->changed);
+	peers_destroy(&t->peers);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

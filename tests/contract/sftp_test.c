@@ -120,11 +120,25 @@ static void expect(struct asked *a, int rc, int expected, const char *const says
 	asked_end(a);
 }
 
+static unsigned told; /* of new connections */
+
+static void count_told(void *ctx, const struct connection *made)
+{
+	(void)ctx;
+	told++;
+	assert_string_equal(made->backend, "tested");
+	assert_memory_equal(made->address, "127.0.0.1:", 10);
+	assert_string_equal(made->key, need("HOST_KEY"));
+	assert_true(made->pinned);
+}
+
 static void probe_again(struct fixture *f, int expected, const char *const says[])
 {
 	struct asked a;
-	int rc = backend_probe(f->backend, ask(&a));
+	int rc;
 
+	ask(&a)->connected = count_told;
+	rc = backend_probe(f->backend, &a.call);
 	expect(&a, rc, expected, says);
 }
 
@@ -298,11 +312,13 @@ static void judges_reused_connections(void **state)
 	assert_non_null(f.zone.country_db = country_db_new(file));
 	f.config.connections = 1;
 	open_backend(&f, false);
+	told = 0;
 	for (int i = 0; i < 3; i++) {
 		mmdb_init(&m);
 		assert_true(mmdb_add(&m, "127.0.0.0/8", i == 1 ? "US" : "CN"));
 		assert_true(mmdb_write(&m, file));
 		probe_again(&f, i == 1 ? -ERR_PEER_ABROAD : 0, i == 1 ? abroad : NULL);
+		assert_int_equal(told, 1);
 	}
 	backend_free(f.backend);
 	country_db_free(f.zone.country_db);

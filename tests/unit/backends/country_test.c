@@ -41,9 +41,9 @@ static int judge(const struct setting *s, const char *address, struct errmsg *ms
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 
 	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
-		return guard_peer(&s->config, (struct sockaddr *)&v4, msg);
+		return guard_peer(&s->config, (struct sockaddr *)&v4, NULL, msg);
 	assert_int_equal(inet_pton(AF_INET6, address, &v6.sin6_addr), 1);
-	return guard_peer(&s->config, (struct sockaddr *)&v6, msg);
+	return guard_peer(&s->config, (struct sockaddr *)&v6, NULL, msg);
 }
 
 static void judges_by_country(void **state)

@@ -10,9 +10,9 @@ static int judge(const struct config_backend *config, const char *address, struc
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 
 	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
-		return guard_peer(config, (struct sockaddr *)&v4, msg);
+		return guard_peer(config, (struct sockaddr *)&v4, NULL, msg);
 	assert_int_equal(inet_pton(AF_INET6, address, &v6.sin6_addr), 1);
-	return guard_peer(config, (struct sockaddr *)&v6, msg);
+	return guard_peer(config, (struct sockaddr *)&v6, NULL, msg);
 }
 
 static void judges_peers(void **state)
@@ -72,7 +72,7 @@ static void refuses_unknown_families(void **state)
 	setting_init(&s, "s3");
 	setting_allow(&s, "0.0.0.0/0");
 	setting_allow(&s, "::/0");
-	assert_int_equal(guard_peer(&s.config, (struct sockaddr *)&un, NULL), -ERR_PEER_ABROAD);
+	assert_int_equal(guard_peer(&s.config, (struct sockaddr *)&un, NULL, NULL), -ERR_PEER_ABROAD);
 }
 
 static int never(struct call *c)

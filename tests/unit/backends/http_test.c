@@ -181,16 +181,30 @@ static void uses_no_proxy(void **state)
 	server_stop(&proxy);
 }
 
+static void count_told(void *ctx, const struct connection *made)
+{
+	++*(unsigned *)ctx;
+	assert_memory_equal(made->address, "127.0.0.1:", 10);
+	assert_string_equal(made->network, "127.0.0.0/8");
+	assert_null(made->country);
+	assert_null(made->key); /* no TLS here */
+	assert_false(made->pinned);
+}
+
 static void reuses_its_connection_and_asks_first_once(void **state)
 {
 	static const struct step script[] = { { ANSWER, OK_EMPTY } };
+	unsigned told = 0;
 	struct asked a;
 	struct web w;
 
 	(void)state;
 	web_start(&w, script, 1);
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(web_put(&w, (ask(&a), &a), 100000), 200);
+		ask(&a)->connected = count_told;
+		a.call.connected_ctx = &told;
+		assert_int_equal(web_put(&w, &a, 100000), 200);
+		assert_int_equal(told, 1);		     /* a connection, not a request */
 		assert_int_equal(atomic_load(&a.checks), 1); /* before the request, also of a reused connection */
 		assert_memory_equal(a.call.peer, "127.0.0.1:", 10);
 		asked_end(&a);

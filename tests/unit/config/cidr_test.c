@@ -50,6 +50,21 @@ static void test_parse(void **state)
 		assert_int_equal(cidr_parse(bad[i], &c), -EINVAL);
 }
 
+static void test_text(void **state)
+{
+	static const char *const rows[] = { "10.20.0.0/16", "0.0.0.0/0", "127.0.0.1/32", "::/0", "::1/128",
+		"2001:db8::/33", "1111:2222:3333:4444:5555:6666:7777:8888/128" };
+	char text[CIDR_TEXT_BYTES];
+	struct cidr c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(cidr_parse(rows[i], &c), 0);
+		cidr_text(&c, text);
+		assert_string_equal(text, rows[i]);
+	}
+}
+
 static void test_match(void **state)
 {
 	static const struct {
@@ -87,7 +102,8 @@ static void test_match(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_match) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_text),
+		cmocka_unit_test(test_match) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
