@@ -15,6 +15,9 @@ static const struct server_op ops[] = {
 	{ "umount", false, true, op_umount },
 	{ "where", true, false, op_where },
 	{ "explain", true, false, op_explain },
+	{ "audit-show", false, true, op_audit_show },
+	{ "audit-show-path", true, true, op_audit_show },
+	{ "audit-verify", false, true, op_audit_verify },
 	{ 0 },
 };
 

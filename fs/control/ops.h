@@ -17,6 +17,9 @@ int op_sync(struct request *);
 int op_reload(struct request *);
 int op_cache_drop(struct request *);
 int op_umount(struct request *);
+/* on the audit log: ops_audit.c */
+int op_audit_show(struct request *);
+int op_audit_verify(struct request *);
 /* on a path: ops_path.c */
 int op_where(struct request *);
 int op_explain(struct request *);

@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "fs/cache/cache.h"
 #include "fs/meta/meta.h"
+#include "fs/place/audit.h"
 #include "fs/place/place.h"
 #include "fs/transfer/transfer.h"
 
@@ -45,6 +46,16 @@ int core_stop(struct core *);
  */
 uint64_t core_refused(struct core *);
 void core_close(struct core *);
+/* core_look: a store that nobody has mounted, for commands that only read: its lock and its metadata are opened, and no
+ * other room. -ERR_LOCKED. The keyring is core's from here on, also when it fails. core_look_close accepts what failed.
+ */
+struct core_look {
+	int lock_fd;
+	struct keyring *keyring;
+	struct meta *meta;
+};
+int core_look(struct core_look *, const struct config *, struct keyring *, struct errmsg *);
+void core_look_close(struct core_look *);
 /* core_reload: a new configuration, whole or not at all. Tightening is in force when it returns. */
 int core_reload(struct core *, struct config *, struct errmsg *);
 
@@ -52,6 +63,8 @@ struct meta *core_meta(struct core *);
 struct cache *core_cache(struct core *);
 struct place *core_place(struct core *);
 struct transfer *core_transfer(struct core *);
+/* core_audit: the log, for who reads it; valid as long as core. */
+void core_audit(struct core *, struct audit_log *);
 /* core_config: a counted reference. */
 struct config *core_config(struct core *);
 /* core_set_atime: which reads move the time of access: none; the first after the file changed or after a day, as

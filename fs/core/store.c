@@ -377,6 +377,11 @@ struct transfer *core_transfer(struct core *core)
 	return core->transfer;
 }
 
+void core_audit(struct core *core, struct audit_log *log)
+{
+	*log = (struct audit_log){ core->meta, core->keyring };
+}
+
 struct config *core_config(struct core *core)
 {
 	return place_config(core->place);

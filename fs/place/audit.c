@@ -9,27 +9,33 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES   32
-#define MAC_BYTES   32
-#define CHAIN_BYTES (KEY_BYTES + MAC_BYTES)
-#define STATE_BYTES (CHAIN_BYTES + 8) /* and the sequence number, as it is stored */
+#define STATE_BYTES (sizeof(struct chain) + 8) /* and the number of the last line, as it is stored */
 
 static const char ratchet_text[] = "borderfs audit ratchet";
 
 /* Numbers are part of the format: never changed, only added to. */
 static const struct {
 	const char *kind;
-	int number;
+	unsigned number;
 } kinds[] = { { "placement", 1 }, { "export", 2 }, { "transfer", 3 }, { "revoked", 4 }, { "deleted", 5 },
 	{ "rules", 6 }, { "lost", 7 }, { "tampered", 8 }, { "connection", 9 } };
 
-static int kind_number(const char *kind)
+const char *audit_kind_name(unsigned kind)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (strcmp(kinds[i].kind, kind) == 0)
+		if (kinds[i].number == kind)
+			return kinds[i].kind;
+	return NULL;
+}
+
+unsigned audit_kind(const char *name)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i].kind, name) == 0)
 			return kinds[i].number;
 	return 0;
 }
@@ -38,7 +44,7 @@ struct line_record {
 	struct meta_record record;
 	uint64_t seq, ino;
 	struct timespec time;
-	int kind;
+	unsigned kind;
 	uint8_t state[STATE_BYTES];
 	size_t line_len;
 	char line[];
@@ -47,19 +53,19 @@ struct line_record {
 static void line_apply(struct meta_txn *txn, struct meta_record *r)
 {
 	struct line_record *l = container_of(r, struct line_record, record);
-	const void *mac = l->state + KEY_BYTES;
+	const void *mac = l->state + offsetof(struct chain, mac);
 
 	if (l->ino)
 		meta_txn_exec(txn,
 			"INSERT INTO audit (seq, time_s, time_ns, kind, ino, line, mac) "
 			"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 			"iiiiibb", (int64_t)l->seq, (int64_t)l->time.tv_sec, (int64_t)l->time.tv_nsec, (int64_t)l->kind,
-			(int64_t)l->ino, l->line, l->line_len, mac, (size_t)MAC_BYTES);
+			(int64_t)l->ino, l->line, l->line_len, mac, (size_t)AUDIT_MAC_BYTES);
 	else
 		meta_txn_exec(txn,
 			"INSERT INTO audit (seq, time_s, time_ns, kind, line, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 			"iiiibb", (int64_t)l->seq, (int64_t)l->time.tv_sec, (int64_t)l->time.tv_nsec, (int64_t)l->kind,
-			l->line, l->line_len, mac, (size_t)MAC_BYTES);
+			l->line, l->line_len, mac, (size_t)AUDIT_MAC_BYTES);
 	meta_txn_exec(txn, "INSERT OR REPLACE INTO setting (key, value) VALUES ('audit', ?1)", "b", l->state,
 		(size_t)STATE_BYTES);
 }
@@ -72,20 +78,48 @@ static void line_free(struct meta_record *r)
 	free(l);
 }
 
-/* mac = BLAKE2b(key, mac || line); then the key moves on. */
-static void advance(uint8_t *state, const char *line, size_t len)
+void chain_mac(const struct chain *c, const char *text, size_t len, uint8_t mac[AUDIT_MAC_BYTES])
 {
 	crypto_generichash_state h;
-	uint8_t next[KEY_BYTES];
 
-	crypto_generichash_init(&h, state, KEY_BYTES, MAC_BYTES);
-	crypto_generichash_update(&h, state + KEY_BYTES, MAC_BYTES);
-	crypto_generichash_update(&h, (const uint8_t *)line, len);
-	crypto_generichash_final(&h, state + KEY_BYTES, MAC_BYTES);
-	crypto_generichash(next, sizeof next, (const uint8_t *)ratchet_text, sizeof ratchet_text - 1, state, KEY_BYTES);
-	memcpy(state, next, KEY_BYTES);
-	sodium_memzero(next, sizeof next);
+	crypto_generichash_init(&h, c->key, sizeof c->key, AUDIT_MAC_BYTES);
+	crypto_generichash_update(&h, c->mac, sizeof c->mac);
+	crypto_generichash_update(&h, (const uint8_t *)text, len);
+	crypto_generichash_final(&h, mac, AUDIT_MAC_BYTES);
 	sodium_memzero(&h, sizeof h);
+}
+
+void chain_ratchet(struct chain *c)
+{
+	uint8_t next[sizeof c->key];
+
+	crypto_generichash(
+		next, sizeof next, (const uint8_t *)ratchet_text, sizeof ratchet_text - 1, c->key, sizeof c->key);
+	memcpy(c->key, next, sizeof c->key);
+	sodium_memzero(next, sizeof next);
+}
+
+void chain_begin(struct chain *c, struct keyring *keyring)
+{
+	memcpy(c->key, keyring_store_key(keyring, STORE_KEY_AUDIT), sizeof c->key);
+	memset(c->mac, 0, sizeof c->mac);
+}
+
+int chain_load(struct meta *meta, struct chain *c, uint64_t *seq)
+{
+	struct buf kept = BUF_INIT;
+	int rc = meta_setting_get(meta, "audit", &kept);
+
+	if (rc == 0 && kept.len != STATE_BYTES)
+		rc = -ERR_CORRUPT;
+	if (rc == 0) {
+		memcpy(c, kept.data, sizeof *c);
+		*seq = get_le64(kept.data + sizeof *c);
+	}
+	if (kept.data)
+		sodium_memzero(kept.data, kept.len);
+	buf_free(&kept);
+	return rc;
 }
 
 static struct line_record *line_new(uint64_t seq, const char *kind, const char *json)
@@ -99,8 +133,8 @@ static struct line_record *line_new(uint64_t seq, const char *kind, const char *
 
 	now.tv_sec = now_ns / NS_PER_S;
 	now.tv_nsec = now_ns % NS_PER_S;
-	buf_printf(&b, "{\"seq\":%llu,\"time\":%lld.%09ld,\"kind\":\"%s\",\"facts\":%s}", (unsigned long long)seq,
-		(long long)now.tv_sec, now.tv_nsec, kind, json);
+	buf_printf(
+		&b, AUDIT_LINE_HEAD AUDIT_LINE_KIND "%s}", seq, (int64_t)now.tv_sec, (uint32_t)now.tv_nsec, kind, json);
 	len = b.len;
 	text = buf_steal(&b);
 	l = text ? calloc(1, sizeof *l + len) : NULL;
@@ -108,7 +142,7 @@ static struct line_record *line_new(uint64_t seq, const char *kind, const char *
 		l->record = (struct meta_record){ .apply = line_apply, .free = line_free };
 		l->time = now;
 		l->seq = seq;
-		l->kind = kind_number(kind);
+		l->kind = audit_kind(kind);
 		l->line_len = len;
 		memcpy(l->line, text, len);
 	}
@@ -127,9 +161,10 @@ void audit_file(struct place *p, const char *kind, uint64_t ino, const char *jso
 	}
 	l->ino = ino;
 	a->seq++;
-	advance(a->state, l->line, l->line_len);
-	memcpy(l->state, a->state, CHAIN_BYTES);
-	put_le64(l->state + CHAIN_BYTES, a->seq);
+	chain_mac(a->chain, l->line, l->line_len, a->chain->mac);
+	chain_ratchet(a->chain);
+	memcpy(l->state, a->chain, sizeof *a->chain);
+	put_le64(l->state + sizeof *a->chain, a->seq);
 	meta_queue(p->meta, &l->record);
 }
 
@@ -138,41 +173,29 @@ void audit_append(struct place *p, const char *kind, const char *json)
 	audit_file(p, kind, 0, json);
 }
 
-static void audit_begin(struct place *p)
-{
-	memcpy(p->audit.state, keyring_store_key(p->keyring, STORE_KEY_AUDIT), KEY_BYTES);
-	memset(p->audit.state + KEY_BYTES, 0, MAC_BYTES);
-	p->audit.seq = 0;
-}
-
 int audit_open(struct place *p, struct errmsg *msg)
 {
-	struct buf kept = BUF_INIT;
 	int rc;
 
-	if (!(p->audit.state = sodium_malloc(CHAIN_BYTES)))
+	if (!(p->audit.chain = sodium_malloc(sizeof *p->audit.chain)))
 		return errmsg_set(msg, -ENOMEM, "no locked memory is left for the audit key: raise `ulimit -l`");
-	rc = meta_setting_get(p->meta, "audit", &kept);
+	rc = chain_load(p->meta, p->audit.chain, &p->audit.seq);
 	if (rc == -ENOENT) {
-		audit_begin(p);
-		rc = 0;
-	} else if (rc == 0 && kept.len != STATE_BYTES) {
-		rc = errmsg_set(msg, -ERR_CORRUPT, "the end of the audit log is not readable: run borderfs fsck");
-	} else if (rc == 0) {
-		memcpy(p->audit.state, kept.data, CHAIN_BYTES);
-		p->audit.seq = get_le64(kept.data + CHAIN_BYTES);
+		chain_begin(p->audit.chain, p->keyring);
+		p->audit.seq = 0;
+		return 0;
 	}
-	if (kept.data)
-		sodium_memzero(kept.data, kept.len);
-	buf_free(&kept);
+	if (rc == -ERR_CORRUPT)
+		errmsg_set(msg, rc,
+			"what the store keeps of the end of its audit log cannot be read: bring the store back from a "
+			"backup");
 	return rc;
 }
 
 void audit_close(struct place *p)
 {
-	if (p->audit.state)
-		sodium_free(p->audit.state);
-	p->audit.state = NULL;
+	sodium_free(p->audit.chain);
+	p->audit.chain = NULL;
 }
 
 struct crossing_record {

@@ -4,8 +4,10 @@
 #define FS_PLACE_INTERNAL_H
 
 #include "base/hash.h"
+#include "fs/place/audit.h"
 #include "fs/place/place.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,10 +51,30 @@ void media_free(struct media *);
  * inode->data_lock shared. Blocks on the local disk. */
 int media_type(struct place *, struct inode *, char *out, size_t len);
 
-/* audit: the chain's end. Under the meta lock. */
+/* chain: what the log's next line is made with: its key, and the mac of the line before it. In locked memory. */
+struct chain {
+	uint8_t key[32], mac[AUDIT_MAC_BYTES];
+};
+void chain_begin(struct chain *, struct keyring *); /* before the first line */
+/* chain_mac: of the next line. chain_ratchet: to the key of the one after it. */
+void chain_mac(const struct chain *, const char *text, size_t len, uint8_t mac[AUDIT_MAC_BYTES]);
+void chain_ratchet(struct chain *);
+/* chain_load: as the store keeps it, and the number of the last line. -ENOENT where there never was one, -ERR_CORRUPT.
+ */
+int chain_load(struct meta *, struct chain *, uint64_t *seq);
+
+/* A line begins so; the facts, and a brace, follow. */
+#define AUDIT_LINE_HEAD "{\"seq\":%" PRIu64 ",\"time\":%" PRId64 ".%09" PRIu32 ",\"kind\":\""
+#define AUDIT_LINE_KIND "%s\",\"facts\":"
+
+/* The form in which lines are kept in memory and in sealed files; what is got points into the reader's bytes. */
+void audit_line_put(struct buf *, const struct audit_line *);
+int audit_line_get(struct reader *, struct audit_line *);
+
+/* audit: the log's end. Under the meta lock. */
 struct audit {
-	uint8_t *state; /* locked memory: the key, then the last line's mac */
-	uint64_t seq;	/* of the last line */
+	struct chain *chain;
+	uint64_t seq; /* of the last line */
 };
 int audit_open(struct place *, struct errmsg *);
 void audit_close(struct place *);

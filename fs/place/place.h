@@ -95,9 +95,10 @@ int place_explain(struct place *, struct inode *, bool json, struct buf *out);
 char **place_user_tags(struct meta *, struct inode *);
 
 /* audit: one line of the hash-chained log (I10), in the batch of what it speaks of. kind is a short word, json the
- * facts (no names or content: inode numbers, zones, rules, objects). Under the meta lock. */
+ * facts (no names or content: inode numbers, zones, rules, objects), an object. Under the meta lock. audit_file: the
+ * same, of one file, whose number comes first in the facts: {"ino":N,...}. */
 void audit_append(struct place *, const char *kind, const char *json);
-void audit_file(struct place *, const char *kind, uint64_t ino, const char *json); /* the same, of one file */
+void audit_file(struct place *, const char *kind, uint64_t ino, const char *json);
 /* crossing_add: counts what moved from one zone to another, for the report. Under the meta lock. */
 void crossing_add(struct place *, uint32_t from_zone_id, uint32_t to_zone_id, uint64_t files, uint64_t bytes);
 

@@ -47,6 +47,7 @@ static struct {
 	int reloads, reload_rc, mountpoint_rc;
 	bool load_stuck; /* config_load does not come back */
 	int loads, loaded;
+	int findings;		/* of audit_verify */
 	uint64_t where_missing; /* an inode that went away meanwhile */
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -257,6 +258,83 @@ int core_reload(struct core *c, struct config *new, struct errmsg *msg)
 	assert_ptr_equal(new, &config);
 	fake.reloads++;
 	return fake.reload_rc < 0 ? errmsg_set(msg, fake.reload_rc, "looser than before") : 0;
+}
+
+/* the audit log: three lines, of which 2 speaks of the root, and 3 is no JSON */
+void core_audit(struct core *c, struct audit_log *log)
+{
+	(void)c;
+	*log = (struct audit_log){ 0 };
+}
+const char *audit_kind_name(unsigned kind)
+{
+	return kind == 1 ? "placement" : kind == 2 ? "export" : NULL;
+}
+unsigned audit_kind(const char *name)
+{
+	return !strcmp(name, "placement") ? 1 : !strcmp(name, "export") ? 2 : 0;
+}
+int audit_walk(const struct audit_log *log, uint64_t after, int (*fn)(void *, const struct audit_line *), void *ctx)
+{
+	static const char *const texts[] = { "{\"seq\":1,\"facts\":{\"from\":1,\"to\":9,\"backend\":4}}",
+		"{\"seq\":2,\"facts\":{\"ino\":1}}", "{\"seq\":3,\"fa\xff" };
+	int rc = 0;
+
+	(void)log;
+	assert_int_equal(after, 0);
+	for (unsigned i = 0; i < 3 && rc == 0; i++) {
+		struct audit_line l = { .seq = i + 1, .ino = i == 1 ? ROOT : 0, .kind = i + 1 };
+
+		l.time.tv_sec = 1000000000 + 100 * (time_t)i;
+		l.time.tv_nsec = 5;
+		l.text = texts[i];
+		l.len = strlen(texts[i]);
+		rc = fn(ctx, &l);
+	}
+	return rc;
+}
+const char *audit_wrong_name(enum audit_wrong w)
+{
+	return w == AUDIT_MISSING ? "missing" : "edited";
+}
+int audit_verify(const struct audit_log *log, int (*found)(void *, const struct audit_finding *), void *ctx,
+	struct audit_verdict *v)
+{
+	struct audit_finding f = { AUDIT_MISSING, 4, 5, "lines 4 to 5 are missing" };
+
+	(void)log;
+	*v = (struct audit_verdict){ .lines = 7, .last = 9, .findings = (uint64_t)fake.findings, .mac = { 0xab } };
+	for (int i = 0; i < fake.findings; i++)
+		assert_int_equal(found(ctx, &f), 0);
+	return 0;
+}
+int meta_path(struct meta *m, uint64_t ino, struct buf *out)
+{
+	(void)m;
+	assert_int_equal(ino, ROOT);
+	buf_str(out, "/");
+	return 0;
+}
+struct meta_row {
+	int64_t id;
+	const char *name;
+};
+int64_t meta_row_i64(struct meta_row *row, int column)
+{
+	assert_int_equal(column, 0);
+	return row->id;
+}
+const char *meta_row_text(struct meta_row *row, int column)
+{
+	assert_int_equal(column, 1);
+	return row->name;
+}
+int meta_select(struct meta *m, const char *sql, int (*fn)(void *, struct meta_row *), void *ctx, const char *f, ...)
+{
+	struct meta_row row = { strstr(sql, "zone") ? 1 : 4, strstr(sql, "zone") ? "domestic" : "near" };
+
+	(void)m, (void)f;
+	return fn(ctx, &row);
 }
 
 /* ---- asking --------------------------------------------------------------------------------------------------- */
@@ -646,6 +724,71 @@ static void test_umount(void **state)
 	assert_int_equal(control_start(&control, &o, NULL), 0);
 }
 
+/* the numbers of the lines in the answer */
+static const char *shown(json_t *query, int fd)
+{
+	static char out[64];
+	json_t *line;
+	size_t i;
+
+	*out = 0;
+	assert_int_equal(status_of(ask(fd < 0 ? "audit-show" : "audit-show-path", query, fd)), 0);
+	json_array_foreach(lines, i, line) snprintf(out + strlen(out), sizeof out - strlen(out), "%lld ",
+		(long long)json_integer_value(json_object_get(line, "seq")));
+	return out;
+}
+
+static void line_is(size_t i, const char *wanted)
+{
+	char *text = json_dumps(json_array_get(lines, i), JSON_COMPACT);
+
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+static void test_audit_show(void **state)
+{
+	int fd = own_fd();
+
+	(void)state;
+	assert_string_equal(shown(NULL, -1), "1 2 3 ");
+	line_is(0,
+		"{\"seq\":1,\"time\":\"2001-09-09T01:46:40.000000005Z\",\"kind\":\"placement\",\"facts\":{\"from\":1,"
+		"\"to\":9,\"backend\":4},\"names\":{\"from\":\"domestic\",\"backend\":\"near\"}}");
+	line_is(1,
+		"{\"seq\":2,\"time\":\"2001-09-09T01:48:20.000000005Z\",\"kind\":\"export\",\"path\":\"/\",\"facts\":{"
+		"\"ino\":1},\"names\":{}}");
+	line_is(2, "{\"seq\":3,\"time\":\"2001-09-09T01:50:00.000000005Z\",\"kind\":null,\"facts\":null,\"text\":"
+		   "\"{\\\"seq\\\":3,\\\"fa\\\\xff\",\"text_base64\":\"eyJzZXEiOjMsImZh/w==\",\"names\":{}}");
+	assert_string_equal(shown(json_pack("{s:s}", "kind", "export"), -1), "2 ");
+	assert_string_equal(shown(json_pack("{s:I}", "since_ns", (json_int_t)1000000100000000005), -1), "2 3 ");
+	assert_string_equal(shown(json_pack("{s:I}", "until_ns", (json_int_t)1000000100000000004), -1), "1 ");
+	assert_string_equal(shown(NULL, fd), "2 ");
+	assert_int_equal(status_of(ask("audit-show", json_pack("{s:s}", "kind", "nonsense"), -1)), 1);
+	close(fd);
+}
+
+static void test_audit_verify(void **state)
+{
+	json_t *last;
+
+	(void)state;
+	last = ask("audit-verify", NULL, -1);
+	assert_int_equal(json_array_size(lines), 0);
+	assert_int_equal(json_integer_value(json_object_get(last, "lines")), 7);
+	assert_int_equal(json_integer_value(json_object_get(last, "last")), 9);
+	assert_memory_equal(json_string_value(json_object_get(last, "mac")), "ab00", 4);
+	assert_int_equal(status_of(last), 0);
+	fake.findings = 2;
+	last = ask("audit-verify", NULL, -1);
+	assert_non_null(strstr(json_string_value(json_object_get(last, "message")), "(findings: 2)"));
+	assert_int_equal(json_integer_value(json_object_get(last, "lines")), 7);
+	assert_int_equal(status_of(last), 1);
+	assert_int_equal(json_array_size(lines), 2);
+	line_is(1, "{\"finding\":\"missing\",\"first\":4,\"last\":5,\"text\":\"lines 4 to 5 are missing\"}");
+	fake.findings = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -662,6 +805,8 @@ int main(void)
 		cmocka_unit_test(test_reload_given_up),
 		cmocka_unit_test(test_reload_stuck),
 		cmocka_unit_test(test_umount),
+		cmocka_unit_test(test_audit_show),
+		cmocka_unit_test(test_audit_verify),
 	};
 	int rc = cmocka_run_group_tests(tests, setup, teardown);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "fs/place/audit.h"
 #include "tests/unit/fs-place/fixture.h"
 
 #include <sodium.h>
@@ -91,35 +92,172 @@ static void edit_free(struct meta_record *r)
 	free(container_of(r, struct edit, record));
 }
 
-/* whoever changes, drops or reorders lines breaks the chain */
+static void edit(struct store *s, const char *sql)
+{
+	struct edit *e = calloc(1, sizeof *e);
+
+	assert_non_null(e);
+	e->record = (struct meta_record){ .apply = edit_apply, .free = edit_free };
+	e->sql = sql;
+	meta_lock(s->meta);
+	meta_queue(s->meta, &e->record);
+	meta_unlock(s->meta);
+	assert_int_equal(meta_commit(s->meta), 0);
+}
+
+/* ---- verifying ------------------------------------------------------------------------------------------------ */
+
+struct findings {
+	size_t count;
+	char text[1024];
+};
+
+static int found(void *ctx, const struct audit_finding *f)
+{
+	struct findings *out = ctx;
+	size_t len = strlen(out->text);
+
+	snprintf(out->text + len, sizeof out->text - len, "%s%s %llu-%llu", len ? ", " : "", audit_wrong_name(f->wrong),
+		(unsigned long long)f->first, (unsigned long long)f->last);
+	out->count++;
+	return 0;
+}
+
+static void verify(struct store *s, struct findings *out, struct audit_verdict *v)
+{
+	const struct audit_log log = { s->meta, s->keyring };
+
+	memset(out, 0, sizeof *out);
+	assert_int_equal(audit_verify(&log, found, out, v), 0);
+	assert_int_equal(out->count, v->findings);
+}
+
+static void ten_lines(struct store *s)
+{
+	store_make(s, CONFIG);
+	store_open(s);
+	for (int k = 1; k < 9; k++)
+		append(s, "transfer", "{\"to\":\"abroad\"}");
+	meta_lock(s->meta);
+	audit_file(s->place, "placement", 12, "{\"ino\":12,\"to\":1}");
+	meta_unlock(s->meta);
+}
+
+/* whoever changes, drops or reorders lines, or cuts the end off, is found, and where */
 static void test_edits(void **state)
 {
-	static const char *const edits[] = {
-		"UPDATE audit SET line = CAST(replace(CAST(line AS TEXT), 'abroad', 'xxxxxx') AS BLOB) WHERE seq = 5",
-		"DELETE FROM audit WHERE seq = 7",
-		"UPDATE audit SET seq = CASE seq WHEN 3 THEN -4 WHEN 4 THEN -3 END WHERE seq IN (3, 4)",
-		"UPDATE audit SET mac = zeroblob(32) WHERE seq = 9",
+	static const struct {
+		const char *sql, *found;
+	} rows[] = {
+		{ "UPDATE audit SET line = CAST(replace(CAST(line AS TEXT), 'abroad', 'xxxxxx') AS BLOB) WHERE seq = 5",
+			"edited 5-5" },
+		{ "UPDATE audit SET time_s = time_s + 1 WHERE seq = 6", "edited 6-6" },
+		{ "UPDATE audit SET time_ns = (time_ns + 1) % 1000000000 WHERE seq = 6", "edited 6-6" },
+		{ "UPDATE audit SET kind = 2 WHERE seq = 4", "edited 4-4" },
+		{ "UPDATE audit SET kind = 0 WHERE seq = 4", "" },
+		{ "UPDATE audit SET ino = 1 WHERE seq = 10", "edited 10-10" },
+		{ "UPDATE audit SET ino = NULL WHERE seq = 10", "edited 10-10" },
+		{ "UPDATE audit SET ino = 12 WHERE seq = 9", "edited 9-9" },
+		{ "UPDATE audit SET line = zeroblob(0) WHERE seq = 1", "edited 1-1" },
+		{ "UPDATE audit SET mac = zeroblob(32) WHERE seq = 9", "edited 9-9, edited 10-10" },
+		{ "UPDATE audit SET mac = zeroblob(31) WHERE seq = 9", "edited 9-9, edited 10-10" },
+		{ "DELETE FROM audit WHERE seq = 7", "missing 7-7" },
+		{ "DELETE FROM audit WHERE seq = 1", "missing 1-1" },
+		{ "DELETE FROM audit WHERE seq BETWEEN 3 AND 5", "missing 3-5" },
+		{ "DELETE FROM audit WHERE seq IN (2, 4)", "missing 2-2, missing 4-4" },
+		{ "UPDATE audit SET seq = CASE seq WHEN 3 THEN -4 WHEN 4 THEN -3 END WHERE seq IN (3, 4)",
+			"missing 3-4" },
+		{ "UPDATE audit SET (line, mac) = (SELECT line, mac FROM audit_was w WHERE w.seq = 7 - audit.seq) "
+		  "WHERE seq IN (3, 4)",
+			"moved 3-3, moved 4-4, edited 5-5" },
+		{ "DELETE FROM audit WHERE seq = 10", "truncated 10-10" },
+		{ "DELETE FROM audit WHERE seq > 3", "truncated 4-10" },
+		{ "DELETE FROM audit", "truncated 1-10" },
+		{ "INSERT INTO audit (seq, time_s, time_ns, kind, line, mac) SELECT 11, time_s, time_ns, kind, line, "
+		  "mac "
+		  "FROM audit WHERE seq = 10",
+			"moved 11-11, end 11-11" },
+		{ "UPDATE audit SET seq = 9000000000000000000 WHERE seq = 10",
+			"moved 9000000000000000000-9000000000000000000, truncated 10-10" },
+		{ "DELETE FROM setting WHERE key = 'audit'", "end 1-10" },
+		{ "UPDATE setting SET value = zeroblob(72) WHERE key = 'audit'", "end 1-10" },
+		{ "UPDATE setting SET value = zeroblob(71) WHERE key = 'audit'", "end 0-0, end 0-0, end 1-10" },
+		{ "UPDATE setting SET value = CAST(zeroblob(64) || substr(value, 65) AS BLOB) WHERE key = 'audit'",
+			"end 10-10" },
 	};
 
-	(void)state;
-	for (size_t i = 0; i < COUNT(edits); i++) {
-		struct edit *e = calloc(1, sizeof *e);
-		struct store s = { 0 };
-		struct chain c;
+	struct audit_verdict v;
+	struct findings f;
+	struct store s = { 0 };
 
-		store_make(&s, CONFIG);
-		store_open(&s);
-		for (int k = 0; k < 10; k++)
-			append(&s, "transfer", "{\"to\":\"abroad\"}");
-		e->record = (struct meta_record){ .apply = edit_apply, .free = edit_free };
-		e->sql = edits[i];
-		meta_lock(s.meta);
-		meta_queue(s.meta, &e->record);
-		meta_unlock(s.meta);
-		read_chain(&s, &c);
-		assert_true(c.bad > 0);
-		store_destroy(&s);
+	(void)state;
+	ten_lines(&s);
+	edit(&s, "CREATE TABLE audit_was AS SELECT * FROM audit");
+	edit(&s, "CREATE TABLE setting_was AS SELECT * FROM setting");
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		verify(&s, &f, &v);
+		assert_string_equal(f.text, "");
+		assert_int_equal(v.lines, 10);
+		assert_int_equal(v.last, 10);
+		edit(&s, rows[i].sql);
+		verify(&s, &f, &v);
+		assert_string_equal(f.text, rows[i].found);
+		edit(&s, "DELETE FROM audit");
+		edit(&s, "INSERT INTO audit SELECT * FROM audit_was");
+		edit(&s, "INSERT OR REPLACE INTO setting SELECT * FROM setting_was");
 	}
+	store_destroy(&s);
+}
+
+/* more than a page of lines; the mac is the last one's */
+static void test_many(void **state)
+{
+	struct audit_verdict v;
+	struct findings f;
+	struct chain c;
+	struct store s = { 0 };
+
+	(void)state;
+	store_make(&s, CONFIG);
+	store_open(&s);
+	for (int i = 1; i < 1000; i++)
+		append(&s, "deleted", "{}");
+	verify(&s, &f, &v);
+	assert_string_equal(f.text, "");
+	assert_int_equal(v.lines, 1000);
+	read_chain(&s, &c);
+	assert_memory_equal(v.mac, c.mac, 32);
+	edit(&s, "DELETE FROM audit WHERE seq IN (256, 257, 900)");
+	verify(&s, &f, &v);
+	assert_string_equal(f.text, "missing 256-257, missing 900-900");
+	assert_int_equal(v.lines, 997);
+	store_destroy(&s);
+}
+
+static int stop_at_third(void *ctx, const struct audit_line *l)
+{
+	size_t *n = ctx;
+
+	assert_int_equal(l->seq, 5 + ++*n);
+	return *n == 3 ? -ECANCELED : 0;
+}
+
+static void test_walk(void **state)
+{
+	struct store s = { 0 };
+	struct audit_log log;
+	size_t n = 0;
+
+	(void)state;
+	ten_lines(&s);
+	log = (struct audit_log){ s.meta, s.keyring };
+	assert_int_equal(audit_walk(&log, 5, stop_at_third, &n), -ECANCELED);
+	assert_int_equal(n, 3);
+	assert_int_equal(audit_kind("export"), 2);
+	assert_int_equal(audit_kind("no such"), 0);
+	assert_string_equal(audit_kind_name(8), "tampered");
+	assert_null(audit_kind_name(0));
+	store_destroy(&s);
 }
 
 int main(void)
@@ -127,6 +265,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_edits),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_walk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

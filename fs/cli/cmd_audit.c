@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/text.h"
+#include "fs/cli/commands.h"
+#include "fs/cli/secrets.h"
+#include "fs/cli/target.h"
+#include "fs/control/auditor.h"
+#include "fs/control/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct printer {
+	bool json;
+};
+
+/* ---- where the log is ----------------------------------------------------------------------------------------- */
+
+/* What to ask of a store that nobody has mounted. */
+struct offline {
+	int (*run)(const struct audit_log *, const struct offline *, json_t *last, struct errmsg *);
+	const json_t *query;
+	int (*print)(void *ctx, json_t *);
+	struct printer *printer;
+};
+
+static int print_own(void *ctx, json_t *line)
+{
+	const struct offline *o = ctx;
+	int rc = o->print(o->printer, line);
+
+	json_decref(line);
+	return rc;
+}
+
+static int show_offline(const struct audit_log *log, const struct offline *o, json_t *last, struct errmsg *msg)
+{
+	(void)last;
+	return auditor_show(log, o->query, print_own, (void *)o, msg);
+}
+
+static int verify_offline(const struct audit_log *log, const struct offline *o, json_t *last, struct errmsg *msg)
+{
+	return auditor_verify(log, print_own, (void *)o, last, msg);
+}
+
+static int look(const struct cli_args *args, struct config *config, const struct offline *o, json_t *last)
+{
+	struct core_look store = { .lock_fd = -1 };
+	struct keyring *keyring = NULL;
+	struct errmsg msg = { 0 };
+	struct secrets secrets;
+	int rc = secrets_to_open(&secrets, args, config);
+
+	if (rc)
+		return rc;
+	if ((rc = secrets_unlock(&secrets, config, &keyring, &msg)) == 0 &&
+		(rc = core_look(&store, config, keyring, &msg)) == 0) {
+		struct audit_log log = { store.meta, store.keyring };
+
+		rc = o->run(&log, o, last, &msg);
+	}
+	core_look_close(&store);
+	secrets_free(&secrets);
+	if (rc < 0)
+		return complain_rc(rc, &msg);
+	errmsg_free(&msg);
+	return 0;
+}
+
+/* Asks the daemon where the store is mounted, and opens it where it is not. last receives what ends the answer. */
+static int ask(const struct cli_args *args, const char *op, const struct offline *o, json_t **last)
+{
+	struct cli_daemon daemon;
+	struct config *config;
+	int rc = cli_daemon(args, &daemon);
+
+	if (rc)
+		return rc;
+	if (control_pid(daemon.store)) {
+		rc = cli_ask(&daemon, op, json_deep_copy(o->query), -1, o->print, o->printer, last);
+	} else if ((rc = cli_config_file(daemon.config_file, false, &config)) == 0) {
+		*last = json_object();
+		rc = *last ? look(args, config, o, *last) : OUTCOME_FAILED;
+		config_put(config);
+	}
+	cli_daemon_free(&daemon);
+	return rc;
+}
+
+/* ---- show ----------------------------------------------------------------------------------------------------- */
+
+static void print_fact(const char *key, const json_t *value, const json_t *names)
+{
+	const json_t *name = json_object_get(names, key);
+	char *text = json_dumps(name ? name : value, JSON_COMPACT | JSON_ENCODE_ANY);
+	const char *string = json_string_value(name ? name : value);
+
+	printf(" %s=", key);
+	if (string)
+		print_text(string, strlen(string));
+	else
+		print_text(text ? text : "?", text ? strlen(text) : 1);
+	free(text);
+}
+
+static int print_line(void *ctx, json_t *line)
+{
+	const struct printer *p = ctx;
+	const char *time = json_string_value(json_object_get(line, "time")), *key;
+	const char *kind = json_string_value(json_object_get(line, "kind"));
+	const char *path = json_string_value(json_object_get(line, "path"));
+	json_t *value;
+
+	if (p->json) {
+		print_json(line);
+		return 0;
+	}
+	printf("%8lld  %.19sZ  %-9s ", (long long)json_integer_value(json_object_get(line, "seq")), time ? time : "-",
+		kind ? kind : "?");
+	if (path) {
+		printf(" ");
+		print_text(path, strlen(path));
+	}
+	if (json_is_null(json_object_get(line, "facts")))
+		printf(" (not as it was written: see `borderfs audit verify`)");
+	json_object_foreach(json_object_get(line, "facts"), key, value)
+		print_fact(key, value, json_object_get(line, "names"));
+	printf("\n");
+	return 0;
+}
+
+/* A moment in UTC, or how long ago. */
+static int parse_when(const char *text, int64_t *ns)
+{
+	static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ",
+		"%Y-%m-%dT%H:%M:%SZ" };
+	int64_t ago;
+
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm tm = { 0 };
+		const char *end = strptime(text, forms[i], &tm);
+
+		if (end && !*end) {
+			*ns = (int64_t)timegm(&tm) * NS_PER_S;
+			return 0;
+		}
+	}
+	if (text_parse_duration(text, &ago) < 0)
+		return -1;
+	*ns = clock_real_ns() - ago;
+	return 0;
+}
+
+static int add_when(const struct cli_args *args, const char *option, const char *key, json_t *query)
+{
+	const char *text = args_value(args, option);
+	int64_t ns;
+
+	if (!text)
+		return 0;
+	if (parse_when(text, &ns) < 0) {
+		complain("--%s is a moment in UTC, 2026-11-30 or 2026-11-30T12:00, or how long ago, 30d, not \"%s\"",
+			option, text);
+		return OUTCOME_USAGE;
+	}
+	return json_object_set_new(query, key, json_integer(ns)) < 0 ? OUTCOME_FAILED : 0;
+}
+
+static int make_query(const struct cli_args *args, json_t *query)
+{
+	const char *kind = args_value(args, "kind");
+	int rc;
+
+	if (kind && !audit_kind(kind)) {
+		complain("there are no lines of kind \"%s\": see `borderfs audit show --help`", kind);
+		return OUTCOME_USAGE;
+	}
+	if (kind && json_object_set_new(query, "kind", json_string(kind)) < 0)
+		return OUTCOME_FAILED;
+	rc = add_when(args, "since", "since_ns", query);
+	return rc ? rc : add_when(args, "until", "until_ns", query);
+}
+
+static int show_path(const struct cli_args *args, const json_t *query, struct printer *printer)
+{
+	struct target t = TARGET_INIT;
+	int rc = target_open(&t, args, args->operands[0]);
+
+	if (rc == 0)
+		rc = cli_ask(&t.daemon, "audit-show-path", json_deep_copy(query), t.fd, print_line, printer, NULL);
+	target_close(&t);
+	return rc;
+}
+
+static int show(const struct cli_args *args)
+{
+	struct printer printer = { args_flag(args, "json") };
+	json_t *query = json_object(), *last = NULL;
+	struct offline offline = { show_offline, query, print_line, &printer };
+	int rc = query ? make_query(args, query) : OUTCOME_FAILED;
+
+	if (rc == 0 && args->operand_count)
+		rc = show_path(args, query, &printer);
+	else if (rc == 0)
+		rc = ask(args, "audit-show", &offline, &last);
+	json_decref(last);
+	json_decref(query);
+	return rc;
+}
+
+/* ---- verify --------------------------------------------------------------------------------------------------- */
+
+static int print_finding(void *ctx, json_t *line)
+{
+	const struct printer *p = ctx;
+	const char *text = json_string_value(json_object_get(line, "text"));
+
+	if (p->json)
+		print_json(line);
+	else
+		printf("%s\n", text ? text : "?");
+	return 0;
+}
+
+static void print_verdict(const struct printer *p, json_t *last)
+{
+	static const char *const own[] = { "done", "status", "message", "error" };
+	const char *time = json_string_value(json_object_get(last, "time"));
+	const char *mac = json_string_value(json_object_get(last, "mac"));
+
+	if (!json_object_get(last, "lines"))
+		return;
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		json_object_del(last, own[i]);
+	if (p->json)
+		print_json(last);
+	else if (!json_integer_value(json_object_get(last, "findings")))
+		printf("the audit log holds: %lld lines, the last of %.19sZ, mac %.16s\n",
+			(long long)json_integer_value(json_object_get(last, "lines")), time ? time : "-",
+			mac ? mac : "-");
+}
+
+static int verify(const struct cli_args *args)
+{
+	struct printer printer = { args_flag(args, "json") };
+	struct offline offline = { verify_offline, NULL, print_finding, &printer };
+	json_t *last = NULL;
+	int rc = ask(args, "audit-verify", &offline, &last);
+
+	print_verdict(&printer, last);
+	json_decref(last);
+	return rc;
+}
+
+/* ---- the commands --------------------------------------------------------------------------------------------- */
+
+static const struct cli_option show_options[] = {
+	CLI_OPTION_CONFIG,
+	CLI_OPTION_JSON,
+	{ 's', "since", "T", "lines from T on: a moment in UTC (2026-11-30, 2026-11-30T12:00), or how long ago (30d)",
+		false },
+	{ 'u', "until", "T", "lines up to T", false },
+	{ 'k', "kind", "KIND", "lines of one kind", false },
+	CLI_OPTION_PASSPHRASE,
+	CLI_OPTION_WORDS,
+	CLI_OPTION_HELP,
+	CLI_OPTION_END,
+};
+
+const struct cli_command cmd_audit_show = {
+	.name = "audit show",
+	.operands = "[PATH]",
+	.operands_max = 1,
+	.summary = "Shows the audit log, or the lines of one file",
+	.description =
+		"KIND is placement, export, transfer, revoked, deleted, rules, lost, tampered or connection. A line "
+		"names its file "
+		"by\n"
+		"number; the path shown is what the file is called now. Works through the daemon where the store is\n"
+		"mounted, and opens it where it is not; PATH needs the mount.",
+	.options = show_options,
+	.run = show,
+};
+
+static const struct cli_option verify_options[] = {
+	CLI_OPTION_CONFIG,
+	CLI_OPTION_JSON,
+	CLI_OPTION_PASSPHRASE,
+	CLI_OPTION_WORDS,
+	CLI_OPTION_HELP,
+	CLI_OPTION_END,
+};
+
+const struct cli_command cmd_audit_verify = {
+	.name = "audit verify",
+	.operands = "",
+	.summary = "Checks that no line of the audit log was removed, moved or edited, and that its end is there",
+	.description = "Says of each line that does not hold where it is, and exits with status 1. Works through the\n"
+		       "daemon where the store is mounted, and opens it where it is not.",
+	.options = verify_options,
+	.run = verify,
+};

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* audit: the log for those who read and check it (I10, docs/FORMAT.md "The audit log"). It needs the metadata and the
+ * keys only, so a store that nobody has mounted can be audited too. Nothing here changes anything.
+ *
+ * All calls block on the local disk, hold no lock while a callback runs, and keep a page of lines in memory. */
+#ifndef FS_PLACE_AUDIT_H
+#define FS_PLACE_AUDIT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "fs/crypt/keyring.h"
+#include "fs/meta/meta.h"
+
+#include <stdint.h>
+#include <time.h>
+
+#define AUDIT_MAC_BYTES 32
+
+/* Where a log is; borrowed. */
+struct audit_log {
+	struct meta *meta;
+	struct keyring *keyring;
+};
+
+struct audit_line {
+	uint64_t seq, ino; /* ino 0: it speaks of no file */
+	struct timespec time;
+	unsigned kind;
+	const char *text; /* JSON, as it was written; not terminated */
+	size_t len;
+	const uint8_t *mac;
+};
+
+/* audit_kind_name: "placement"; NULL for a number that this version does not know. audit_kind: 0 for no such name. */
+const char *audit_kind_name(unsigned kind);
+unsigned audit_kind(const char *name);
+
+/* audit_walk: the lines above `after`, in order; fn's non-zero result stops and is returned. The line is valid in fn.
+ */
+int audit_walk(const struct audit_log *, uint64_t after, int (*fn)(void *ctx, const struct audit_line *), void *ctx);
+
+enum audit_wrong {
+	AUDIT_MISSING,	 /* lines first to last were removed */
+	AUDIT_EDITED,	 /* line first is not what was written */
+	AUDIT_MOVED,	 /* line first was written as another one */
+	AUDIT_TRUNCATED, /* lines first to last, of which the store knows, are not there */
+	AUDIT_END,	 /* what the store keeps of the log's end does not fit the lines */
+};
+struct audit_finding {
+	enum audit_wrong wrong;
+	uint64_t first, last;
+	char text[160]; /* a sentence without full stop */
+};
+const char *audit_wrong_name(enum audit_wrong); /* "missing" */
+
+struct audit_verdict {
+	uint64_t lines, last; /* how many there are; the number of the last */
+	uint64_t findings;
+	struct timespec time; /* of the last line */
+	uint8_t mac[AUDIT_MAC_BYTES];
+};
+/* audit_verify: follows the chain from its start, tells found whatever does not hold, in order, and goes on behind it.
+ * 0 also where there are findings; found's non-zero result stops and is returned. Lines written meanwhile are
+ * checked or not. */
+int audit_verify(const struct audit_log *, int (*found)(void *ctx, const struct audit_finding *), void *ctx,
+	struct audit_verdict *);
+
+#endif

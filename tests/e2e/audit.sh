@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# test: timeout=120
+# The audit log as an auditor asks for it: of the daemon, of a store that nobody has mounted, and of one that a crash
+# left.
+. "${0%/*}/lib.sh"
+
+settle=100ms
+config_directories <<-INI
+	[rule public-goes-out]
+	path = /public/**
+	zone = foreign
+INI
+bfs_init >/dev/null
+bfs_mount
+mkdir "$mnt/public"
+echo ours >"$mnt/kept.txt"
+echo all >"$mnt/public/given $(printf '\033')"
+bfs sync
+
+# numbers OPTION...: of the lines shown, joined by spaces
+numbers() {
+	bfs audit show --json "$@" | jq -r .seq | xargs
+}
+
+# lines: how many the log has, by what verify says
+lines() {
+	bfs audit verify --json | jq .lines
+}
+
+step "the daemon is asked"
+bfs audit verify >"$TEST_TMP/verdict"
+grep -Eqx 'the audit log holds: [0-9]+ lines, the last of 20[0-9-]+T[0-9:]+Z, mac [0-9a-f]{16}' "$TEST_TMP/verdict" ||
+	fail "verify said: $(cat "$TEST_TMP/verdict")"
+expect_equal "$(numbers)" "$(seq -s ' ' "$(lines)")" "all lines"
+expect_equal "$(bfs audit show --json --kind rules | jq -r .kind | sort -u)" rules "lines of one kind"
+mv "$mnt/kept.txt" "$mnt/public"
+bfs sync
+expect_equal "$(bfs audit show --json "$mnt/public/kept.txt" | jq -r '[.kind, .names.from, .names.to, .path] | join(" ")')" \
+	"placement  domestic /public/kept.txt
+placement domestic foreign /public/kept.txt
+transfer domestic foreign /public/kept.txt" "what became of a file"
+expect_equal "$(numbers --since 2020-01-01 --until 2020-01-02T12:00)" "" "lines of a day without any"
+expect_equal "$(numbers --since 1h)" "$(numbers)" "lines of the last hour"
+bfs audit show >"$TEST_TMP/shown"
+grep -q $'\033' "$TEST_TMP/shown" && fail "what a terminal obeys was printed"
+grep -Eq '^ +[0-9]+  20[0-9T:-]+Z  placement +/public/given \\x1b ino=[0-9]+ from=0 to=foreign wanted=foreign rule=public-goes-out' \
+	"$TEST_TMP/shown" || fail "shown: $(cat "$TEST_TMP/shown")"
+
+step "what cannot be asked"
+expect_status 2 bfs audit show --kind nonsense
+expect_says "there are no lines of kind \"nonsense\""
+expect_status 2 bfs audit show --since yesterday
+expect_says "--since is a moment in UTC"
+expect_status 1 bfs audit show /
+expect_status 2 bfs audit show "$mnt" "$mnt"
+
+step "nobody has it mounted"
+before=$(lines)
+bfs_umount
+after=$(lines)
+((after >= before)) || fail "$after lines, were $before"
+expect_equal "$(lines)" "$after" "lines after the log was only looked at"
+expect_equal "$(numbers)" "$(seq -s ' ' "$after")" "all lines"
+expect_status 1 bfs audit verify -p "$ini"
+(umask 077 && echo wrong >"$TEST_TMP/wrong")
+expect_status 1 bfs audit verify -p "$TEST_TMP/wrong"
+expect_says "does not open this store"
+
+step "after a crash, and what was synced before it is still there"
+bfs_mount
+for i in {1..20}; do
+	echo "$i" >>"$mnt/log.txt"
+	sync "$mnt/log.txt"
+done
+bfs_kill
+bfs audit verify >/dev/null
+bfs_mount
+expect_equal "$(wc -l <"$mnt/log.txt")" 20 "synced lines"
+bfs audit verify >/dev/null
+bfs_umount
