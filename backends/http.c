@@ -227,7 +227,7 @@ static int watch(struct http_slot *s)
 		return errmsg_set(s->call->msg, rc, "backend '%s': %s did not answer in the time given",
 			s->http->config->name, s->http->host);
 	if (!rc && now >= stall_at_ns(s))
-		rc = errmsg_set(s->call->msg, -ERR_TIMEOUT, "backend '%s': %s let %lld s pass without a byte",
+		rc = errmsg_set(s->call->msg, -ERR_TIMEOUT, "backend '%s': %s let %lld s pass with hardly a byte",
 			s->http->config->name, s->http->host, (long long)(stall_ns(s->http) / NS_PER_S));
 	return rc;
 }
@@ -319,6 +319,7 @@ int http_slot_transfer(struct http_slot *s)
 	http_response_free(s->response);
 	s->response->length = -1;
 	s->progress_ns = clock_mono_ns();
+	s->moved = 0;
 	s->rc = 0;
 	s->fresh = s->ask_first = s->accepted = false;
 	s->body_off = s->header_bytes = s->sink_bytes = 0;

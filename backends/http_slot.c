@@ -244,6 +244,28 @@ static int on_seek(void *arg, curl_off_t off, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
+/* A server that sends a byte now and then makes no progress. */
+#define PROGRESS_BYTES 4096u
+
+static void received(struct http_slot *s, size_t len)
+{
+	s->moved += len;
+	if (s->moved < PROGRESS_BYTES)
+		return;
+	s->moved = 0;
+	s->progress_ns = clock_mono_ns();
+}
+
+/* The wait for the limit is ours, not the server's. */
+static ssize_t permit_sink(struct http_slot *s, size_t len)
+{
+	int64_t asked_ns = clock_mono_ns();
+	ssize_t n = call_permit(s->call, s->call->download, len);
+
+	s->progress_ns += clock_mono_ns() - asked_ns;
+	return n;
+}
+
 static int to_sink(struct http_slot *s, const char *data, size_t len)
 {
 	uint64_t max = s->request->sink ? s->request->sink_max : DROPPED_BYTES_MAX;
@@ -254,7 +276,7 @@ static int to_sink(struct http_slot *s, const char *data, size_t len)
 			s->http->config->name, s->http->host);
 	s->sink_bytes += len;
 	while (!rc && len && s->request->sink) {
-		ssize_t n = call_permit(s->call, s->call->download, len);
+		ssize_t n = permit_sink(s, len);
 
 		if (n < 0)
 			return (int)n;
@@ -279,7 +301,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 		s->sink_bytes += len;
 		rc = error->err ? error->err : s->sink_bytes > DROPPED_BYTES_MAX ? -ERR_PROTOCOL : 0;
 	}
-	s->progress_ns = clock_mono_ns();
+	received(s, len);
 	if (rc < 0) {
 		fail(s, rc);
 		return 0;
@@ -353,6 +375,7 @@ static int head_complete(struct http_slot *s)
 {
 	int rc = 0;
 
+	s->progress_ns = clock_mono_ns();
 	if (s->response->status < 200)
 		return 0;
 	s->accepted = true;
@@ -373,7 +396,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	size_t len = size * count;
 	int rc = 0;
 
-	s->progress_ns = clock_mono_ns();
+	received(s, len);
 	s->header_bytes += len;
 	if (s->header_bytes > HTTP_HEADER_BYTES_MAX)
 		rc = errmsg_set(s->call->msg, -ERR_PROTOCOL, "backend '%s': the head of the answer of %s is too long",

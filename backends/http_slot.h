@@ -31,7 +31,8 @@ struct http_slot {
 	bool ask_first; /* the connection turned out to be new: to be done again with expect */
 	bool accepted;
 	bool anonymous;	     /* this is a request without a login, to see how the server asks for one */
-	int64_t progress_ns; /* monotonic: when bytes moved last */
+	int64_t progress_ns; /* monotonic: when bytes moved last, enough of them */
+	size_t moved;	     /* bytes of an answer since then */
 	uint64_t body_off, header_bytes, sink_bytes;
 	char error[CURL_ERROR_SIZE];
 };

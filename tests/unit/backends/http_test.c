@@ -324,6 +324,11 @@ static void judges_reused_connections(void **state)
 	web_stop(&w);
 }
 
+#define BYTES_10  "0123456789"
+#define BYTES_100 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10 BYTES_10
+#define LINES_20  "A: 123456\r\nB: 123456\r\n"
+#define LINES_100 LINES_20 LINES_20 LINES_20 LINES_20 LINES_20
+
 static void names_what_went_wrong(void **state)
 {
 	static const struct {
@@ -344,11 +349,14 @@ static void names_what_went_wrong(void **state)
 		{ { ANSWER, "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno" }, 5, 404 },
 		{ { ANSWER, "HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n" }, 5, 503 },
 		{ { HANG, NULL }, 5, -ERR_TIMEOUT },
+		{ { TRICKLE, OK_FIVE }, 5, 200 },
+		{ { TRICKLE, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" BYTES_100 }, 100, -ERR_TIMEOUT },
+		{ { TRICKLE, "HTTP/1.1 200 OK\r\n" LINES_100 "\r\n" }, 5, -ERR_TIMEOUT },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		char back[8];
+		char back[100];
 		struct asked a;
 		struct web w;
 		int rc;

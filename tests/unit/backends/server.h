@@ -20,6 +20,7 @@ enum what {
 	CLOSE,	      /* without an answer */
 	RESET,	      /* the same, rudely */
 	HANG,	      /* read the request and say nothing */
+	TRICKLE,      /* the answer byte by byte, one every 5 ms */
 	STOP_READING, /* after the head, until server_go */
 };
 
@@ -73,6 +74,12 @@ static UNUSED void server_send(int fd, const char *text)
 {
 	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
 		return; /* the client left */
+}
+
+static UNUSED void server_trickle(int fd, const char *text)
+{
+	for (; *text && send(fd, text, 1, MSG_NOSIGNAL) == 1; text++)
+		poll(NULL, 0, 5);
 }
 
 static UNUSED uint64_t server_length(const char *head)
@@ -181,7 +188,9 @@ static UNUSED bool server_request(struct server *s, int fd)
 		server_reset(fd);
 	if (step->what == ANSWER_LATER)
 		server_wait(s, s->go[0]);
-	if (step->answer)
+	if (step->what == TRICKLE)
+		server_trickle(fd, step->answer);
+	else if (step->answer)
 		server_send(fd, step->answer);
 	if (step->what == ANSWER_TWICE) {
 		poll(NULL, 0, 50);
