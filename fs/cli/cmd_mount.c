@@ -90,6 +90,7 @@ static int mount_config(
 		.front = { .fsname = config->file,
 			.allow_other = m->allow_other,
 			.read_only = m->read_only,
+			.check_permissions = m->check_permissions,
 			.extra = m->extra },
 		.atime = m->atime,
 		.nodiratime = m->nodiratime,

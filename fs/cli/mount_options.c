@@ -31,7 +31,7 @@ static bool take_flag(struct mount_options *m, const char *o)
 		const char *name;
 		bool *flag;
 	} flags[] = { { "allow_other", &m->allow_other }, { "ro", &m->read_only }, { "foreground", &m->foreground },
-		{ "debug", &m->debug } };
+		{ "debug", &m->debug }, { "default_permissions", &m->check_permissions } };
 
 	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
 		if (strcmp(o, flags[i].name) != 0)
@@ -80,6 +80,8 @@ static int take(struct mount_options *m, const char *o, struct buf *extra)
 {
 	int rc;
 
+	if (!strcmp(o, "allow_root")) /* libfuse has the kernel let all in, and refuses the others' requests itself */
+		m->check_permissions = true;
 	if (!*o || not_ours(o) || take_flag(m, o) || take_atime(m, o))
 		return 0;
 	if ((rc = take_value(o, "log", &m->log)) || (rc = take_value(o, "passphrase-file", &m->passphrase_file)))

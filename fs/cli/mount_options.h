@@ -7,6 +7,7 @@
 
 struct mount_options {
 	bool allow_other, read_only, foreground, debug;
+	bool check_permissions; /* of root too */
 	enum core_atime atime;
 	bool nodiratime;
 	char *log, *passphrase_file; /* malloc'd or NULL */

@@ -103,12 +103,19 @@ static void put_option_value(struct buf *out, const char *value)
 	}
 }
 
+/* What is root's alone is not asked who may do what: to answer, the kernel would fetch the attributes of a directory
+ * anew after every change in it. */
+static bool is_roots_own(const struct front_options *options)
+{
+	return geteuid() == 0 && !options->allow_other && !options->check_permissions;
+}
+
 static int make_args(const struct front_options *options, struct fuse_args *args)
 {
 	struct buf text = BUF_INIT;
 	int rc;
 
-	buf_str(&text, "default_permissions,subtype=borderfs,fsname=");
+	buf_printf(&text, "%ssubtype=borderfs,fsname=", is_roots_own(options) ? "" : "default_permissions,");
 	put_option_value(&text, options->fsname);
 	if (options->allow_other)
 		buf_str(&text, ",allow_other");
@@ -128,6 +135,7 @@ static int open_session(struct front *front, struct core *core, const struct fro
 	int rc = make_args(options, &args);
 
 	front->serving.core = core;
+	front->serving.roots_own = is_roots_own(options);
 	if (rc == 0 && !(front->session = fuse_session_new(&args, &front_ops, sizeof(front_ops), &front->serving)))
 		rc = errmsg_set(
 			msg, -EINVAL, "an option given with -o is not known: %s", options->extra ? options->extra : "");

@@ -11,7 +11,8 @@ struct front_options {
 	const char *mountpoint; /* absolute */
 	const char *fsname;	/* shown by mount(8) */
 	bool allow_other, read_only;
-	const char *extra; /* further -o options for the kernel mount, comma-separated; NULL */
+	bool check_permissions; /* of root too, on a mount that is root's alone */
+	const char *extra;	/* further -o options for the kernel mount, comma-separated; NULL */
 };
 
 /* front_mount: mounts; a dead mount of ours on the same directory (ENOTCONN) is detached first. Sentences for: not a

@@ -2,8 +2,10 @@
 #include "fs/front/ops.h"
 
 #include <errno.h>
+#include <linux/xattr.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct core *request_core(fuse_req_t req)
 {
@@ -59,11 +61,14 @@ static void want(struct fuse_conn_info *conn, unsigned caps)
 
 static void front_init(void *userdata, struct fuse_conn_info *conn)
 {
-	(void)userdata;
+	const struct serving *serving = userdata;
+
 	want(conn, FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 			   FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_CACHE_SYMLINKS |
-			   FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK |
-			   FUSE_CAP_EXPORT_SUPPORT);
+			   FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_DONT_MASK | FUSE_CAP_EXPORT_SUPPORT);
+	/* with it the kernel checks permissions, by lists too; without it lists are attributes like others */
+	if (!serving->roots_own)
+		want(conn, FUSE_CAP_POSIX_ACL);
 	/* libfuse wants an open to truncate, unless told otherwise: the kernel's setattr before it does. And direct
 	 * I/O that ends later: after such a write the kernel leaves what readers meanwhile put into its cache, and old
 	 * bytes are read. */
@@ -111,6 +116,17 @@ static void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 		reply_rc(req, rc);
 	else
 		fuse_reply_attr(req, &st, CACHE_SECONDS);
+}
+
+/* Asked only where the kernel checks nothing itself. */
+static void front_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct stat st;
+	int rc = core_getattr(request_core(req), ino, &st);
+
+	if (rc == 0 && mask & X_OK && !S_ISDIR(st.st_mode) && !(st.st_mode & 0111))
+		rc = -EACCES; /* which root may not either */
+	reply_rc(req, rc);
 }
 
 static void front_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -286,9 +302,19 @@ static void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	buf_free(&names);
 }
 
+void list_was_set(const struct serving *serving, fuse_ino_t ino, const char *name)
+{
+	if (serving->roots_own && strcmp(name, XATTR_NAME_POSIX_ACL_ACCESS) == 0)
+		fuse_lowlevel_notify_inval_inode(serving->session, ino, -1, 0);
+}
+
 static void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-	reply_rc(req, core_setxattr(request_core(req), ino, name, value, size, flags));
+	int rc = core_setxattr(request_core(req), ino, name, value, size, flags);
+
+	if (rc == 0)
+		list_was_set(fuse_req_userdata(req), ino, name);
+	reply_rc(req, rc);
 }
 
 static void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -383,6 +409,7 @@ const struct fuse_lowlevel_ops front_ops = {
 	.forget_multi = front_forget_multi,
 	.getattr = front_getattr,
 	.setattr = front_setattr,
+	.access = front_access,
 	.readlink = front_readlink,
 	.mknod = front_mknod,
 	.mkdir = front_mkdir,

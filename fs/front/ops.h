@@ -14,6 +14,7 @@ extern const struct fuse_lowlevel_ops front_ops;
 struct serving {
 	struct core *core;
 	struct fuse_session *session;
+	bool roots_own;	      /* nobody but root gets in, and root may everything: the kernel checks nothing */
 	struct pool *flusher; /* seek.c: one thread, that calls in what the kernel has not written */
 	uint64_t init_unique; /* raw.c: the number of the request INIT, and what the kernel offered in it */
 	uint32_t init_flags;
@@ -29,6 +30,10 @@ void reply_entry(fuse_req_t, int rc, const struct stat *);
 void entry_fill(struct fuse_entry_param *, const struct stat *);
 struct core_caller request_caller(fuse_req_t);
 struct core *request_core(fuse_req_t);
+
+/* list_was_set: after the attribute was set. Where access lists are attributes like others to the kernel, it does not
+ * know that the mode follows them. */
+void list_was_set(const struct serving *, fuse_ino_t, const char *name);
 
 /* Every change of names and attributes comes through the kernel, so what it caches stays right for as long as it
  * likes. */

@@ -155,7 +155,7 @@ static void raw_setxattr(struct raw *r)
 {
 	const struct fuse_setxattr_in *in = (const void *)r->body;
 	const char *name = r->body + sizeof(*in), *value = name + strlen(name) + 1;
-	int flags = (int)in->flags;
+	int flags = (int)in->flags, rc;
 
 	if (value + in->size > r->body + r->len) {
 		reply(r, -EIO, NULL, 0);
@@ -163,7 +163,10 @@ static void raw_setxattr(struct raw *r)
 	}
 	if (in->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID)
 		flags |= CORE_XATTR_KILL_SGID;
-	reply(r, core_setxattr(r->serving->core, r->in->nodeid, name, value, in->size, flags), NULL, 0);
+	rc = core_setxattr(r->serving->core, r->in->nodeid, name, value, in->size, flags);
+	if (rc == 0)
+		list_was_set(r->serving, r->in->nodeid, name);
+	reply(r, rc, NULL, 0);
 }
 
 /* ---- set-id bits ------------------------------------------------------------------------------------------------- */

@@ -218,7 +218,7 @@ static const struct fuse_lowlevel_ops ops = {
 
 int main(int argc, char **argv)
 {
-	char options[] = "fsname=null,subtype=nullfs,default_permissions";
+	char options[] = "fsname=null,subtype=nullfs";
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: nullfs DIR\n");

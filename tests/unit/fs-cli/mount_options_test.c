@@ -42,6 +42,30 @@ static void test_parse(void **state)
 	}
 }
 
+static void test_permissions(void **state)
+{
+	static const struct {
+		const char *text, *extra;
+		bool checked;
+	} rows[] = {
+		{ NULL, "", false },
+		{ "allow_other,noexec", "noexec", false },
+		{ "default_permissions,noexec", "noexec", true },
+		{ "noexec,allow_root", "noexec,allow_root", true },
+		{ "allow_roots", "allow_roots", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct mount_options m = { 0 };
+
+		assert_int_equal(mount_options_parse(&m, rows[i].text), 0);
+		assert_string_equal(m.extra, rows[i].extra);
+		assert_int_equal(m.check_permissions, rows[i].checked);
+		mount_options_free(&m);
+	}
+}
+
 static void test_atime(void **state)
 {
 	static const struct {
@@ -98,6 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_permissions),
 		cmocka_unit_test(test_atime),
 		cmocka_unit_test(test_remount),
 	};
