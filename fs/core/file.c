@@ -122,28 +122,59 @@ uint64_t core_file_ino(const struct core_file *file)
 	return file->inode->ino;
 }
 
-/* A reader that goes on inside or at the end of what was asked for ahead of it is given more each time, one that jumps
- * nothing. */
+/* Under the file's lock. */
+static void window_grow(struct core_file *file)
+{
+	file->ahead = file->ahead ? file->ahead * READ_AHEAD_GROWS : READ_AHEAD_MIN;
+	if (file->ahead > READ_AHEAD_MAX)
+		file->ahead = READ_AHEAD_MAX;
+}
+
+static bool in_window(const struct core_file *file, uint64_t off)
+{
+	return file->window_end > 0 && off + READ_REORDER >= file->last_off && off <= file->window_end;
+}
+
+/* A reader that goes on at the end of what was asked for ahead of it is given more each time, one that jumps nothing.
+ * The kernel's own read-ahead may come in another order than it was sent. */
 uint32_t file_read_ahead(struct core_file *file, uint64_t off, size_t len)
 {
-	bool follows;
+	uint64_t end = off + len;
 	uint32_t ahead;
 
 	pthread_mutex_lock(&file->lock);
-	follows = off >= file->last_off && off <= file->window_end && file->window_end > 0;
 	if (off == 0)
 		file->ahead = READ_AHEAD_MIN;
-	else if (!follows)
+	else if (!in_window(file, off))
 		file->ahead = 0;
-	else
-		file->ahead = file->ahead ? file->ahead * 2 : READ_AHEAD_MIN;
-	if (file->ahead > READ_AHEAD_MAX)
-		file->ahead = READ_AHEAD_MAX;
-	file->last_off = off;
-	file->window_end = off + len + file->ahead;
-	ahead = file->ahead;
+	else if (end > file->window_end)
+		window_grow(file);
+	if (off == 0 || !in_window(file, off) || end > file->window_end) {
+		file->last_off = off;
+		file->window_end = end + file->ahead;
+	}
+	ahead = (uint32_t)(file->window_end - end);
 	pthread_mutex_unlock(&file->lock);
 	return ahead;
+}
+
+/* With half of the window left there is time to fetch the next: whoever waited until it is used up would leave the link
+ * idle for a round trip each time. */
+uint32_t file_read_on(struct core_file *file, uint64_t off, size_t len, uint64_t *from)
+{
+	uint64_t end = off + len;
+	uint32_t more = 0;
+
+	pthread_mutex_lock(&file->lock);
+	if (file->ahead && end <= file->window_end && file->window_end - end < file->ahead / 2) {
+		window_grow(file);
+		*from = file->window_end;
+		file->window_end = end + file->ahead;
+		file->last_off = off;
+		more = (uint32_t)(file->window_end - *from);
+	}
+	pthread_mutex_unlock(&file->lock);
+	return more;
 }
 
 int core_fsync(struct core *core, uint64_t ino)

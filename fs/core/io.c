@@ -481,6 +481,15 @@ static uint64_t room_seen(struct core *core)
 	return n;
 }
 
+static void read_on(struct core *core, const struct core_io *io, size_t len)
+{
+	uint64_t from;
+	uint32_t more = len ? file_read_on(io->file, io->off, len, &from) : 0;
+
+	if (more)
+		transfer_ahead(core->transfer, io->inode, from, more);
+}
+
 static void io_run(struct core *core, struct core_io *io)
 {
 	struct cache_need need = { 0 };
@@ -516,6 +525,8 @@ static void io_run(struct core *core, struct core_io *io)
 	/* an error after a part was copied is told by the next call */
 	if (rc < 0 && io->kind == CORE_COPY && io->progress > 0)
 		rc = (ssize_t)io->progress;
+	if (rc >= 0 && io->kind == CORE_READ && io->file)
+		read_on(core, io, (size_t)rc);
 	if (rc >= 0 && io->kind != CORE_READ)
 		transfer_touch(core->transfer, io->kind == CORE_COPY ? io->target->ino : io->inode->ino);
 	io_finish(core, io, rc);

@@ -51,27 +51,27 @@ static bool missing_part(struct transfer *t, struct inode *inode, uint32_t index
 	return true;
 }
 
-static void plan_ahead(struct transfer *t, const struct range *r, uint32_t ahead)
+void transfer_ahead(struct transfer *t, struct inode *inode, uint64_t from, uint64_t len)
 {
-	struct fetch_part part = { r->inode, r->extent, r->index, r->off + r->len, 0 };
+	struct fetch_part part;
 	uint64_t blocks;
 
-	if (part.off < r->extent.len) {
-		part.len = r->extent.len - part.off < ahead ? r->extent.len - part.off : ahead;
-		plan_part(t, &part);
-		ahead -= part.len;
-	}
 	meta_lock(t->meta);
-	blocks = (r->inode->size + t->block_bytes - 1) / t->block_bytes;
+	blocks = (inode->size + t->block_bytes - 1) / t->block_bytes;
 	meta_unlock(t->meta);
-	for (uint32_t i = r->index + 1; ahead && i < blocks; i++) {
-		uint32_t most = ahead < t->block_bytes ? ahead : (uint32_t)t->block_bytes;
+	for (uint64_t i = from / t->block_bytes; len && i < blocks; i++) {
+		uint32_t in = (uint32_t)(from % t->block_bytes), rest = (uint32_t)t->block_bytes - in;
+		uint32_t most = len < rest ? (uint32_t)len : rest, end;
 
-		if (missing_part(t, r->inode, i, &part)) {
-			part.len = part.len < most ? part.len : most;
-			plan_part(t, &part);
+		if (missing_part(t, inode, (uint32_t)i, &part)) {
+			end = part.off + part.len < in + most ? part.off + part.len : in + most;
+			part.off = part.off > in ? part.off : in;
+			part.len = end > part.off ? end - part.off : 0;
+			if (part.len)
+				plan_part(t, &part);
 		}
-		ahead -= most;
+		from += most;
+		len -= most;
 	}
 }
 
@@ -171,7 +171,7 @@ static void run(struct transfer *t, struct range *r, uint32_t ahead)
 	int rc, failed_rc = 0;
 
 	if (ahead)
-		plan_ahead(t, r, ahead);
+		transfer_ahead(t, r->inode, r->index * t->block_bytes + r->off + r->len, ahead);
 	pack_ahead(t, r);
 	rc = read_range(t, r, &read);
 	if (rc == 0)

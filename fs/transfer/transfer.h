@@ -86,6 +86,9 @@ struct fetch {
 void transfer_fetch(struct transfer *, struct fetch *);
 /* transfer_fetch_cancel: done comes with -EINTR unless it was called or is about to be. Never blocks. */
 void transfer_fetch_cancel(struct transfer *, struct fetch *);
+/* transfer_ahead: what is missing of [from, from+len) of a file is fetched in the background, as far as there is room
+ * in the queue. Blocks on the local disk only. */
+void transfer_ahead(struct transfer *, struct inode *, uint64_t from, uint64_t len);
 /* transfer_fetch_wait: the same as a call that blocks, for the control room and tests. -ERR_CACHE_FULL: what came was
  * not kept; the cache, asked again, says whether to wait for room. */
 int transfer_fetch_wait(struct transfer *, struct inode *, const struct cache_need *, uint32_t ahead);

@@ -93,6 +93,26 @@ static void test_ahead(void **state)
 	end(&s);
 }
 
+/* what is asked for without a reader that waits: just that, from within a block into the next */
+static void test_ahead_only(void **state)
+{
+	uint8_t *got = malloc(BYTES);
+	struct stored s;
+
+	(void)state;
+	begin(&s, 0);
+	transfer_ahead(s.c.t, s.inode, (3u << 20) + 4096, 2u << 20);
+	for (int i = 0; i < 500 && got_bytes(&s) < 2u << 20; i++)
+		fault_sleep(10);
+	fault_sleep(100);
+	assert_true(got_bytes(&s) >= 2u << 20 && got_bytes(&s) < (2u << 20) + 4 * SEGMENT_BYTES);
+	fault_set(s.near, OP_GET, -ERR_UNREACHABLE);
+	assert_int_equal(cloud_pread(&s.c, s.ino, got, 2u << 20, (3u << 20) + 4096, 0), 0);
+	assert_memory_equal(got, s.data + (3u << 20) + 4096, 2u << 20);
+	free(got);
+	end(&s);
+}
+
 struct waiter {
 	struct fetch fetch;
 	atomic_int *left;
@@ -318,6 +338,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_ahead_only),
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_stopped),
