@@ -21,6 +21,7 @@
 #include "fs/place/place.h"
 #include "fs/transfer/transfer.h"
 
+#include <stdatomic.h>
 #include <sys/statvfs.h>
 
 struct core;
@@ -178,7 +179,7 @@ struct core_io {
 	void (*done)(struct core_io *, ssize_t rc);
 	void *ctx;
 
-	/* core's */
+	/* core's; zeros at first */
 	struct core *core;
 	struct inode *inode, *target;
 	struct fetch fetch;
@@ -186,12 +187,12 @@ struct core_io {
 	int state;
 	void *copy; /* CORE_READ: not NULL in done: the caller frees it */
 	int64_t deadline_ns;
-	bool cancelled;
+	atomic_bool cancelled;
 	size_t progress;
 };
 void core_io_start(struct core *, struct core_io *);
-/* core_io_cancel: an interrupt: done comes with -EINTR if the operation is parked; else nothing happens. The caller
- * keeps the struct alive across the call. */
+/* core_io_cancel: an interrupt: done comes with -EINTR if the operation is parked, or when it would be; else nothing
+ * happens. Also before core_io_start. The caller keeps the struct alive across the call. */
 void core_io_cancel(struct core *, struct core_io *);
 /* core_io_wait: starts and blocks until done (tests, control). */
 ssize_t core_io_wait(struct core *, struct core_io *);

@@ -539,7 +539,6 @@ void core_io_start(struct core *core, struct core_io *io)
 	io->core = core;
 	io->inode = io->target = NULL;
 	io->copy = NULL;
-	io->cancelled = false;
 	io->progress = 0;
 	io->state = IO_RUNNING;
 	io->deadline_ns = clock_mono_ns() + ROOM_WAIT_NS;

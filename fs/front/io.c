@@ -20,8 +20,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 {
 	struct request *r = data;
 
-	(void)req;
-	core_io_cancel(r->io.core, &r->io);
+	core_io_cancel(request_core(req), &r->io);
 }
 
 static struct spare *answers(fuse_req_t req)
@@ -40,7 +39,7 @@ static struct request *request_new(fuse_req_t req, enum core_io_kind kind, fuse_
 		return NULL;
 	}
 	r->large = NULL;
-	r->io = (struct core_io){ .kind = kind, .ino = ino, .core = request_core(req) };
+	r->io = (struct core_io){ .kind = kind, .ino = ino };
 	r->req = req;
 	r->set = 0;
 	return r;
@@ -50,7 +49,7 @@ static void request_start(struct request *r, void (*done)(struct core_io *, ssiz
 {
 	r->io.done = done;
 	fuse_req_interrupt_func(r->req, on_interrupt, r);
-	core_io_start(r->io.core, &r->io);
+	core_io_start(request_core(r->req), &r->io);
 }
 
 /* After this no interrupt handler runs, so that the request can be freed. */

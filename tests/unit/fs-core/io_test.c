@@ -149,6 +149,24 @@ static void test_fetch_after_losing_the_cache(void **state)
 	free(got);
 }
 
+/* An interrupt that comes before the operation has begun is not forgotten: it ends what would wait, and only that. */
+static void test_cancelled_early(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t ino = fixture_write(f, ROOT, "f", "a few bytes");
+	char got[16];
+	struct core_io first = { .kind = CORE_READ, .ino = ino, .len = sizeof(got), .buf = got };
+	struct core_io second = first;
+
+	core_io_cancel(f->core, &first);
+	assert_int_equal(core_io_wait(f->core, &first), 11);
+	fixture_sync(f);
+	cache_evict(core_cache(f->core), UINT64_MAX);
+	core_io_cancel(f->core, &second);
+	assert_int_equal(core_io_wait(f->core, &second), -EINTR);
+	fixture_expect(f, ino, "a few bytes");
+}
+
 static void test_moves_between_zones(void **state)
 {
 	struct fixture *f = *state;
@@ -275,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_random_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fetch_after_losing_the_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancelled_early, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moves_between_zones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fallocate_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
