@@ -173,6 +173,11 @@ static void azure_free(struct backend *b)
 	free(a);
 }
 
+static bool azure_renew(struct backend *b, struct call *c)
+{
+	return secret_renew(&container_of(b, struct azure, backend)->secret, c);
+}
+
 static const struct backend_ops azure_ops = {
 	.type = "azure",
 	.caps = BACKEND_RANGE | BACKEND_CREATE_ONLY,
@@ -182,6 +187,7 @@ static const struct backend_ops azure_ops = {
 	.del = azure_del,
 	.list = azure_list,
 	.probe = azure_probe,
+	.renew = azure_renew,
 	.free = azure_free,
 };
 
@@ -191,9 +197,8 @@ static int open_secret(struct azure *a, struct errmsg *msg)
 
 	if (!config->bucket || !*config->bucket || !config->prefix)
 		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': container is needed", config->name);
-	if (!config->sas_file && (!config->key_file || !config->user))
-		return errmsg_set(
-			msg, -ERR_CONFIG, "backend '%s': account and key-file, or sas-file, are needed", config->name);
+	if (config->key_file && !config->user)
+		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': account is needed", config->name);
 	return secret_init(&a->secret, config, config->sas_file ? "sas-file" : "key-file",
 		config->sas_file ? config->sas_file : config->key_file, AZURE_SECRET_BYTES_MAX, msg);
 }

@@ -15,11 +15,17 @@
 struct azure {
 	struct backend backend;
 	struct http *http;
-	struct secret secret; /* the account's key, or a shared access signature: config's sas_file */
+	struct secret secret; /* the account's key, or a shared access signature */
 	char *origin;	      /* "https://host:port" */
 	char *base;	      /* path of the container, encoded, without a trailing slash */
 	atomic_bool keeps;    /* the account was seen to keep what is deleted */
 };
+
+/* azure_signs_url: the secret is a shared access signature, not the key of an account. */
+static inline bool azure_signs_url(const struct config_backend *config)
+{
+	return config->sas_file || !config->user;
+}
 
 struct azure_request {
 	struct http_request http; /* method, body, guarded, accept, sink and sink_max are the caller's */

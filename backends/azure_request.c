@@ -43,15 +43,18 @@ static int by_name(const void *a, const void *b)
 static int put_authorization(struct azure_request *q, const struct azure_text *text, struct buf *lines)
 {
 	struct secret *secret = &q->azure->secret;
-	int rc;
+	const char *key;
+	int rc = secret_lock(secret, q->call, &key);
 
+	if (rc < 0)
+		return rc;
 	buf_str(lines, "Authorization: ");
-	rc = azure_authorization(text, secret_lock(secret), lines);
+	rc = azure_authorization(text, key, lines);
 	secret_unlock(secret);
 	buf_put(lines, "", 1);
 	if (rc == -ERR_KEY)
-		return errmsg_set(q->call->msg, -ERR_DENIED,
-			"backend '%s': what is in its key-file is no key in base64", q->azure->backend.config->name);
+		return errmsg_set(q->call->msg, -ERR_DENIED, "backend '%s': what %s holds is no key in base64",
+			q->azure->backend.config->name, secret->name);
 	return rc < 0 ? rc : lines->err;
 }
 
@@ -88,7 +91,7 @@ static int prepare(struct http_request *http, struct buf *lines)
 	range_at = lines->len;
 	if (q->range_len)
 		http_range_line(lines, q->range_off, q->range_len);
-	if (config->sas_file || lines->err)
+	if (azure_signs_url(config) || lines->err)
 		return lines->err;
 	if (q->range_len)
 		text.range = strdupa((const char *)lines->data + range_at + strlen("Range: "));
@@ -155,21 +158,23 @@ static int make_path(struct azure_request *q)
 	return q->path ? 0 : -ENOMEM;
 }
 
-static void put_url(struct azure_request *q, struct buf *url)
+static int put_url(struct azure_request *q, struct buf *url)
 {
-	const char *separator = "?";
+	const char *separator = "?", *sas;
+	int rc = 0;
 
 	buf_printf(url, "%s%s", q->azure->origin, q->path);
 	for (size_t i = 0; i < count(q->query); i++, separator = "&") {
 		buf_printf(url, "%s%s=", separator, q->query[i].name);
 		url_encode(url, q->query[i].value, 0);
 	}
-	if (q->azure->backend.config->sas_file) {
-		const char *sas = secret_lock(&q->azure->secret);
-
+	if (azure_signs_url(q->azure->backend.config)) {
+		if ((rc = secret_lock(&q->azure->secret, q->call, &sas)) < 0)
+			return rc;
 		buf_printf(url, "%s%s", separator, sas + (*sas == '?'));
 		secret_unlock(&q->azure->secret);
 	}
+	return url->err;
 }
 
 int azure_perform(struct azure_request *q)
@@ -179,8 +184,7 @@ int azure_perform(struct azure_request *q)
 
 	if (rc < 0)
 		return rc;
-	put_url(q, &url);
-	if ((rc = url.err) < 0)
+	if ((rc = put_url(q, &url)) < 0)
 		goto out;
 	q->http.url = (const char *)url.data;
 	q->http.backend = &q->azure->backend;

@@ -88,6 +88,7 @@ struct call {
 	/* between the wrappers and the driver */
 	struct limit *upload, *download; /* what each piece of a body waits for; NULL: no limit */
 	int64_t retry_after_ns;		 /* what the server asked for with the last error; 0: nothing */
+	unsigned secret_version;	 /* of the credential that was used last */
 	bool own_wait;			 /* the deadline passed in a queue of ours: no fault of the backend */
 };
 void call_init(struct call *);
@@ -136,6 +137,10 @@ struct backend_ops {
 	int (*multipart_part)(struct backend *, struct call *, struct multipart *, unsigned number, struct source *);
 	int (*multipart_complete)(struct backend *, struct call *, struct multipart *);
 	void (*multipart_abort)(struct backend *, struct call *, struct multipart *);
+
+	/* renew: after -ERR_DENIED: whether there are other credentials now than those the call used, so that another
+	 * try may be accepted. Blocks on the local disk, or a command. NULL: it has none. */
+	bool (*renew)(struct backend *, struct call *);
 
 	/* status, is_down: see backend_status and backend_is_down; NULL in drivers. */
 	void (*status)(struct backend *, struct backend_status *);

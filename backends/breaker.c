@@ -36,7 +36,8 @@ static enum verdict judge(const struct call *c, int rc)
 	if (rc == -ERR_TIMEOUT)
 		return c->own_wait ? SAYS_NOTHING : NOT_REACHED;
 	/* what was decided on this side tells nothing of the other */
-	if (rc == -ERR_BORDER || rc == -ERR_REVOKED || rc == -ERR_STOPPED || rc == -ERR_FROZEN || rc > -ERR_FIRST)
+	if (rc == -ERR_BORDER || rc == -ERR_REVOKED || rc == -ERR_STOPPED || rc == -ERR_FROZEN || rc == -ERR_SECRET ||
+		rc > -ERR_FIRST)
 		return rc < 0 ? SAYS_NOTHING : REACHED;
 	return REACHED;
 }

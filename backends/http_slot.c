@@ -516,34 +516,45 @@ static CURLcode arm_request(struct http_slot *s, struct curl_slist *headers)
 }
 
 /* The login goes to the host of the request alone: no redirect is followed. */
-static CURLcode arm_login(struct http_slot *s)
+static CURLcode arm_login(struct http_slot *s, const char *password)
 {
 	struct http_login *login = s->http->login;
-	long scheme = login && !s->anonymous ? atomic_load(&login->scheme) : 0;
 	CURLcode rc = CURLE_OK;
 
-	SET(CURLOPT_HTTPAUTH, scheme);
-	if (!scheme) {
-		SET(CURLOPT_USERNAME, NULL);
-		SET(CURLOPT_PASSWORD, NULL);
-		return rc;
-	}
-	SET(CURLOPT_USERNAME, login->user);
-	SET(CURLOPT_PASSWORD, secret_lock(login->password));
-	secret_unlock(login->password);
+	SET(CURLOPT_HTTPAUTH, password ? atomic_load(&login->scheme) : 0);
+	SET(CURLOPT_USERNAME, password ? login->user : NULL);
+	SET(CURLOPT_PASSWORD, password);
 	return rc;
+}
+
+static CURLcode arm_all(struct http_slot *s, struct curl_slist *headers, const char *password)
+{
+	CURLcode rc;
+
+	if ((rc = arm_callbacks(s)) || (rc = arm_security(s)) || (rc = arm_transport(s)) ||
+		(rc = arm_login(s, password)))
+		return rc;
+	return arm_request(s, headers);
 }
 
 /* Nothing is left of the request before: each of these sets all that it ever sets. (curl_easy_reset would forget the
  * nonce with which a server began Digest authentication.) */
 int http_slot_arm(struct http_slot *s, struct curl_slist *headers)
 {
-	CURLcode rc;
+	struct http_login *login = s->http->login;
+	bool logs_in = login && !s->anonymous && atomic_load(&login->scheme);
+	const char *password = NULL;
+	CURLcode code;
+	int rc;
 
-	if ((rc = arm_callbacks(s)) || (rc = arm_security(s)) || (rc = arm_transport(s)) || (rc = arm_login(s)) ||
-		(rc = arm_request(s, headers)))
-		return rc == CURLE_OUT_OF_MEMORY ? -ENOMEM
-						 : errmsg_set(s->call->msg, -ERR_CONFIG, "backend '%s': %s",
-							   s->http->config->name, curl_easy_strerror(rc));
-	return 0;
+	if (logs_in && (rc = secret_lock(login->password, s->call, &password)) < 0)
+		return rc;
+	code = arm_all(s, headers, password);
+	if (logs_in)
+		secret_unlock(login->password);
+	if (!code)
+		return 0;
+	return code == CURLE_OUT_OF_MEMORY ? -ENOMEM
+					   : errmsg_set(s->call->msg, -ERR_CONFIG, "backend '%s': %s",
+						     s->http->config->name, curl_easy_strerror(code));
 }

@@ -104,6 +104,15 @@ static bool may_mend(const struct call *c, const struct progress *p, int rc)
 	return rc == -ERR_UNREACHABLE || rc == -ERR_TIMEOUT || rc == -ERR_BUSY || rc == -ERR_SERVER;
 }
 
+/* Credentials that changed while they were used, or that only a new run of a command tells: once a call. */
+static bool has_new_credentials(struct wrap *w, struct call *c, int rc, bool *renewed)
+{
+	if (rc != -ERR_DENIED || *renewed || !w->inner->ops->renew)
+		return false;
+	*renewed = true;
+	return w->inner->ops->renew(w->inner, c);
+}
+
 static int64_t backoff_ns(const struct call *c, unsigned tried)
 {
 	int64_t most = BACKOFF_NS << (tried - 1), wait;
@@ -135,6 +144,7 @@ static int retry_around(struct wrap *w, struct call *c, struct op *op)
 	struct errmsg *outer = c->msg, msg = { 0 };
 	struct progress p;
 	unsigned tried = 0;
+	bool renewed = false;
 	int rc;
 
 	progress_begin(&p, op);
@@ -145,7 +155,8 @@ static int retry_around(struct wrap *w, struct call *c, struct op *op)
 		c->retry_after_ns = 0;
 		rc = try_once(w, c, op, &p);
 		tried++;
-	} while (rc < 0 && may_mend(c, &p, rc) && wait_for_next(c, tried, &rc));
+	} while (rc < 0 &&
+		 (has_new_credentials(w, c, rc, &renewed) || (may_mend(c, &p, rc) && wait_for_next(c, tried, &rc))));
 	c->msg = outer;
 	if (rc < 0 && msg.text)
 		errmsg_set(outer, rc, "%s", msg.text);

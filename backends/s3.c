@@ -200,6 +200,11 @@ static void s3_free(struct backend *b)
 	free(s);
 }
 
+static bool s3_renew(struct backend *b, struct call *c)
+{
+	return secret_renew(&container_of(b, struct s3, backend)->secret.secret, c);
+}
+
 static const struct backend_ops s3_ops = {
 	.type = "s3",
 	.caps = BACKEND_RANGE | BACKEND_MULTIPART,
@@ -213,6 +218,7 @@ static const struct backend_ops s3_ops = {
 	.multipart_part = s3_multipart_part,
 	.multipart_complete = s3_multipart_complete,
 	.multipart_abort = s3_multipart_abort,
+	.renew = s3_renew,
 	.free = s3_free,
 };
 

@@ -46,6 +46,7 @@ static int sign(struct http_request *http, struct buf *lines)
 	const struct config_backend *config = q->s3->backend.config;
 	uint8_t key[S3_HASH_BYTES];
 	char stamp[S3_STAMP_BYTES];
+	int rc;
 	const struct s3_header headers[] = {
 		{ "host", q->s3->authority },
 		{ "x-amz-content-sha256", q->body_hash },
@@ -61,7 +62,8 @@ static int sign(struct http_request *http, struct buf *lines)
 	};
 
 	s3_stamp(time(NULL), stamp);
-	s3_secret_key(&q->s3->secret, stamp, key);
+	if ((rc = s3_secret_key(&q->s3->secret, q->call, stamp, key)) < 0)
+		return rc;
 	for (size_t i = 0; i < text.header_count; i++)
 		buf_printf(lines, "%s: %s%c", headers[i].name, headers[i].value, 0);
 	if (q->range_len)

@@ -10,9 +10,8 @@ int s3_secret_init(struct s3_secret *s, const struct config_backend *config, str
 	int rc;
 
 	memset(s, 0, sizeof *s);
-	if (!config->access_key || !config->secret_key_file)
-		return errmsg_set(
-			msg, -ERR_CONFIG, "backend '%s': access-key and secret-key-file are needed", config->name);
+	if (!config->access_key)
+		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': access-key is needed", config->name);
 	rc = secret_init(&s->secret, config, "secret-key-file", config->secret_key_file, S3_SECRET_BYTES_MAX, msg);
 	if (rc < 0)
 		return rc;
@@ -29,10 +28,13 @@ void s3_secret_destroy(struct s3_secret *s)
 	sodium_free(s->derived);
 }
 
-void s3_secret_key(struct s3_secret *s, const char *stamp, uint8_t out[S3_HASH_BYTES])
+int s3_secret_key(struct s3_secret *s, struct call *c, const char *stamp, uint8_t out[S3_HASH_BYTES])
 {
-	const char *text = secret_lock(&s->secret);
+	const char *text;
+	int rc = secret_lock(&s->secret, c, &text);
 
+	if (rc < 0)
+		return rc;
 	if (s->derived->version != s->secret.version || memcmp(s->derived->day, stamp, 8) != 0) {
 		s3_signing_key(text, stamp, s->secret.config->region, s->derived->key);
 		memcpy(s->derived->day, stamp, 8);
@@ -40,4 +42,5 @@ void s3_secret_key(struct s3_secret *s, const char *stamp, uint8_t out[S3_HASH_B
 	}
 	memcpy(out, s->derived->key, S3_HASH_BYTES);
 	secret_unlock(&s->secret);
+	return 0;
 }

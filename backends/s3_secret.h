@@ -19,7 +19,7 @@ struct s3_secret {
  * -ERR_CONFIG, -errno with a sentence. */
 int s3_secret_init(struct s3_secret *, const struct config_backend *, struct errmsg *);
 void s3_secret_destroy(struct s3_secret *);
-/* s3_secret_key: the signing key for the stamp's day, which the caller wipes. Blocks on the local disk. */
-void s3_secret_key(struct s3_secret *, const char *stamp, uint8_t out[S3_HASH_BYTES]);
+/* s3_secret_key: the signing key for the stamp's day, which the caller wipes. Fails and blocks as secret_lock. */
+int s3_secret_key(struct s3_secret *, struct call *, const char *stamp, uint8_t out[S3_HASH_BYTES]);
 
 #endif

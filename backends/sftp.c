@@ -296,6 +296,11 @@ static void sftp_free(struct backend *b)
 	free(s);
 }
 
+static bool sftp_renew(struct backend *b, struct call *c)
+{
+	return secret_renew(&container_of(b, struct sftp, backend)->key, c);
+}
+
 static const struct backend_ops sftp_ops = {
 	.type = "sftp",
 	.caps = BACKEND_RANGE | BACKEND_CREATE_ONLY,
@@ -305,6 +310,7 @@ static const struct backend_ops sftp_ops = {
 	.del = sftp_del,
 	.list = sftp_list,
 	.probe = sftp_probe,
+	.renew = sftp_renew,
 	.free = sftp_free,
 };
 
@@ -339,10 +345,9 @@ static int check_config(struct sftp *s, const struct config_backend *c, struct e
 {
 	bool pinned = (c->host_keys && c->host_keys[0]) || c->known_hosts_file;
 
-	if (!c->endpoint || !c->directory || !*c->directory || !c->user || !*c->user || !c->key_file || !c->prefix ||
-		!pinned)
+	if (!c->endpoint || !c->directory || !*c->directory || !c->user || !*c->user || !c->prefix || !pinned)
 		return errmsg_set(msg, -ERR_CONFIG,
-			"backend '%s': endpoint, directory, user, key-file and host-key-sha256 or known-hosts-file are "
+			"backend '%s': endpoint, directory, user and host-key-sha256 or known-hosts-file are "
 			"needed",
 			c->name);
 	if (parse_endpoint(s, c->endpoint) < 0)

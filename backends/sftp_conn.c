@@ -252,12 +252,15 @@ static bool is_key_error(int rc)
 static int log_in(struct sftp_conn *conn)
 {
 	const struct config_backend *config = conn->sftp->backend.config;
-	const char *text = secret_lock(&conn->sftp->key);
-	size_t len = conn->sftp->key.len;
-	char *key = sodium_malloc(len + 1);
-	int rc;
+	const char *text;
+	size_t len;
+	char *key;
+	int rc = secret_lock(&conn->sftp->key, conn->call, &text);
 
-	if (key)
+	if (rc < 0)
+		return rc;
+	len = conn->sftp->key.len;
+	if ((key = sodium_malloc(len + 1)))
 		memcpy(key, text, len + 1);
 	secret_unlock(&conn->sftp->key);
 	if (!key)
@@ -268,8 +271,8 @@ static int log_in(struct sftp_conn *conn)
 	sodium_free(key);
 	if (is_key_error(rc))
 		return errmsg_set(conn->call->msg, -ERR_SECRET_FILE,
-			"backend '%s': key-file %s holds no private key that can be used without a passphrase",
-			config->name, config->key_file);
+			"backend '%s': %s holds no private key that can be used without a passphrase", config->name,
+			conn->sftp->key.name);
 	return rc ? ssh_error(conn, "the login failed") : 0;
 }
 

@@ -185,6 +185,11 @@ static void swift_free(struct backend *b)
 	free(s);
 }
 
+static bool swift_renew(struct backend *b, struct call *c)
+{
+	return secret_renew(&container_of(b, struct swift, backend)->auth.secret, c);
+}
+
 static const struct backend_ops swift_ops = {
 	.type = "swift",
 	.caps = BACKEND_RANGE | BACKEND_CREATE_ONLY,
@@ -194,6 +199,7 @@ static const struct backend_ops swift_ops = {
 	.del = swift_del,
 	.list = swift_list,
 	.probe = swift_probe,
+	.renew = swift_renew,
 	.free = swift_free,
 };
 

@@ -118,9 +118,8 @@ static int check_config(const struct config_backend *c, struct errmsg *msg)
 {
 	const char *colon = c->user ? strchr(c->user, ':') : NULL;
 
-	if (!c->endpoint || !c->bucket || !*c->bucket || !c->prefix || !c->password_file)
-		return errmsg_set(
-			msg, -ERR_CONFIG, "backend '%s': auth-url, container and password-file are needed", c->name);
+	if (!c->endpoint || !c->bucket || !*c->bucket || !c->prefix)
+		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': auth-url and container are needed", c->name);
 	if (c->auth_version == SWIFT_AUTH_1 && (!colon || colon == c->user || !colon[1]))
 		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': user must be ACCOUNT:USER", c->name);
 	if (c->auth_version == SWIFT_AUTH_3 && !c->application_credential && (!c->user || !c->project || !c->domain))
@@ -214,12 +213,14 @@ static int64_t seconds(const char *v)
 static int credentials(struct http_request *http, struct buf *lines)
 {
 	struct login *l = container_of(http, struct login, http);
-	const char *text = secret_lock(&l->auth->secret);
-	int rc = 0;
+	const char *text;
+	int rc = secret_lock(&l->auth->secret, l->call, &text);
 
+	if (rc < 0)
+		return rc;
 	if (strpbrk(text, "\r\n"))
-		rc = errmsg_set(l->call->msg, -ERR_SECRET_FILE, "backend '%s': password-file %s has more than one line",
-			l->auth->config->name, l->auth->config->password_file);
+		rc = errmsg_set(l->call->msg, -ERR_SECRET_FILE, "backend '%s': %s has more than one line",
+			l->auth->config->name, l->auth->secret.name);
 	else
 		buf_printf(lines, "X-Auth-User: %s%cX-Auth-Key: %s%c", l->auth->config->user, 0, text, 0);
 	secret_unlock(&l->auth->secret);
@@ -282,12 +283,15 @@ static int login_v3(struct swift_auth *a, struct call *c, struct grant *g)
 	struct sink_buf answer;
 	char *text = NULL;
 	size_t len;
-	int rc = swift_json_login(a->config, secret_lock(&a->secret), &text, &len);
+	const char *password;
+	int rc = secret_lock(&a->secret, c, &password);
 
+	if (rc < 0)
+		return rc;
+	rc = swift_json_login(a->config, password, &text, &len);
 	secret_unlock(&a->secret);
 	if (rc == -ERR_SECRET_FILE)
-		rc = errmsg_set(c->msg, rc, "backend '%s': password-file %s is not UTF-8", a->config->name,
-			a->config->password_file);
+		rc = errmsg_set(c->msg, rc, "backend '%s': %s is not UTF-8", a->config->name, a->secret.name);
 	buf_printf(&url, "%s/auth/tokens", a->config->endpoint);
 	l.http = (struct http_request){
 		.method = "POST",

@@ -232,6 +232,11 @@ static void webdav_free(struct backend *b)
 	free(d);
 }
 
+static bool webdav_renew(struct backend *b, struct call *c)
+{
+	return secret_renew(&container_of(b, struct webdav, backend)->password, c);
+}
+
 static const struct backend_ops webdav_ops = {
 	.type = "webdav",
 	.caps = BACKEND_RANGE,
@@ -241,6 +246,7 @@ static const struct backend_ops webdav_ops = {
 	.del = webdav_del,
 	.list = webdav_list,
 	.probe = webdav_probe,
+	.renew = webdav_renew,
 	.free = webdav_free,
 };
 
@@ -266,7 +272,7 @@ static int open_password(struct webdav *d, struct errmsg *msg)
 {
 	const struct config_backend *config = d->backend.config;
 
-	if (!config->user || !config->password_file || !config->prefix)
+	if (!config->user || !config->prefix)
 		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': user and password-file are needed", config->name);
 	return secret_init(
 		&d->password, config, "password-file", config->password_file, WEBDAV_PASSWORD_BYTES_MAX, msg);

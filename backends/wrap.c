@@ -61,6 +61,13 @@ static void wrap_abort(struct backend *b, struct call *c, struct multipart *uplo
 	around(b, c, &(struct op){ .kind = OP_ABORT, .upload = upload });
 }
 
+static bool wrap_renew(struct backend *b, struct call *c)
+{
+	struct backend *inner = container_of(b, struct wrap, backend)->inner;
+
+	return inner->ops->renew && inner->ops->renew(inner, c);
+}
+
 static void wrap_status(struct backend *b, struct backend_status *out)
 {
 	struct wrap *w = container_of(b, struct wrap, backend);
@@ -99,6 +106,7 @@ void wrap_init(struct wrap *w, struct backend *inner, int (*fn)(struct wrap *, s
 		.multipart_part = wrap_part,
 		.multipart_complete = wrap_complete,
 		.multipart_abort = wrap_abort,
+		.renew = wrap_renew,
 		.status = wrap_status,
 		.is_down = wrap_is_down,
 		.free = wrap_free,

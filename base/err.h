@@ -21,6 +21,7 @@
 	X(IDENTITY, EINVAL, "a backend is not the one this store knows under that name")                               \
 	X(KEY, EACCES, "the passphrase or key does not open this store")                                               \
 	X(SECRET_FILE, EACCES, "a secret file is not private to its owner")                                            \
+	X(SECRET, EACCES, "a credential cannot be had")                                                                \
 	X(LOCKED, EBUSY, "another borderfs is using this store")                                                       \
 	X(PEER_ABROAD, EACCES, "the peer's address does not lie in the zone")                                          \
 	X(PEER_TLS, EACCES, "the server's certificate was not accepted")                                               \

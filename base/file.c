@@ -222,13 +222,13 @@ int file_mkdirs(const char *path, mode_t mode)
 }
 
 /* why the open file is not private to its owner, or NULL */
-static const char *secret_fault(const struct stat *st)
+static const char *secret_fault(const struct stat *st, mode_t forbidden)
 {
 	if (!S_ISREG(st->st_mode))
 		return "is not a regular file";
 	if (st->st_uid != geteuid() && st->st_uid != 0)
 		return "belongs to another user; chown it to the user that runs borderfs";
-	if (st->st_mode & 077)
+	if (st->st_mode & forbidden)
 		return "can be read by others; chmod it to 0600";
 	return NULL;
 }
@@ -245,7 +245,7 @@ static int open_secret(const char *path, int *fd, struct errmsg *msg)
 	return errmsg_set(msg, -errno, "cannot open secret file %s: %s", path, err_text(-errno));
 }
 
-int file_read_secret(const char *path, size_t max, int strip, struct buf *out, struct errmsg *msg)
+static int read_private(const char *path, mode_t forbidden, size_t max, int strip, struct buf *out, struct errmsg *msg)
 {
 	const char *fault;
 	struct stat st;
@@ -257,7 +257,7 @@ int file_read_secret(const char *path, size_t max, int strip, struct buf *out, s
 		rc = errmsg_set(msg, -errno, "cannot look at secret file %s: %s", path, err_text(-errno));
 		goto out;
 	}
-	if ((fault = secret_fault(&st))) {
+	if ((fault = secret_fault(&st, forbidden))) {
 		rc = errmsg_set(msg, -ERR_SECRET_FILE, "secret file %s %s", path, fault);
 		goto out;
 	}
@@ -271,6 +271,16 @@ int file_read_secret(const char *path, size_t max, int strip, struct buf *out, s
 out:
 	close(fd);
 	return rc;
+}
+
+int file_read_secret(const char *path, size_t max, int strip, struct buf *out, struct errmsg *msg)
+{
+	return read_private(path, 077, max, strip, out, msg);
+}
+
+int file_read_credential(const char *path, size_t max, int strip, struct buf *out, struct errmsg *msg)
+{
+	return read_private(path, 037, max, strip, out, msg);
 }
 
 bool file_same(const struct stat *a, const struct stat *b)

@@ -29,6 +29,9 @@ int file_mkdirs(const char *path, mode_t mode);
  * with O_NOFOLLOW; a regular file owned by the caller or root, with no permission for group and others, checked on the
  * descriptor; else -ERR_SECRET_FILE with a sentence in msg. One trailing newline is dropped when strip is set. */
 int file_read_secret(const char *path, size_t max, int strip, struct buf *out, struct errmsg *msg);
+/* file_read_credential: the same of a file that systemd handed over: its group may read it, which is how the ACL shows
+ * by which it lets the service's user read. */
+int file_read_credential(const char *path, size_t max, int strip, struct buf *out, struct errmsg *msg);
 /* file_same: two looks at a name found the same file, not written to in between. */
 bool file_same(const struct stat *, const struct stat *);
 /* file_expand: "~/" and relative names (against base, a directory, or the current one when NULL) to an absolute

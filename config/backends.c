@@ -154,6 +154,29 @@ static bool key_pins(struct load *l, const struct key *k, const struct doc_entry
 	return ok;
 }
 
+static bool key_credential(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	return !name_fault(e->value) && key_text(l, k, e, target);
+}
+
+/* No shell reads it: blanks separate, and nothing else means anything. */
+static bool key_command(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	char ***argv = target;
+
+	(void)k;
+	if (e->value[0] != '/')
+		return false;
+	for (const char *at = e->value; *at; at += strspn(at, " \t")) {
+		size_t len = strcspn(at, " \t");
+
+		if (strv_append(argv, strndup(at, len)) < 0)
+			l->no_memory = true;
+		at += len;
+	}
+	return true;
+}
+
 enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4, TYPE_SFTP = 8, TYPE_WEBDAV = 16, TYPE_AZURE = 32 };
 enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_LOGIN = TYPE_SWIFT | TYPE_WEBDAV };
 enum { TYPE_HTTP = TYPE_S3 | TYPE_SWIFT | TYPE_WEBDAV | TYPE_AZURE, TYPE_NET = TYPE_HTTP | TYPE_SFTP };
@@ -204,7 +227,6 @@ static const struct key backend_keys[] = {
 		.parse = key_path,
 		.offset = offsetof(struct config_backend, key_file),
 		.types = TYPE_SFTP,
-		.flags = KEY_REQUIRED,
 		.expected = "a file of mode 0600 with the private key" },
 	{ .name = "host-key-sha256",
 		.parse = key_host_keys,
@@ -242,8 +264,17 @@ static const struct key backend_keys[] = {
 		.parse = key_path,
 		.offset = offsetof(struct config_backend, password_file),
 		.types = TYPE_LOGIN,
-		.flags = KEY_REQUIRED,
 		.expected = "a file of mode 0600 with the password or key" },
+	{ .name = "secret-credential",
+		.parse = key_credential,
+		.offset = offsetof(struct config_backend, secret_credential),
+		.types = TYPE_NET,
+		.expected = "the name of a credential, as LoadCredential= in a unit of systemd has it" },
+	{ .name = "secret-command",
+		.parse = key_command,
+		.offset = offsetof(struct config_backend, secret_command),
+		.types = TYPE_NET,
+		.expected = "the absolute path of a program and its arguments, with blanks between them" },
 	{ .name = "account",
 		.parse = key_text,
 		.offset = offsetof(struct config_backend, user),
@@ -311,7 +342,6 @@ static const struct key backend_keys[] = {
 		.parse = key_path,
 		.offset = offsetof(struct config_backend, secret_key_file),
 		.types = TYPE_S3,
-		.flags = KEY_REQUIRED,
 		.expected = "a file of mode 0600 with the secret half of the credentials" },
 	{ .name = "pin-sha256",
 		.parse = key_pins,

@@ -262,6 +262,43 @@ static void check_files(struct load *l, const struct config_backend *b, const st
 		load_warn(l, section_origin(s, "ca-file"), "there is no file %s", b->ca_file);
 }
 
+/* The key of the file with the secret, by type; azure's has two. */
+static const struct {
+	const char *type, *key, *other;
+} secret_keys[] = {
+	{ "s3", "secret-key-file", NULL },
+	{ "swift", "password-file", NULL },
+	{ "webdav", "password-file", NULL },
+	{ "sftp", "key-file", NULL },
+	{ "azure", "key-file", "sas-file" },
+};
+
+/* There is one way to the secret. */
+static void check_source(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	const char *keys[4] = { NULL, "secret-credential", "secret-command", NULL }, *found = NULL;
+
+	for (size_t i = 0; b->type && i < sizeof secret_keys / sizeof *secret_keys; i++)
+		if (strcmp(b->type, secret_keys[i].type) == 0) {
+			keys[0] = secret_keys[i].key;
+			keys[3] = secret_keys[i].other;
+		}
+	for (size_t i = 0; keys[0] && i < sizeof keys / sizeof *keys; i++) {
+		if (!keys[i] || !doc_entry_find(s, keys[i]))
+			continue;
+		if (found)
+			load_error(l, section_origin(s, keys[i]), "\"%s\" stands beside \"%s\"; expected one of them",
+				keys[i], found);
+		found = keys[i];
+	}
+	if (keys[0] && !found)
+		load_error(l, &s->origin,
+			"[backend %s] has no \"%s\"; expected that, %s\"secret-credential\" or \"secret-command\"",
+			b->name, keys[0], keys[3] ? "\"sas-file\", " : "");
+	if (b->secret_command && access(b->secret_command[0], X_OK) < 0)
+		load_warn(l, section_origin(s, "secret-command"), "there is no program %s", b->secret_command[0]);
+}
+
 static bool is_account_user(const char *user)
 {
 	const char *colon = user ? strchr(user, ':') : NULL;
@@ -280,9 +317,6 @@ static void check_azure(struct load *l, const struct config_backend *b, const st
 {
 	if (!b->type || strcmp(b->type, "azure") != 0)
 		return;
-	if (!b->key_file == !b->sas_file)
-		load_error(l, section_origin(s, "sas-file"),
-			"expected one of \"key-file\" and \"sas-file\" in [backend %s]", b->name);
 	if (b->key_file && !b->user)
 		load_error(l, section_origin(s, "key-file"), "\"key-file\" needs \"account\"");
 }
@@ -334,6 +368,7 @@ void load_check(struct load *l)
 		s = load_section(l, "backend", b->name);
 		check_tls(l, b, s);
 		check_files(l, b, s);
+		check_source(l, b, s);
 		check_user(l, b, s);
 		check_azure(l, b, s);
 		check_login(l, b, s);

@@ -31,6 +31,8 @@ static void backend_free(struct config_backend *b)
 	free(b->known_hosts_file);
 	strv_free(b->host_keys);
 	free(b->sas_file);
+	free(b->secret_credential);
+	strv_free(b->secret_command);
 	free(b->project);
 	free(b->domain);
 	free(b->application_credential);

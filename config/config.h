@@ -41,14 +41,16 @@ struct config_backend {
 	char *region, *bucket, *prefix; /* prefix: "" or "a/b/"; bucket of swift: container; region: NULL for none */
 	enum s3_addressing addressing;
 	char *access_key;
-	char *secret_key_file;	/* absolute; relative ones are relative to the INI file */
-	char *user;		/* swift: "ACCOUNT:USER" for version 1 */
-	char *directory;	/* sftp: absolute, on the server */
-	char *key_file;		/* sftp: the private key; azure: the account's; absolute */
-	char **host_keys;	/* sftp: "SHA256:..." without padding; NULL-terminated; may be empty */
-	char *known_hosts_file; /* sftp: absolute or NULL */
-	char *password_file;	/* absolute or NULL */
-	char *sas_file;		/* azure: in place of key_file; absolute or NULL */
+	char *secret_key_file;	 /* absolute; relative ones are relative to the INI file */
+	char *user;		 /* swift: "ACCOUNT:USER" for version 1 */
+	char *directory;	 /* sftp: absolute, on the server */
+	char *key_file;		 /* sftp: the private key; azure: the account's; absolute */
+	char **host_keys;	 /* sftp: "SHA256:..." without padding; NULL-terminated; may be empty */
+	char *known_hosts_file;	 /* sftp: absolute or NULL */
+	char *password_file;	 /* absolute or NULL */
+	char *secret_credential; /* a name of systemd's, in place of the file with the secret; or NULL */
+	char **secret_command;	 /* argv, argv[0] absolute; the same; or NULL */
+	char *sas_file;		 /* azure: in place of key_file; absolute or NULL */
 	enum swift_auth_version auth_version;
 	char *project, *domain, *application_credential; /* of version 3; NULL: none */
 	char *interface;				 /* "public" */

@@ -74,8 +74,10 @@ static bool same_login(const struct config_backend *a, const struct config_backe
 	return same_text(a->access_key, b->access_key) && same_text(a->secret_key_file, b->secret_key_file) &&
 	       same_text(a->user, b->user) && same_text(a->password_file, b->password_file) &&
 	       same_text(a->key_file, b->key_file) && same_text(a->sas_file, b->sas_file) &&
-	       a->auth_version == b->auth_version && same_text(a->project, b->project) &&
-	       same_text(a->domain, b->domain) && same_text(a->application_credential, b->application_credential) &&
+	       same_text(a->secret_credential, b->secret_credential) &&
+	       same_list(a->secret_command, b->secret_command) && a->auth_version == b->auth_version &&
+	       same_text(a->project, b->project) && same_text(a->domain, b->domain) &&
+	       same_text(a->application_credential, b->application_credential) &&
 	       same_text(a->interface, b->interface) && same_text(a->storage_url, b->storage_url) &&
 	       same_text(a->directory, b->directory) && same_text(a->key_file, b->key_file) &&
 	       same_list(a->host_keys, b->host_keys) && same_text(a->known_hosts_file, b->known_hosts_file);

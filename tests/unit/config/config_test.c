@@ -263,9 +263,8 @@ static void test_backends(void **state)
 			  "test.ini:14: error: [backend c] has no \"bucket\"; expected the bucket's name\n"
 			  "test.ini:14: error: [backend c] has no \"access-key\"; expected the public half of the "
 			  "credentials\n"
-			  "test.ini:14: error: [backend c] has no \"secret-key-file\"; expected a file of mode 0600 "
-			  "with the secret "
-			  "half of the credentials\n" },
+			  "test.ini:14: error: [backend c] has no \"secret-key-file\"; expected that, "
+			  "\"secret-credential\" or \"secret-command\"\n" },
 		{ S3("endpoint = ftp://h\nbucket = a/b\naccess-key = A\nsecret-key-file = /dev/null/k\nprefix = a//b\n"
 		     "addressing = dns\nmode = off\nconnect-timeout = 0\ntimeout = 2h\nconnections = 65\n"
 		     "upload-limit = 20M\npin-sha256 = abc\npath = /x\nendpont = x\n"),
@@ -366,6 +365,20 @@ static void test_swift(void **state)
 {
 	static const struct row rows[] = {
 		{ SWIFT("auth-url = https://h/auth/v1.0\nuser = a:u\nprefix = p\n"), "" },
+		{ SWIFT("auth-url = https://h/auth/v1.0\nuser = a:u\nsecret-credential = office\n"),
+			"test.ini:20: error: \"secret-credential\" stands beside \"password-file\"; expected one of "
+			"them\n" },
+		{ SWIFT("auth-url = https://h/auth/v1.0\nuser = a:u\nsecret-command = pass show\n"
+			"secret-credential = ../office\n"),
+			"test.ini:20: error: bad value \"pass show\" for \"secret-command\"; expected the absolute "
+			"path of a "
+			"program and its arguments, with blanks between them\n"
+			"test.ini:20: error: \"secret-command\" stands beside \"secret-credential\"; expected one of "
+			"them\n"
+			"test.ini:21: error: bad value \"../office\" for \"secret-credential\"; expected the name of a "
+			"credential, as LoadCredential= in a unit of systemd has it\n"
+			"test.ini:21: error: \"secret-credential\" stands beside \"password-file\"; expected one of "
+			"them\n" },
 		{ SWIFT("auth-url = https://h:5000/v3\nauth-version = 3\nuser = u\nproject = p\ndomain = d\n"
 			"region = R\ninterface = internal\n"),
 			"" },
@@ -477,10 +490,12 @@ static void test_azure(void **state)
 	static const struct row rows[] = {
 		{ AZURE("account = a\ncontainer = office\nkey-file = azure.key\nprefix = p\n"), "" },
 		{ AZURE("container = office\nsas-file = azure.key\n"), "" },
-		{ AZURE("container = office\n"), "test.ini:14: error: expected one of \"key-file\" and \"sas-file\" in "
-						 "[backend c]\n" },
+		{ AZURE("container = office\n"),
+			"test.ini:14: error: [backend c] has no \"key-file\"; "
+			"expected that, \"sas-file\", \"secret-credential\" or \"secret-command\"\n" },
+		{ AZURE("container = office\naccount = a\nsecret-command = /bin/echo a  b\n"), "" },
 		{ AZURE("account = a\ncontainer = office\nkey-file = azure.key\nsas-file = azure.key\n"),
-			"test.ini:20: error: expected one of \"key-file\" and \"sas-file\" in [backend c]\n" },
+			"test.ini:20: error: \"sas-file\" stands beside \"key-file\"; expected one of them\n" },
 		{ AZURE("container = office\nkey-file = azure.key\n"),
 			"test.ini:18: error: \"key-file\" needs \"account\"\n" },
 		{ AZURE("sas-file = azure.key\npassword-file = azure.key\n"),

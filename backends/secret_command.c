@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "backends/secret_command.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SAID_BYTES_MAX 400u /* of standard error, in a sentence */
+#define POLL_NS	       (20 * NS_PER_MS)
+
+struct running {
+	struct call_hook hook;
+	pid_t pid;
+	int out, err; /* what it prints; -1: at its end */
+	struct buf said;
+	size_t max;
+	int64_t until_ns;
+};
+
+static void running_cut(struct call_hook *hook)
+{
+	kill(-container_of(hook, struct running, hook)->pid, SIGKILL);
+}
+
+static int spawn(struct running *r, char *const argv[], int out, int err)
+{
+	static char path[] = "PATH=" SECRET_COMMAND_PATH;
+	char *const environment[] = { path, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawnattr_setpgroup(&attr, 0);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	posix_spawn_file_actions_init(&actions);
+	rc = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, out, 1);
+	rc = rc ? rc : posix_spawn_file_actions_adddup2(&actions, err, 2);
+	rc = rc ? rc : posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+	rc = rc ? rc : posix_spawn(&r->pid, argv[0], &actions, &attr, argv, environment);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	return -rc;
+}
+
+static int start(struct running *r, char *const argv[])
+{
+	int out[2], err[2], rc;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return -errno;
+	if (pipe2(err, O_CLOEXEC) < 0) {
+		rc = -errno;
+		close(out[0]);
+		close(out[1]);
+		return rc;
+	}
+	rc = spawn(r, argv, out[1], err[1]);
+	close(out[1]);
+	close(err[1]);
+	r->out = out[0];
+	r->err = err[0];
+	return rc;
+}
+
+/* Of what it prints at most one byte too much is kept; of what it says, the beginning. */
+static void take(int *fd, struct buf *b, size_t max)
+{
+	char piece[4096];
+	ssize_t n = read(*fd, piece, sizeof piece);
+
+	if (n > 0) {
+		buf_put(b, piece, (size_t)n < max - b->len ? (size_t)n : max - b->len);
+		sodium_memzero(piece, (size_t)n);
+	} else if (n == 0 || errno != EINTR) {
+		close(*fd);
+		*fd = -1;
+	}
+}
+
+/* 0 when it has closed both */
+static int listen_to(struct running *r, struct call *c, struct buf *out)
+{
+	int rc = 0;
+
+	while (!rc && (r->out >= 0 || r->err >= 0)) {
+		struct pollfd p[2] = { { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN } };
+
+		if (poll(p, 2, (int)(POLL_NS / NS_PER_MS)) > 0 && p[0].revents)
+			take(&r->out, out, r->max + 1);
+		if (p[1].revents)
+			take(&r->err, &r->said, SAID_BYTES_MAX);
+		rc = out->len > r->max ? -EFBIG : out->err ? out->err : call_state(c);
+		if (!rc && clock_mono_ns() >= r->until_ns)
+			rc = -ETIMEDOUT;
+	}
+	return rc;
+}
+
+/* How it ended; it is killed where it does not end by itself in time. */
+static int reap(struct running *r, struct call *c, int rc, int *status)
+{
+	struct timespec nap = { .tv_nsec = POLL_NS };
+
+	while (!rc && waitpid(r->pid, status, WNOHANG) == 0) {
+		if ((rc = call_state(c)) < 0 || clock_mono_ns() >= r->until_ns)
+			rc = rc ? rc : -ETIMEDOUT;
+		else
+			nanosleep(&nap, NULL);
+	}
+	call_detach(c, &r->hook);
+	if (rc < 0) {
+		kill(-r->pid, SIGKILL);
+		waitpid(r->pid, status, 0);
+	}
+	return rc;
+}
+
+/* on one line, and nothing that a terminal would act upon */
+static const char *said(struct running *r)
+{
+	char *text = r->said.len && !r->said.err ? (char *)r->said.data : NULL;
+
+	for (size_t i = 0; text && i < r->said.len; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = ' ';
+	for (size_t len = r->said.len; text && len && text[len - 1] == ' '; len--)
+		text[len - 1] = 0;
+	return text && *text ? text : "nothing";
+}
+
+static int explain(struct running *r, const char *program, int rc, int status, int64_t limit_ns, struct errmsg *msg)
+{
+	if (rc == -EFBIG)
+		return errmsg_set(msg, -ERR_SECRET, "secret-command %s printed more than %zu bytes", program, r->max);
+	if (rc == -ETIMEDOUT)
+		return errmsg_set(msg, -ERR_SECRET,
+			"secret-command %s was not done in %lld s and was ended; it said: %s", program,
+			(long long)(limit_ns / NS_PER_S), said(r));
+	if (rc < 0)
+		return rc;
+	if (WIFSIGNALED(status))
+		return errmsg_set(msg, -ERR_SECRET, "secret-command %s was ended by signal %d; it said: %s", program,
+			WTERMSIG(status), said(r));
+	if (WEXITSTATUS(status))
+		return errmsg_set(msg, -ERR_SECRET, "secret-command %s failed with status %d; it said: %s", program,
+			WEXITSTATUS(status), said(r));
+	return 0;
+}
+
+int secret_command(
+	char *const argv[], size_t max, int64_t limit_ns, struct call *c, struct buf *out, struct errmsg *msg)
+{
+	struct running r = { .max = max, .until_ns = clock_mono_ns() + limit_ns, .out = -1, .err = -1 };
+	int status = 0, rc = start(&r, argv);
+
+	list_init(&r.hook.link);
+	r.hook.cut = running_cut;
+	if (rc < 0) {
+		rc = errmsg_set(msg, -ERR_SECRET, "secret-command %s cannot be started: %s", argv[0], err_text(rc));
+		goto out;
+	}
+	if (!(rc = call_attach(c, &r.hook)))
+		rc = listen_to(&r, c, out);
+	rc = reap(&r, c, rc, &status);
+	rc = explain(&r, argv[0], rc, status, limit_ns, msg);
+	if (!rc && out->len && out->data[out->len - 1] == '\n')
+		out->data[--out->len] = 0;
+out:
+	if (r.out >= 0)
+		close(r.out);
+	if (r.err >= 0)
+		close(r.err);
+	buf_free(&r.said);
+	return rc;
+}
