@@ -119,6 +119,12 @@ check-azure: $(AZURITE)
 	$(MAKE) $(JOBS) $(CONTRACT_TESTS)
 	BUILD=$(BUILD) AZURITE=$(abspath $(AZURITE)) tests/contract/azure
 
+# The report's page in a browser; its pictures stay in the build directory.
+check-page:
+	packaging/install-deps page
+	$(MAKE) $(JOBS) all
+	BUILD=$(abspath $(BUILD)) tests/e2e/page $(abspath $(BUILD))/page
+
 torture:
 	packaging/install-deps torture
 	$(MAKE) $(JOBS) tests
@@ -161,5 +167,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests tests fuzzers quickstart check check-azure torture asan tsan fuzz bench lint format install clean
+.PHONY: all unit-tests tests fuzzers quickstart check check-azure check-page torture asan tsan fuzz bench lint format install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

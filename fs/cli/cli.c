@@ -27,6 +27,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_rules_check,
 	&cmd_rules_list,
 	&cmd_reload,
+	&cmd_report,
 	&cmd_audit_show,
 	&cmd_audit_verify,
 	&cmd_cache_drop,

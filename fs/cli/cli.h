@@ -111,6 +111,8 @@ int cli_verdict(int rc, const json_t *last, struct errmsg *);
 void print_json(const json_t *);
 /* print_text: text for people to standard output: control characters and what is no UTF-8 made visible, as \xNN. */
 void print_text(const char *data, size_t len);
+/* print_text_line: the same of one line, and its end: a line break within becomes visible too. */
+void print_text_line(const char *data, size_t len);
 
 /* table: rows of cells in columns as wide as their widest cell; what is for people only. */
 struct table {

@@ -116,6 +116,16 @@ void print_text(const char *data, size_t len)
 	buf_free(&out);
 }
 
+void print_text_line(const char *data, size_t len)
+{
+	struct buf out = BUF_INIT;
+
+	put_visible(&out, data, len, false);
+	buf_str(&out, "\n");
+	fwrite(out.data ? out.data : (const uint8_t *)"", 1, out.len, stdout);
+	buf_free(&out);
+}
+
 /* ---- table ---------------------------------------------------------------------------------------------------- */
 
 /* columns on a terminal; bytes where the text is not of the locale */

@@ -14,6 +14,7 @@ struct show {
 	uint64_t ino; /* 0: of any file and of none */
 	int64_t since_ns, until_ns;
 	unsigned kind;		  /* 0: any */
+	bool moved;		  /* only of what had a zone before */
 	json_t *zones, *backends; /* names by number, written as text */
 	int (*emit)(void *ctx, json_t *);
 	void *ctx;
@@ -98,6 +99,13 @@ static int add_facts(json_t *line, const struct audit_line *l)
 	return rc < 0 ? -ENOMEM : 0;
 }
 
+/* Of most lines it can be said without reading them. */
+static bool has_moved(const struct audit_line *l)
+{
+	return (l->kind == audit_kind("placement") || l->kind == audit_kind("export")) &&
+	       !memmem(l->text, l->len, "\"from\":0,", strlen("\"from\":0,"));
+}
+
 static int show_line(void *ctx, const struct audit_line *l)
 {
 	const struct show *s = ctx;
@@ -107,7 +115,7 @@ static int show_line(void *ctx, const struct audit_line *l)
 	int rc;
 
 	if ((s->ino && l->ino != s->ino) || (s->kind && l->kind != s->kind) || at_ns < s->since_ns ||
-		at_ns > s->until_ns)
+		at_ns > s->until_ns || (s->moved && !has_moved(l)))
 		return 0;
 	line = json_pack("{s:I, s:o, s:s?}", "seq", (json_int_t)l->seq, "time", utc(&l->time), "kind", kind);
 	if (!line)
@@ -136,6 +144,7 @@ int auditor_show(const struct audit_log *log, const json_t *query, int (*emit)(v
 
 	s.ino = (uint64_t)number(query, "ino", 0);
 	s.since_ns = number(query, "since_ns", INT64_MIN);
+	s.moved = json_is_true(json_object_get(query, "moved"));
 	s.until_ns = number(query, "until_ns", INT64_MAX);
 	if (kind && !(s.kind = audit_kind(kind)))
 		return errmsg_set(msg, -EINVAL,

@@ -11,7 +11,8 @@
 /* auditor_show: the lines that match, in order: {"seq","time","kind","path","facts","names"}: time is RFC 3339 in UTC,
  * path what the file of the line is called now, without it where it has no name; facts an object, or null and "text"
  * where the line is no JSON any more; names what the numbers of zones and backends in the facts stand for, by key.
- * query: {"ino","since_ns","until_ns","kind"}, each may be missing; -EINVAL, with a sentence, for a kind that there is
+ * query: {"ino","since_ns","until_ns","kind","moved"}, each may be missing; moved: placements and
+ * exports of what had a zone before; -EINVAL, with a sentence, for a kind that there is
  * not. */
 int auditor_show(
 	const struct audit_log *, const json_t *query, int (*emit)(void *ctx, json_t *), void *ctx, struct errmsg *);

@@ -18,6 +18,7 @@ static const struct server_op ops[] = {
 	{ "audit-show", false, true, op_audit_show },
 	{ "audit-show-path", true, true, op_audit_show },
 	{ "audit-verify", false, true, op_audit_verify },
+	{ "report", false, true, op_report },
 	{ 0 },
 };
 

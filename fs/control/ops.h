@@ -17,9 +17,10 @@ int op_sync(struct request *);
 int op_reload(struct request *);
 int op_cache_drop(struct request *);
 int op_umount(struct request *);
-/* on the audit log: ops_audit.c */
+/* what is asked as evidence: ops_audit.c */
 int op_audit_show(struct request *);
 int op_audit_verify(struct request *);
+int op_report(struct request *);
 /* on a path: ops_path.c */
 int op_where(struct request *);
 int op_explain(struct request *);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/control/auditor.h"
 #include "fs/control/ops.h"
+#include "fs/control/report.h"
 
 static int emit(void *ctx, json_t *line)
 {
@@ -30,4 +31,14 @@ int op_audit_verify(struct request *r)
 
 	core_audit(c->options.core, &log);
 	return auditor_verify(&log, emit, r, r->last, r->msg);
+}
+
+int op_report(struct request *r)
+{
+	struct control *c = r->ctx;
+	struct config *config = core_config(c->options.core);
+
+	json_object_set_new(r->last, "store", json_string(config->name));
+	config_put(config);
+	return report_make(c->options.core, emit, r);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The operations against a fake store: everything of the lower rooms that they call is defined here. */
 #include "fs/control/control.h"
+#include "fs/control/report.h"
 
 #include "base/clock.h"
 #include "tests/unit/base/unit.h"
@@ -307,6 +308,11 @@ int audit_verify(const struct audit_log *log, int (*found)(void *, const struct 
 	for (int i = 0; i < fake.findings; i++)
 		assert_int_equal(found(ctx, &f), 0);
 	return 0;
+}
+int report_make(struct core *core, int (*emit)(void *ctx, json_t *), void *ctx)
+{
+	assert_ptr_equal(core, the_core);
+	return emit(ctx, json_pack("{s:s}", "section", "total"));
 }
 int meta_path(struct meta *m, uint64_t ino, struct buf *out)
 {
@@ -789,6 +795,16 @@ static void test_audit_verify(void **state)
 	fake.findings = 0;
 }
 
+static void test_report(void **state)
+{
+	json_t *last = ask("report", NULL, -1);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(last, "store")), "office");
+	assert_int_equal(status_of(last), 0);
+	line_is(0, "{\"section\":\"total\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -807,6 +823,7 @@ int main(void)
 		cmocka_unit_test(test_umount),
 		cmocka_unit_test(test_audit_show),
 		cmocka_unit_test(test_audit_verify),
+		cmocka_unit_test(test_report),
 	};
 	int rc = cmocka_run_group_tests(tests, setup, teardown);
 
