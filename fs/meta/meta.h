@@ -369,7 +369,8 @@ int meta_select(
 
 /* ---- objects, replicas, journal ------------------------------------------------------------------------------- */
 
-enum replica_state { REPLICA_PENDING, REPLICA_STORED, REPLICA_DELETING };
+/* BAD: it was confirmed, and was then found missing or damaged. */
+enum replica_state { REPLICA_PENDING, REPLICA_STORED, REPLICA_DELETING, REPLICA_BAD };
 
 struct replica {
 	uint32_t backend_id;
@@ -410,6 +411,36 @@ struct extent_row {
 };
 int meta_object_extents(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t from, uint64_t end,
 	struct extent_row *out, size_t max);
+
+/* meta_object_inos: the files whose bytes an object holds, also those that no extent points at any more: numbers above
+ * after_ino, in order, as of the last commit. The number, or an error. Blocks. */
+int meta_object_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max);
+
+/* Copies that are to be made again, or for the first time: objects with fewer sound copies than their zone asks for, or
+ * with a bad one. meta_replica_bad: a confirmed copy is missing or damaged (under the meta lock).
+ * meta_replica_begin: a copy is about to be sent to one more backend: known, and so deleted with the object, before its
+ * first byte leaves; waits until that is committed. meta_object_stored confirms it, as it does one that was bad. */
+void meta_replica_bad(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
+int meta_replica_begin(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
+/* What a zone asks for, and on which backends copies count: those that the configuration gives it. */
+struct meta_mirror {
+	uint32_t zone_id;
+	unsigned copies;
+	const uint32_t *backends;
+	size_t count;
+};
+/* meta_copies_look: a page of objects after number *after is looked through, for every mirror, and *after moves: 1
+ * while there may be more, 0 at the end. meta_copies_settle: the same for one object, which leaves the table if it has
+ * what it needs. They block until that is committed. meta_shortages: up to max of a zone, numbers above `after`, as of
+ * the last commit. meta_shortage_blocks: how many blocks they have, counted up to max. */
+struct shortage {
+	int64_t num;
+	uint8_t object[OBJECT_ID_BYTES];
+};
+int meta_copies_look(struct meta *, const struct meta_mirror *, size_t count, int64_t *after);
+int meta_copies_settle(struct meta *, const struct meta_mirror *, int64_t num);
+int meta_shortages(struct meta *, uint32_t zone_id, int64_t after, struct shortage *out, size_t max);
+int64_t meta_shortage_blocks(struct meta *, uint32_t zone_id, int64_t max);
 
 /* The bytes of a pack's member that goes stay where they are until the pack is rewritten: until every block that points
  * at it was uploaded anew, which takes its last reference. A pack that lost a member is due META_REPACK_LOOK_S later,

@@ -120,7 +120,7 @@ static void stored_apply(struct meta_txn *txn, struct meta_record *record)
 
 	meta_txn_exec(txn,
 		"UPDATE replica SET state = 1, stored_s = ?3 WHERE object = (SELECT num FROM object WHERE id = ?1)"
-		" AND backend = ?2 AND state = 0",
+		" AND backend = ?2 AND state IN (0, 3)",
 		"bii", t->key, sizeof t->key, (int64_t)t->backend_id, (int64_t)(clock_real_ns() / NS_PER_S));
 }
 
@@ -170,10 +170,11 @@ void object_release(struct meta_txn *txn)
 		"i", now_s);
 	meta_txn_exec(txn,
 		"INSERT INTO journal (kind, object, backend, due_s) SELECT 1, object, backend, ?1 FROM replica"
-		" WHERE state = 0 AND object IN " SQL_UNUSED " ORDER BY object, backend",
+		" WHERE state IN (0, 3) AND object IN " SQL_UNUSED " ORDER BY object, backend",
 		"i", now_s + META_UNSURE_S);
 	meta_txn_exec(txn, "DELETE FROM repack WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn, "DELETE FROM remnant WHERE object IN " SQL_UNUSED, "");
+	meta_txn_exec(txn, "DELETE FROM shortage WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn, "UPDATE replica SET state = 2 WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn,
 		"DELETE FROM object WHERE refs = 0 AND state = 1"

@@ -281,8 +281,18 @@ static const char *const schema_7 = "CREATE TABLE remnant (\n"
 				    "CREATE INDEX remnant_object ON remnant (object);\n"
 				    "PRAGMA user_version = 7;\n";
 
+/* shortage: objects that may have fewer sound copies than their zone asks for. A replica's state 3: it was confirmed,
+ * and was then found missing or damaged */
+static const char *const schema_8 = "CREATE TABLE shortage (\n"
+				    "	object INTEGER PRIMARY KEY,\n"
+				    "	zone INTEGER NOT NULL\n"
+				    ") STRICT;\n"
+				    "CREATE INDEX shortage_zone ON shortage (zone, object);\n"
+				    "PRAGMA user_version = 8;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
-static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7 };
+static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7,
+	schema_8 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)
