@@ -4,6 +4,7 @@
 #include "fs/cli/commands.h"
 #include "fs/cli/mounts.h"
 #include "fs/cli/progress.h"
+#include "fs/transfer/transfer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -108,6 +109,29 @@ static void print_errors(const json_t *status)
 			if (message)
 				print_error(b, message);
 		}
+	}
+}
+
+/* Zones with fewer copies than they are to have, or with too few backends for what is written now. */
+static void print_copies(const json_t *status)
+{
+	json_t *zone;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "zones"), i, zone)
+	{
+		long long copies = number_at(zone, "copies"), taking = number_at(zone, "backends_taking");
+		long long blocks = number_at(zone, "blocks_short");
+
+		if (blocks)
+			printf("copies:  zone '%s': %lld%s block%s with fewer sound copies than %lld; they are made as "
+			       "its backends allow\n",
+				text_at(zone, "name"), blocks, blocks == TRANSFER_SHORT_MAX ? " or more" : "",
+				blocks == 1 ? "" : "s", copies);
+		if (taking < copies && json_array_size(json_object_get(zone, "backends")))
+			printf("copies:  zone '%s': %lld of its backends can store data now, and %lld must: what is "
+			       "written there waits in the cache\n",
+				text_at(zone, "name"), taking, copies);
 	}
 }
 
@@ -227,6 +251,7 @@ static void print_status(const struct cli_daemon *d, const json_t *status)
 	print_disk(d, status);
 	print_backends(status);
 	print_errors(status);
+	print_copies(status);
 	print_waiting(status);
 	print_cache(status);
 	print_usage(status);

@@ -61,7 +61,9 @@ static void add_row(struct table *t, const char *path, const json_t *line)
 
 	table_cell(t, "%s", path);
 	table_cell(t, "%s", text_or(line, "zone", "-"));
-	table_cell(t, "%s%s", text_or(line, "state", "-"), json_is_true(json_object_get(line, "held")) ? ", held" : "");
+	table_cell(t, "%s%s%s", text_or(line, "state", "-"),
+		json_is_true(json_object_get(line, "held")) ? ", held" : "",
+		json_integer_value(json_object_get(line, "objects_short")) ? ", short of copies" : "");
 	table_cell(t, "%s", text_size((uint64_t)json_integer_value(json_object_get(line, "size")), size, sizeof size));
 	table_cell(t, "%lld", (long long)json_integer_value(json_object_get(line, "objects")));
 	table_cell(t, "%s", text_or(line, "rule", "(default)"));
@@ -125,7 +127,9 @@ const struct cli_command cmd_where = {
 	.description =
 		"STATE is local (not uploaded yet), uploading, stored, moving or awaiting-approval; \"held\" says "
 		"that\n"
-		"only an export may take the file out of its zone. With --json a path that is not UTF-8 has its other\n"
+		"only an export may take the file out of its zone, \"short of copies\" that some of it has fewer sound "
+		"ones\n"
+		"than its zone asks for. With --json a path that is not UTF-8 has its other\n"
 		"bytes as \\xNN in \"path\" and stands whole in \"path_base64\".",
 	.options = options,
 	.run = run,

@@ -159,11 +159,11 @@ static json_t *peers(const struct where *w)
 
 json_t *facts_where(const struct where *w, const char *(*zone_name)(void *ctx, uint32_t zone_id), void *ctx)
 {
-	return json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:o, s:I, s:o, s:o, s:o}", "zone", w->zone, "rule", w->rule,
+	return json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:o, s:I, s:o, s:o, s:o, s:I}", "zone", w->zone, "rule", w->rule,
 		"state", where_state_name(w->state), "held", w->held, "size", (json_int_t)w->size, "backends",
 		strings(w->backends, w->backend_count), "objects", (json_int_t)w->object_count, "object_names",
 		strings(w->objects, w->object_count), "object_zones", zones_of_objects(w, zone_name, ctx), "peers",
-		peers(w));
+		peers(w), "objects_short", (json_int_t)w->objects_short);
 }
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
@@ -194,13 +194,17 @@ static json_t *backend_facts(const struct transfer_backend_status *b, int64_t no
 static json_t *zone_facts(
 	const struct config *c, const struct config_zone *z, const struct transfer_status *t, int64_t now_ns)
 {
+	const struct transfer_zone_status none = { 0 }, *at = &none;
 	json_t *backends = json_array();
 
+	for (size_t i = 0; i < t->zone_count; i++)
+		at = strcmp(t->zones[i].name, z->name) == 0 ? &t->zones[i] : at;
 	for (size_t i = 0; i < t->backend_count; i++)
 		if (!strcmp(t->backends[i].zone, z->name))
 			json_array_append_new(backends, backend_facts(&t->backends[i], now_ns));
-	return json_pack("{s:s, s:s, s:b, s:i, s:o, s:o}", "name", z->name, "kind", facts_kind(z->kind), "home",
-		z == c->home, "copies", (int)z->copies, "export",
+	return json_pack("{s:s, s:s, s:b, s:i, s:i, s:I, s:o, s:o}", "name", z->name, "kind", facts_kind(z->kind),
+		"home", z == c->home, "copies", (int)z->copies, "backends_taking", (int)at->backends_taking,
+		"blocks_short", (json_int_t)at->blocks_short, "export",
 		z->kind == ZONE_DOMESTIC ? json_string(facts_export(z->export)) : json_null(), "backends", backends);
 }
 

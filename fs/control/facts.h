@@ -17,11 +17,12 @@ int facts_set_bytes(json_t *object, const char *key, const char *data, size_t le
 char *facts_get_bytes(const json_t *object, const char *key, size_t *len);
 
 /* facts_where: {"zone","rule","state","held","size","backends":[],"objects":N,"object_names":[],"object_zones":[],
- * "peers":{backend: address}}; rule null is the default. zone_name gives the name of a zone's number, NULL for one that
- * the configuration no longer has. NULL when out of memory. */
+ * "peers":{backend: address},"objects_short":N}; rule null is the default. zone_name gives the name of a zone's number,
+ * NULL for one that the configuration no longer has. NULL when out of memory. */
 json_t *facts_where(const struct where *, const char *(*zone_name)(void *ctx, uint32_t zone_id), void *ctx);
 
-/* facts_status: {"name","store","zones":[{"name","kind","home","copies","export","backends":[...]}],"waiting":{},
+/* facts_status:
+ * {"name","store","zones":[{"name","kind","home","copies","backends_taking","blocks_short","export","backends":[...]}],"waiting":{},
  * "cache":{}}; now_ns is the real clock, for ages in seconds. NULL when out of memory. */
 json_t *facts_status(const struct config *, const struct transfer_status *, int64_t now_ns);
 /* facts_usage: {"bytes","bytes_max","inodes","inodes_max"}, the bounds null where there is none; facts_quota: of a

@@ -127,6 +127,9 @@ static int delete_one(struct transfer *t, struct endpoint *s, const struct delet
 	struct flight f;
 	int rc;
 
+	pthread_mutex_lock(&t->lock);
+	repair_yield(t, one->object);
+	pthread_mutex_unlock(&t->lock);
 	object_name(one->object, name);
 	flight_init(&f, t);
 	flight_begin(&f, s);

@@ -183,13 +183,16 @@ void endpoints_close(struct transfer *t, struct endpoints *endpoints)
  * --------------------------------------------------------------------------------------------- */
 
 /* Some failures (credentials, quota, a bucket gone) are no matter of the network, so the breaker lets calls through;
- * but asking again for every block would only be noise. */
+ * but asking again for every block would only be noise. For those of the network the breaker knows best when to try
+ * again. Calls that were under way when the first failed fail too, and must not add up. */
 void endpoint_failed(struct endpoint *s, int rc)
 {
-	if (rc == -ERR_REVOKED || rc == -ERR_STOPPED)
+	bool network = rc == -ERR_UNREACHABLE || rc == -ERR_TIMEOUT;
+
+	if (rc == -ERR_REVOKED || rc == -ERR_STOPPED || s->avoid_until_ns > clock_mono_ns())
 		return;
 	s->failures += s->failures < 250;
-	s->avoid_until_ns = retry_after_ns(s->failures - 1);
+	s->avoid_until_ns = retry_after_ns(network ? 0 : s->failures - 1);
 }
 
 void endpoint_worked(struct endpoint *s)
@@ -209,7 +212,7 @@ const char *endpoint_says(const struct endpoint *s, const char *message, char *o
 	return out;
 }
 
-static bool takes_objects(const struct endpoint *s, uint32_t zone_id, int64_t now, int64_t *until)
+bool endpoint_takes(const struct endpoint *s, uint32_t zone_id, int64_t now, int64_t *until)
 {
 	int64_t retry = 0;
 
@@ -223,7 +226,7 @@ static bool takes_objects(const struct endpoint *s, uint32_t zone_id, int64_t no
 	return true;
 }
 
-static unsigned copies(const struct transfer *t, uint32_t zone_id)
+unsigned zone_copies(const struct transfer *t, uint32_t zone_id)
 {
 	const struct config_zone *zone = place_zone(t->place, t->config, zone_id);
 
@@ -232,7 +235,7 @@ static unsigned copies(const struct transfer *t, uint32_t zone_id)
 
 int targets_pick(struct transfer *t, uint32_t zone_id, struct targets *out, int64_t *until)
 {
-	unsigned want = copies(t, zone_id);
+	unsigned want = zone_copies(t, zone_id);
 	int64_t now = clock_mono_ns();
 
 	*until = now + RETRY_MAX_NS;
@@ -246,7 +249,7 @@ int targets_pick(struct transfer *t, uint32_t zone_id, struct targets *out, int6
 		out->cap = t->endpoints.count;
 	}
 	for (size_t i = 0; out->count < want && i < t->endpoints.count; i++)
-		if (takes_objects(t->endpoints.v[i], zone_id, now, until))
+		if (endpoint_takes(t->endpoints.v[i], zone_id, now, until))
 			out->v[out->count++] = t->endpoints.v[i];
 	if (out->count < want) {
 		out->count = 0;

@@ -62,6 +62,9 @@ static bool flight_has(const struct flight *f, uint64_t ino)
 	for (size_t i = 0; i < f->item_count; i++)
 		if (!f->items[i].done && f->items[i].pass->inode->ino == ino)
 			return true;
+	for (size_t i = 0; i < f->member_count; i++)
+		if (f->members[i].inode->ino == ino)
+			return true;
 	return false;
 }
 
@@ -74,17 +77,28 @@ static bool stays(struct transfer *t, const struct flight *f, struct inode *inod
 	return rc == 0 || (rc == -ENOENT && f->item_count > 1);
 }
 
+static bool member_may_go(struct transfer *t, const struct flight *f, struct inode *inode, uint64_t gen)
+{
+	uint64_t epoch = 0; /* no epoch is 0: judged anew */
+
+	return place_still(t->place, inode, f->zone_id, &gen, &epoch) == 0 || stays(t, f, inode);
+}
+
 /* Whether all of what it carries may still go; of one inode, or, ino 0, of each. */
 static bool may_go(struct transfer *t, const struct flight *f, uint64_t ino)
 {
 	for (size_t i = 0; i < f->item_count; i++) {
 		const struct item *item = &f->items[i];
-		uint64_t gen = item->gen, epoch = 0; /* no epoch is 0: judged anew */
 
 		if (item->done || (ino && item->pass->inode->ino != ino))
 			continue;
-		if (place_still(t->place, item->pass->inode, f->zone_id, &gen, &epoch) < 0 &&
-			!stays(t, f, item->pass->inode))
+		if (!member_may_go(t, f, item->pass->inode, item->gen))
+			return false;
+	}
+	for (size_t i = 0; i < f->member_count; i++) {
+		const struct flight_member *m = &f->members[i];
+
+		if ((!ino || m->inode->ino == ino) && !member_may_go(t, f, m->inode, m->gen))
 			return false;
 	}
 	return true;

@@ -44,6 +44,13 @@ struct deleter {
 	uint64_t drained;     /* everything journalled before this ticket is confirmed */
 };
 
+/* How soon a backend answers reads: smoothed, with how far answers scatter, and when that was measured last. */
+#define PACE_FAILING_NS (5 * NS_PER_S)
+struct pace {
+	int64_t mean_ns, spread_ns, noted_ns;
+	int64_t failing_until_ns; /* its last read failed: others are asked first */
+};
+
 /* A backend of the configuration in force, or a retired one with calls under way. */
 struct endpoint {
 	struct backend *backend;
@@ -53,6 +60,7 @@ struct endpoint {
 	bool retired;
 	unsigned failures; /* of uploads in a row, whatever the breaker thinks of them */
 	int64_t avoid_until_ns;
+	struct pace pace;
 	struct deleter deleter;
 };
 /* endpoints_open: one for each backend of the configuration, those of `old` that are unchanged kept. Without the lock.
@@ -80,6 +88,10 @@ struct targets {
 };
 int targets_pick(struct transfer *, uint32_t zone_id, struct targets *, int64_t *until);
 void targets_drop(struct transfer *, struct targets *); /* puts; without the lock */
+/* endpoint_takes: whether it takes new objects of the zone now; if only later, *until moves there. zone_copies: how
+ * many backends of a zone are to hold each object. Under the lock. */
+bool endpoint_takes(const struct endpoint *, uint32_t zone_id, int64_t now, int64_t *until);
+unsigned zone_copies(const struct transfer *, uint32_t zone_id);
 
 /* ---- calls under way: flight.c -------------------------------------------------------------------------------------
  */
@@ -97,7 +109,14 @@ struct flight {
 	bool body, foreign;
 	struct item *items;
 	size_t item_count;
+	/* of a copy that is made again: the files whose bytes it has; constant but for the checks' own numbers */
+	struct flight_member *members;
+	size_t member_count;
 	uint32_t zone_id;
+};
+struct flight_member {
+	struct inode *inode; /* referenced */
+	uint64_t gen, epoch; /* gen is constant, epoch the worker's */
 };
 /* flight_begin: entered in the list before anything is checked (I1); a transfer that stops cuts it at once. */
 void flight_init(struct flight *, struct transfer *);
@@ -181,6 +200,7 @@ struct item {
 	uint64_t gen, epoch; /* it was judged by; gen is constant, epoch the worker's */
 	unsigned failures;   /* of the file's passes before */
 	bool sent;	     /* it is in the object */
+	bool refused;	     /* by a backend: the file is not to blame */
 	bool done;	     /* it has ended, with: */
 	int rc;
 	int64_t retry_ns;
@@ -196,6 +216,15 @@ struct job {
 /* ---- a pass over one inode's blocks: pass.c -----------------------------------------------------------------------
  */
 
+/* The repairs of one zone's copies. */
+struct repairer {
+	bool wanted, busy;
+	bool failed; /* something of the pass under way */
+	int64_t after, due_ns;
+	unsigned failures; /* passes in a row */
+	unsigned made;	   /* copies, until all are there */
+};
+
 struct zone_queue {
 	struct list link; /* transfer.zones */
 	uint32_t zone_id;
@@ -210,6 +239,7 @@ struct zone_queue {
 	int64_t blocked_until_ns;  /* too few backends are up */
 	struct list demand, ahead; /* ranges to fetch */
 	unsigned fetching, fetching_ahead, ahead_count;
+	struct repairer repairer;
 };
 struct zone_queue *zone_queue(struct transfer *, uint32_t zone_id); /* made if missing; NULL: no memory */
 /* zone_share: how many of n workers one zone may keep busy, so that no other waits behind it (I8). */
@@ -228,7 +258,7 @@ struct pass {
 	uint32_t next, count; /* blocks looked at; blocks there are */
 	uint32_t page[PAGE_BLOCKS];
 	unsigned page_at, page_len, working;
-	bool scanning, incomplete, cancelled;
+	bool scanning, incomplete, cancelled, failed; /* failed: and not for its backends */
 	int64_t retry_ns;
 	int rc;
 };
@@ -236,12 +266,12 @@ struct pass {
 int pass_scan(struct transfer *, struct pass *);
 /* pass_start: into its zone's queue. pass_take: the next block of any pass whose turn it is; NULL and *until if there
  * is none, or, of small ones, as many as may share an object; drops the lock for a moment where it has to look for
- * blocks. pass_done: a block ended with rc. pass_cancel: ends a pass of which no block is in work. passes_idle: nothing
+ * blocks. pass_done: a block ended. pass_cancel: ends a pass of which no block is in work. passes_idle: nothing
  * more is about to be judged: small blocks that somebody waits for need not be gathered any longer. */
 void pass_start(struct transfer *, struct pass *);
 bool pass_take(struct transfer *, struct job *, struct targets *, int64_t *until);
 void passes_idle(struct transfer *);
-void pass_done(struct transfer *, struct pass *, int rc, int64_t retry_ns);
+void pass_done(struct transfer *, const struct item *);
 void pass_cancel(struct transfer *, struct pass *);
 /* pass_finish: everything of the inode is where it belongs, or the rest is tried again. Called with the lock, drops it
  * for a moment. */
@@ -276,8 +306,8 @@ bool extent_none(const struct extent *);
 bool extent_same(const struct extent *, const struct extent *);
 
 /* replica_read: [off, off+len) of an object's plaintext into out (len rounded up to segments, and one more), from the
- * first of its backends that gives it untampered. *skip: where in out the range begins. body: for what comes from the
- * network, object_read_bytes. Blocks on the network. */
+ * first of its copies that gives it untampered; copies that were asked and are missing or damaged while another is
+ * sound are marked. *skip: where in out the range begins. Blocks on the network. */
 struct object_read {
 	const uint8_t *id;
 	uint64_t off;
@@ -288,6 +318,95 @@ struct object_read {
 };
 int replica_read(struct transfer *, struct object_read *);
 size_t object_read_room(uint32_t len);
+
+/* ---- copies of one object, and who answers first: replica.c, hedge.c
+ * --------------------------------------------------- */
+
+/* The copies of an object on backends of the configuration, those first that are expected to answer first: then those
+ * whose last read failed, those that are down, and those that were found to be bad. */
+struct copy {
+	struct endpoint *endpoint; /* referenced */
+	bool bad;
+	int64_t rank;
+	int rc; /* what asking it ended with; 0: it was not asked, or gave what was wanted */
+};
+struct copies {
+	struct copy *v;
+	size_t count, next; /* to be asked */
+};
+int copies_order(struct transfer *, const struct object_info *, struct copies *);
+void copies_free(struct transfer *, struct copies *);
+/* copy_bad: it is missing (-ERR_ABSENT) or damaged, and another is not: it will be made again. Without the lock.
+ * copy_log: what is wrong with it. */
+void copy_bad(struct transfer *, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *, int rc);
+void copy_log(const struct endpoint *, const char *name, const struct object_range *, const struct errmsg *, int rc);
+
+/* One copy being asked by one thread, whose own it is but for what others look at. */
+struct reading;
+struct attempt {
+	struct reading *reading;
+	struct copy *copy;
+	struct flight flight;
+	struct sink sink; /* passes on to `body` */
+	struct sink_memory body;
+	void *out;
+	unsigned hopes;	  /* copies that may answer, this one among them: the time that is left is shared */
+	int64_t first_ns; /* when its first byte came */
+	_Atomic uint64_t got;
+	/* under the lock */
+	int64_t start_ns;
+	bool running, overtaken; /* overtaken: cut, since another has answered */
+};
+/* A read of a range from whichever copy gives it: by the thread that wants it, and by one beside it. Counted: who is
+ * overtaken may end later. */
+struct reading {
+	struct list link; /* transfer.readings, while it waits for `due_ns` */
+	struct transfer *t;
+	struct object_info info;
+	struct object_range range;
+	bool quick;
+	_Atomic int64_t heard_ns; /* when a byte came last */
+	int64_t end_ns;
+	struct attempt own, beside;
+	/* under the lock */
+	unsigned refs;
+	struct copies copies;
+	int64_t due_ns; /* when the next copy is asked */
+	uint64_t seen;	/* bytes of `own` at the last look */
+	bool hedging;	/* `beside` is being asked, or about to be */
+	bool won;	/* and has answered: into hedge_out */
+	bool over;	/* nobody waits for it any more */
+	void *hedge_out;
+};
+/* reading_ask: asks the next copy: 1: there is none, 0, or its error. With the lock, which it drops meanwhile. */
+int reading_ask(struct reading *, struct attempt *, void *out);
+void reading_put(struct reading *); /* accepts NULL; without the lock */
+/* hedge_arm: an attempt begins: where it takes long, another is to begin beside it. hedge_end: the reader's own ended
+ * with rc; what the other one does is waited for where that may help, or cut. With the lock. */
+void hedge_arm(struct reading *, const struct attempt *);
+int hedge_end(struct reading *, int rc, void *out);
+void *hedge_main(void *worker);
+/* pace_note: an answer began after took_ns. pace_slow: there was none for so long. pace_expected_ns: as of now; what is
+ * not known, or was measured long ago, is expected at once, so that it is measured again. With the lock. */
+void pace_note(struct pace *, int64_t took_ns, int64_t now);
+void pace_slow(struct pace *, int64_t waited_ns, int64_t now);
+int64_t pace_expected_ns(const struct pace *, int64_t now);
+
+/* ---- copies that are short: mirror.c, repair.c
+ * ------------------------------------------------------------------------- */
+
+/* mirrors_changed: the configuration did, or may have since the last mount: what is short now is looked for.
+ * repair_hurry: every zone is looked at now; repair_wake: something of this one came to be short. repair_yield: an
+ * object is to be deleted: its repair ends; waits for that. The lock is held by the callers of all but repair_wake;
+ * repair_yield drops it. */
+void *repair_main(void *worker);
+void mirrors_changed(struct transfer *);
+void repair_hurry(struct transfer *);
+void repair_wake(struct transfer *, uint32_t zone_id);
+void repair_yield(struct transfer *, const uint8_t id[OBJECT_ID_BYTES]);
+/* repair_object: 0: it has the copies it needs, or is gone. *made grows by those that were made. Blocks on the network.
+ */
+int repair_object(struct worker *, uint32_t zone_id, const struct shortage *, unsigned *made);
 
 /* ---- fetches: fetch.c, fetcher.c
  * ------------------------------------------------------------------------------------- */
@@ -423,6 +542,7 @@ struct transfer {
 	pthread_mutex_t lock;
 	pthread_cond_t sched, upload, fetch, complete, del; /* the threads' */
 	pthread_cond_t changed;				    /* something ended: waits of sync and of flights */
+	pthread_cond_t hedge, raced;			    /* of those who ask a second copy, and who wait for them */
 	bool stopping;
 
 	struct config *config; /* that the endpoints are made of; referenced */
@@ -463,11 +583,16 @@ struct transfer {
 	struct pack_reads pack_reads[PACK_READS]; /* the last ones read from */
 	struct hash ranges;
 	struct list finished; /* fetches to be told -EINTR */
+	struct list repairs;  /* objects whose copies are being made */
+	pthread_cond_t repair;
+	bool mirrors_changed, mirrors_looking;
+	int64_t mirrors_look_ns; /* monotonic: when to look through all objects, if the configuration changed */
+	struct list readings;	 /* with another copy to ask if the first takes long */
 	size_t fetching;
 
 	struct peers peers;
 	struct rate sent, received;
-	struct worker *workers; /* uploads, fetches, deletions in this order */
+	struct worker *workers; /* uploads, fetches, hedges, repairs, deletions in this order */
 	size_t worker_count;
 	pthread_t sched_thread, complete_thread;
 	bool sched_runs, complete_runs;

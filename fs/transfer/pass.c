@@ -264,7 +264,7 @@ static void finish_again(struct transfer *t, struct entry *e, const struct pass 
 	int64_t due_ns = p->incomplete ? p->retry_ns : now;
 
 	if (p->incomplete) {
-		e->failures += e->failures < 250;
+		e->failures += p->failed && e->failures < 250;
 	} else {
 		e->first_ns = e->touched_ns;
 		e->failures = 0;
@@ -308,13 +308,16 @@ static void pass_rest(struct transfer *t, struct pass *p)
 		pass_finish(t, p);
 }
 
-void pass_done(struct transfer *t, struct pass *p, int rc, int64_t retry_ns)
+void pass_done(struct transfer *t, const struct item *item)
 {
+	struct pass *p = item->pass;
+
 	p->working--;
-	if (rc < 0) {
+	if (item->rc < 0) {
 		p->incomplete = true;
-		p->rc = rc;
-		p->retry_ns = retry_ns < p->retry_ns ? retry_ns : p->retry_ns;
+		p->failed |= !item->refused;
+		p->rc = item->rc;
+		p->retry_ns = item->retry_ns < p->retry_ns ? item->retry_ns : p->retry_ns;
 	}
 	if (p->working == 0 && !p->scanning && list_empty(&p->link))
 		pass_finish(t, p);
@@ -332,7 +335,7 @@ static void rescan(struct transfer *t, struct pass *p)
 	p->scanning = false;
 	if (rc < 0) {
 		p->page_len = 0;
-		p->incomplete = true;
+		p->incomplete = p->failed = true;
 		p->rc = rc;
 		p->retry_ns = retry_after_ns(p->entry->failures);
 	}

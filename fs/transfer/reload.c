@@ -101,6 +101,7 @@ void transfer_reload(struct transfer *t, struct transfer_change *change)
 	retire(t, &change->endpoints);
 	requeue(t);
 	delete_wake(t);
+	mirrors_changed(t);
 	pthread_cond_broadcast(&t->upload);
 	pthread_cond_signal(&t->sched);
 	pthread_mutex_unlock(&t->lock);

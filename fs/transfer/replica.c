@@ -1,45 +1,78 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Reading a part of an object from one of the backends that hold it. */
+/* Reading a part of an object from one of the backends that hold it: the one that is expected to answer first, then the
+ * next, at once where one fails, and beside it where it is slow (hedge.c). */
 #include "fs/transfer/internal.h"
 
-#define SLACK_NS (500 * NS_PER_MS) /* that a person waits beyond the configured timeout, at most */
+#include <stdio.h>
 
-/* A read from whichever replica gives it. The timeout bounds the silence over queues, tries and replicas together: who
- * waits does not wait it once for each. Bytes that come buy more time, up to end_ns. */
-struct reading {
-	struct sink sink; /* of the attempt under way; passes on to `body` */
-	struct sink_memory body;
-	struct transfer *t;
-	const struct object_read *read;
-	const struct object_info *info;
-	struct object_range range;
-	int64_t quiet_since_ns, end_ns; /* monotonic */
-	unsigned hopes;			/* replicas to be tried that may answer; the time that is left is shared */
-	/* of the attempt under way */
-	struct endpoint *endpoint;
-	struct call *call;
-};
+#define SLACK_NS (500 * NS_PER_MS) /* that a person waits beyond the configured timeout, at most */
 
 size_t object_read_room(uint32_t len)
 {
 	return ((size_t)len + SEGMENT_DATA - 1) / SEGMENT_DATA * SEGMENT_DATA + SEGMENT_DATA;
 }
 
-static struct endpoint *endpoint_take(struct transfer *t, uint32_t backend_id, bool *down)
-{
-	struct endpoint *s;
+/* ---- which copy first
+ * -------------------------------------------------------------------------------------------------- */
 
-	pthread_mutex_lock(&t->lock);
-	s = endpoint_by_id(t, backend_id);
-	if (s)
-		endpoint_ref(s);
-	pthread_mutex_unlock(&t->lock);
-	*down = s && backend_is_down(s->backend, NULL);
-	return s;
+static int64_t copy_rank(const struct endpoint *s, const struct replica *replica, int64_t now)
+{
+	enum { FAILING = 1, DOWN, BAD };
+	int64_t group = 0;
+
+	if (replica->state == REPLICA_BAD)
+		group = BAD;
+	else if (backend_is_down(s->backend, NULL))
+		group = DOWN;
+	else if (s->pace.failing_until_ns > now)
+		group = FAILING;
+	return group * NS_PER_S * 1000 + pace_expected_ns(&s->pace, now);
 }
 
+static void copy_insert(struct copies *c, const struct copy *copy)
+{
+	size_t at = c->count++;
+
+	for (; at > 0 && c->v[at - 1].rank > copy->rank; at--)
+		c->v[at] = c->v[at - 1];
+	c->v[at] = *copy;
+}
+
+int copies_order(struct transfer *t, const struct object_info *info, struct copies *out)
+{
+	int64_t now = clock_mono_ns();
+
+	*out = (struct copies){ .v = calloc(info->replica_count + 1, sizeof *out->v) };
+	if (!out->v)
+		return -ENOMEM;
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < info->replica_count; i++) {
+		const struct replica *replica = &info->replicas[i];
+		struct copy copy = { .bad = replica->state == REPLICA_BAD };
+
+		if ((replica->state != REPLICA_STORED && !copy.bad) ||
+			!(copy.endpoint = endpoint_by_id(t, replica->backend_id)))
+			continue;
+		endpoint_ref(copy.endpoint);
+		copy.rank = copy_rank(copy.endpoint, replica, now);
+		copy_insert(out, &copy);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return 0;
+}
+
+void copies_free(struct transfer *t, struct copies *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		endpoint_put(t, c->v[i].endpoint);
+	free(c->v);
+}
+
+/* ---- one copy is asked
+ * ------------------------------------------------------------------------------------------------- */
+
 /* Damage that the driver saw comes with its sentence; what only the seal tells has none. */
-static void log_failure(
+void copy_log(
 	const struct endpoint *s, const char *name, const struct object_range *range, const struct errmsg *msg, int rc)
 {
 	const char *backend = s->backend->config->name;
@@ -58,55 +91,123 @@ static void log_failure(
 		log_debug("object %s from backend '%s': %s", name, backend, errmsg_text(msg, rc));
 }
 
-static int64_t give_up_ns(const struct reading *r)
+/* The timeout bounds the silence over queues, tries and copies together: who waits does not wait it once for each.
+ * Bytes that come, from whichever, buy more time, up to end_ns. */
+static int64_t give_up_ns(const struct attempt *a)
 {
-	int64_t timeout = r->endpoint->backend->config->timeout_ns, now = clock_mono_ns(), left;
+	const struct reading *r = a->reading;
+	int64_t timeout = a->copy->endpoint->backend->config->timeout_ns, now = clock_mono_ns(), left;
 
-	if (!r->read->quick || timeout <= 0)
+	if (!r->quick || timeout <= 0)
 		return r->end_ns;
-	left = r->quiet_since_ns + timeout - now;
-	left = (left > 0 ? left / (r->hopes ? r->hopes : 1) : 0) + SLACK_NS;
+	left = atomic_load(&r->heard_ns) + timeout - now;
+	left = (left > 0 ? left / a->hopes : 0) + SLACK_NS;
 	return left < r->end_ns - now ? now + left : r->end_ns;
 }
 
-static int reading_write(struct sink *sink, const void *data, size_t len)
+static int attempt_write(struct sink *sink, const void *data, size_t len)
 {
-	struct reading *r = container_of(sink, struct reading, sink);
+	struct attempt *a = container_of(sink, struct attempt, sink);
+	int64_t now = clock_mono_ns();
 
-	r->quiet_since_ns = clock_mono_ns();
-	r->call->deadline_ns = give_up_ns(r);
-	return r->body.sink.write(&r->body.sink, data, len);
+	if (!a->first_ns)
+		a->first_ns = now;
+	atomic_store(&a->reading->heard_ns, now);
+	atomic_fetch_add(&a->got, len);
+	a->flight.call.deadline_ns = give_up_ns(a);
+	return a->body.sink.write(&a->body.sink, data, len);
 }
 
-static int get_range(struct reading *r, struct endpoint *s)
+static int get_range(struct attempt *a)
 {
-	const struct object_ref *ref = &r->info->ref;
+	struct reading *r = a->reading;
+	struct endpoint *s = a->copy->endpoint;
 	char name[OBJECT_NAME_BYTES];
-	struct flight f;
+	uint8_t *body = malloc(r->range.object_len);
 	int rc;
 
-	object_name(ref->id, name);
-	flight_init(&f, r->t);
-	r->endpoint = s;
-	r->call = &f.call;
-	r->body.len = 0;
-	f.call.deadline_ns = give_up_ns(r);
-	f.call.retry_quick = r->read->quick;
-	flight_begin(&f, s);
-	rc = backend_get(s->backend, &f.call, name, r->range.object_off, r->range.object_len, &r->sink);
-	flight_end(&f);
-	if (rc == 0 && r->body.len != r->range.object_len)
+	if (!body)
+		return -ENOMEM;
+	object_name(r->info.ref.id, name);
+	sink_memory(&a->body, body, r->range.object_len);
+	a->flight.call.deadline_ns = give_up_ns(a);
+	a->flight.call.retry_quick = r->quick;
+	flight_begin(&a->flight, s);
+	rc = backend_get(s->backend, &a->flight.call, name, r->range.object_off, r->range.object_len, &a->sink);
+	flight_end(&a->flight);
+	if (rc == 0 && a->body.len != r->range.object_len)
 		rc = -ERR_PROTOCOL;
 	if (rc == 0)
-		rc = object_open_range(r->t->keyring, ref, &r->range, r->body.data, r->read->out);
-	if (rc < 0)
-		log_failure(s, name, &r->range, &f.msg, rc);
-	flight_free(&f);
+		rc = object_open_range(r->t->keyring, &r->info.ref, &r->range, body, a->out);
+	free(body);
 	return rc;
 }
 
-/* What to report when no replica could be read: one that may come back leaves hope; else what is wrong with the data.
- */
+/* With the lock: the next copy that nobody has asked; NULL: there is none. */
+static struct copy *copy_next(struct reading *r, unsigned *hopes)
+{
+	struct copies *c = &r->copies;
+
+	if (c->next == c->count)
+		return NULL;
+	*hopes = 1;
+	for (size_t i = c->next + 1; i < c->count; i++)
+		*hopes += !c->v[i].bad && !backend_is_down(c->v[i].endpoint->backend, NULL);
+	return &c->v[c->next++];
+}
+
+/* With the lock. */
+static void attempt_ended(struct attempt *a, int rc)
+{
+	struct pace *pace = &a->copy->endpoint->pace;
+	int64_t now = clock_mono_ns();
+
+	a->copy->rc = rc;
+	if (a->first_ns)
+		pace_note(pace, a->first_ns - a->start_ns, now);
+	if (a->overtaken && rc < 0)
+		pace_slow(pace, now - a->start_ns, now);
+	else if (rc < 0 && rc != -ERR_ABSENT && rc != -ERR_TAMPERED && rc != -ERR_STOPPED)
+		pace->failing_until_ns = now + PACE_FAILING_NS;
+}
+
+int reading_ask(struct reading *r, struct attempt *a, void *out)
+{
+	char name[OBJECT_NAME_BYTES];
+	struct copy *copy = copy_next(r, &a->hopes);
+	int rc;
+
+	if (!copy)
+		return 1;
+	a->reading = r;
+	a->copy = copy;
+	a->out = out;
+	a->sink.write = attempt_write;
+	a->first_ns = 0;
+	a->overtaken = false;
+	atomic_store(&a->got, 0);
+	a->start_ns = clock_mono_ns();
+	flight_init(&a->flight, r->t);
+	a->running = true;
+	hedge_arm(r, a);
+	pthread_mutex_unlock(&r->t->lock);
+	rc = get_range(a);
+	pthread_mutex_lock(&r->t->lock);
+	a->running = false;
+	attempt_ended(a, rc);
+	pthread_mutex_unlock(&r->t->lock);
+	object_name(r->info.ref.id, name);
+	if (rc < 0)
+		copy_log(copy->endpoint, name, &r->range, &a->flight.msg, rc);
+	flight_free(&a->flight);
+	pthread_mutex_lock(&r->t->lock);
+	return rc;
+}
+
+/* ---- what came of it
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* What to report when no copy could be read: one that may come back leaves hope; else what is wrong with the data. */
 static int worse(int have, int rc)
 {
 	bool have_final = have == -ERR_TAMPERED || have == -ERR_ABSENT || have == 0;
@@ -118,73 +219,121 @@ static int worse(int have, int rc)
 	return have_final ? rc : have;
 }
 
-static unsigned count_up(struct transfer *t, const struct object_info *info)
+static int worst(const struct reading *r)
 {
-	unsigned n = 0;
+	int rc = 0;
 
-	for (size_t i = 0; i < info->replica_count; i++) {
-		struct endpoint *s;
-		bool down;
-
-		if (info->replicas[i].state != REPLICA_STORED)
-			continue;
-		s = endpoint_take(t, info->replicas[i].backend_id, &down);
-		n += s && !down;
-		endpoint_put(t, s);
-	}
-	return n;
+	for (size_t i = 0; i < r->copies.count; i++)
+		if (r->copies.v[i].rc < 0)
+			rc = worse(rc, r->copies.v[i].rc);
+	return rc ? rc : -ERR_UNREACHABLE;
 }
 
-/* Backends that are up first, then the others, which answer at once when their breaker is open; each once, though one
- * may go up or down meanwhile. */
-static int try_all(struct reading *r)
+/* An object that is being deleted is rightly gone from one backend before the other. */
+static bool still_stored(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
 {
-	size_t count = r->info->replica_count;
-	bool *tried = calloc(count + 1, sizeof *tried);
-	int rc = -ERR_UNREACHABLE, worst = 0;
+	struct object_info info = { 0 };
+	bool is = meta_object_get(t->meta, id, &info) == 0 && info.replica_count > 0;
 
-	if (!tried)
-		return -ENOMEM;
-	r->hopes = count_up(r->t, r->info);
-	for (size_t n = 0; n < 2 * count && rc != 0; n++) {
-		size_t i = n % count;
-		struct endpoint *s;
-		bool down;
+	for (size_t i = 0; i < info.replica_count; i++)
+		is &= info.replicas[i].state != REPLICA_DELETING;
+	object_info_free(&info);
+	return is;
+}
 
-		if (tried[i] || r->info->replicas[i].state != REPLICA_STORED)
-			continue;
-		s = endpoint_take(r->t, r->info->replicas[i].backend_id, &down);
-		if (s && (!down || n >= count)) {
-			tried[i] = true;
-			rc = get_range(r, s);
-			worst = worse(worst, rc);
-			r->hopes -= r->hopes > 0;
-		}
-		endpoint_put(r->t, s);
+void copy_bad(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *s, int rc)
+{
+	char name[OBJECT_NAME_BYTES], facts[128];
+
+	if (!still_stored(t, id))
+		return;
+	object_name(id, name);
+	snprintf(facts, sizeof facts, "{\"object\":\"%s\",\"backend\":%u,\"zone\":%u}", name + 3, s->id, s->zone_id);
+	meta_lock(t->meta);
+	meta_replica_bad(t->meta, id, s->id);
+	audit_append(t->place, rc == -ERR_ABSENT ? "lost" : "tampered", facts);
+	meta_unlock(t->meta);
+	repair_wake(t, s->zone_id);
+}
+
+/* One copy is sound: those that were found to be none are made again. */
+static void mark_bad(struct reading *r)
+{
+	for (size_t i = 0; i < r->copies.count; i++) {
+		struct copy c;
+
+		pthread_mutex_lock(&r->t->lock);
+		c = r->copies.v[i];
+		pthread_mutex_unlock(&r->t->lock);
+		if (!c.bad && (c.rc == -ERR_ABSENT || c.rc == -ERR_TAMPERED))
+			copy_bad(r->t, r->info.ref.id, c.endpoint, c.rc);
 	}
-	free(tried);
-	return rc == 0 || !worst ? rc : worst;
+}
+
+static struct reading *reading_new(struct transfer *t, struct object_read *read, int *rc)
+{
+	struct reading *r = calloc(1, sizeof *r);
+	int64_t now = clock_mono_ns();
+
+	if (!r) {
+		*rc = -ENOMEM;
+		return NULL;
+	}
+	r->t = t;
+	r->quick = read->quick;
+	r->refs = 1;
+	list_init(&r->link);
+	atomic_store(&r->heard_ns, now);
+	r->end_ns = now + FETCH_DEADLINE_NS;
+	*rc = meta_object_get(t->meta, read->id, &r->info);
+	if (*rc == 0)
+		*rc = object_range(&r->info.ref, read->off, read->len, &r->range);
+	if (*rc == 0)
+		*rc = copies_order(t, &r->info, &r->copies);
+	return r;
+}
+
+void reading_put(struct reading *r)
+{
+	bool last;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->t->lock);
+	last = --r->refs == 0;
+	pthread_mutex_unlock(&r->t->lock);
+	if (!last)
+		return;
+	copies_free(r->t, &r->copies);
+	object_info_free(&r->info);
+	free(r->hedge_out);
+	free(r);
+}
+
+static int read_copies(struct reading *r, struct object_read *read)
+{
+	int rc = 1;
+
+	pthread_mutex_lock(&r->t->lock);
+	while (!r->won && (rc = reading_ask(r, &r->own, read->out)) < 0)
+		;
+	if ((rc = hedge_end(r, rc, read->out)) != 0)
+		rc = worst(r);
+	pthread_mutex_unlock(&r->t->lock);
+	return rc;
 }
 
 int replica_read(struct transfer *t, struct object_read *read)
 {
-	struct object_info info = { 0 };
-	struct reading r = { .sink = { reading_write }, .t = t, .read = read, .info = &info };
-	uint8_t *body = NULL;
-	int rc = meta_object_get(t->meta, read->id, &info);
+	int rc;
+	struct reading *r = reading_new(t, read, &rc);
 
-	r.quiet_since_ns = clock_mono_ns();
-	r.end_ns = r.quiet_since_ns + FETCH_DEADLINE_NS;
-	if (rc == 0)
-		rc = object_range(&info.ref, read->off, read->len, &r.range);
-	if (rc == 0 && !(body = malloc(r.range.object_len)))
-		rc = -ENOMEM;
 	if (rc == 0) {
-		read->skip = (uint32_t)(read->off - r.range.plain_off);
-		sink_memory(&r.body, body, r.range.object_len);
-		rc = try_all(&r);
+		read->skip = (uint32_t)(read->off - r->range.plain_off);
+		rc = read_copies(r, read);
 	}
-	free(body);
-	object_info_free(&info);
+	if (rc == 0 && r->copies.count > 1)
+		mark_bad(r);
+	reading_put(r);
 	return rc == -ERR_ABSENT ? -ERR_LOST : rc;
 }

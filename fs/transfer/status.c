@@ -39,6 +39,38 @@ static int backend_fill(struct transfer *t, struct endpoint *s, struct transfer_
 	return out->name && out->zone && out->type ? 0 : -ENOMEM;
 }
 
+static bool takes_objects(struct transfer *t, const struct endpoint *s, const struct backend_status *status)
+{
+	bool takes;
+
+	pthread_mutex_lock(&t->lock);
+	takes = status->up && s->failures == 0 && s->backend->config->mode == MODE_READWRITE;
+	pthread_mutex_unlock(&t->lock);
+	return takes;
+}
+
+/* The zone of a backend, which is counted where it takes new objects. */
+static int zone_fill(
+	struct transfer *t, struct endpoint *s, const struct backend_status *status, struct transfer_status *out)
+{
+	const char *name = s->backend->config->zone->name;
+	struct transfer_zone_status *z = out->zones;
+	int64_t n;
+
+	while (z < out->zones + out->zone_count && strcmp(z->name, name) != 0)
+		z++;
+	if (z == out->zones + out->zone_count) {
+		if (!(z->name = strdup(name)))
+			return -ENOMEM;
+		out->zone_count++;
+		if ((n = meta_shortage_blocks(t->meta, s->zone_id, TRANSFER_SHORT_MAX)) < 0)
+			return (int)n;
+		z->blocks_short = (uint64_t)n;
+	}
+	z->backends_taking += takes_objects(t, s, status);
+	return 0;
+}
+
 static void files_fill(struct transfer *t, struct transfer_status *out)
 {
 	int64_t first = INT64_MAX;
@@ -74,11 +106,15 @@ int transfer_status(struct transfer *t, struct transfer_status *out)
 	pthread_mutex_unlock(&t->lock);
 	if (!endpoints)
 		return -ENOMEM;
-	if (!(out->backends = calloc(count + 1, sizeof *out->backends)))
+	out->backends = calloc(count + 1, sizeof *out->backends);
+	out->zones = calloc(count + 1, sizeof *out->zones);
+	if (!out->backends || !out->zones)
 		rc = -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		if (rc == 0)
 			rc = backend_fill(t, endpoints[i], &out->backends[out->backend_count++]);
+		if (rc == 0)
+			rc = zone_fill(t, endpoints[i], &out->backends[i].status, out);
 		endpoint_put(t, endpoints[i]);
 	}
 	free(endpoints);
@@ -104,7 +140,11 @@ void transfer_status_free(struct transfer_status *s)
 		free(s->backends[i].zone);
 		free(s->backends[i].type);
 	}
+	for (size_t i = 0; i < s->zone_count; i++)
+		free(s->zones[i].name);
 	free(s->backends);
+	free(s->zones);
 	s->backends = NULL;
-	s->backend_count = 0;
+	s->zones = NULL;
+	s->backend_count = s->zone_count = 0;
 }

@@ -228,6 +228,7 @@ static void try_again(struct transfer *t)
 		t->endpoints.v[i]->deleter.wait_until_ns = 0;
 	}
 	delete_wake(t);
+	repair_hurry(t);
 	list_for_each (it, &t->zones)
 		list_entry(it, struct zone_queue, link)->blocked_until_ns = 0;
 	pthread_cond_broadcast(&t->upload);

@@ -6,6 +6,8 @@
 #define UPLOAD_WORKERS 6
 #define FETCH_WORKERS  8
 #define DELETE_WORKERS 4
+#define REPAIR_WORKERS 2
+#define HEDGE_WORKERS  4 /* reads that ask a second copy at the same time */
 
 /* A zone must never wait for another's: there is a worker for each at least. */
 static void options_fill(struct transfer *t, const struct transfer_options *options)
@@ -29,6 +31,8 @@ static void init_lists(struct transfer *t)
 	list_init(&t->syncs);
 	list_init(&t->dead_passes);
 	list_init(&t->finished);
+	list_init(&t->readings);
+	list_init(&t->repairs);
 	t->zone_turn = t->fetch_turn = &t->zones;
 	t->ticket = 1;
 	t->entries_max = ENTRIES_MAX;
@@ -43,8 +47,11 @@ static void init_locks(struct transfer *t)
 	cond_init_mono(&t->upload);
 	cond_init_mono(&t->del);
 	cond_init_mono(&t->changed);
+	cond_init_mono(&t->hedge);
+	cond_init_mono(&t->repair);
 	pthread_cond_init(&t->fetch, NULL);
 	pthread_cond_init(&t->complete, NULL);
+	pthread_cond_init(&t->raced, NULL);
 }
 
 int transfer_open(struct transfer **out, struct meta *meta, struct cache *cache, struct place *place,
@@ -106,7 +113,8 @@ static int threads_start(struct transfer *t)
 	const struct transfer_options *o = &t->options;
 	int rc;
 
-	t->workers = calloc(o->upload_workers + o->fetch_workers + o->delete_workers, sizeof *t->workers);
+	t->workers = calloc(o->upload_workers + o->fetch_workers + o->delete_workers + HEDGE_WORKERS + REPAIR_WORKERS,
+		sizeof *t->workers);
 	if (!t->workers)
 		return -ENOMEM;
 	if ((rc = thread_start(&t->sched_thread, sched_main, t, "bfs-sched")) < 0)
@@ -116,7 +124,9 @@ static int threads_start(struct transfer *t)
 		return rc;
 	t->complete_runs = true;
 	if ((rc = workers_start(t, upload_main, o->upload_workers, "bfs-upload")) < 0 ||
-		(rc = workers_start(t, fetch_main, o->fetch_workers, "bfs-fetch")) < 0)
+		(rc = workers_start(t, fetch_main, o->fetch_workers, "bfs-fetch")) < 0 ||
+		(rc = workers_start(t, hedge_main, HEDGE_WORKERS, "bfs-hedge")) < 0 ||
+		(rc = workers_start(t, repair_main, REPAIR_WORKERS, "bfs-repair")) < 0)
 		return rc;
 	return workers_start(t, delete_main, o->delete_workers, "bfs-delete");
 }
@@ -131,6 +141,7 @@ int transfer_start(struct transfer *t)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_mutex_lock(&t->lock);
 	sched_refill(t);
+	mirrors_changed(t);
 	pthread_mutex_unlock(&t->lock);
 	rc = threads_start(t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -151,6 +162,8 @@ static void stop_all(struct transfer *t)
 	pthread_cond_broadcast(&t->del);
 	pthread_cond_broadcast(&t->complete);
 	pthread_cond_broadcast(&t->changed);
+	pthread_cond_broadcast(&t->hedge);
+	pthread_cond_broadcast(&t->repair);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -218,6 +231,9 @@ void transfer_close(struct transfer *t)
 	pthread_cond_destroy(&t->del);
 	pthread_cond_destroy(&t->changed);
 	peers_destroy(&t->peers);
+	pthread_cond_destroy(&t->hedge);
+	pthread_cond_destroy(&t->repair);
+	pthread_cond_destroy(&t->raced);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

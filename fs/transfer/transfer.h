@@ -110,7 +110,8 @@ struct where {
 	char **objects; /* backend object names, in block order */
 	uint32_t *object_zone_ids;
 	size_t object_count;
-	char **peers; /* per backend: address last spoken to */
+	char **peers;	      /* per backend: address last spoken to */
+	size_t objects_short; /* of them have fewer sound copies than their zone asks for */
 	uint64_t size;
 };
 int transfer_where(struct transfer *, struct inode *, struct where *);
@@ -123,9 +124,19 @@ struct transfer_backend_status {
 	struct backend_status status;
 	uint64_t deletions_waiting;
 };
+/* A zone: on how many of its backends new objects can be stored now; how many of its blocks have fewer sound copies
+ * than they are to have, counted up to TRANSFER_SHORT_MAX. */
+#define TRANSFER_SHORT_MAX 100000
+struct transfer_zone_status {
+	char *name;
+	unsigned backends_taking;
+	uint64_t blocks_short;
+};
 struct transfer_status {
 	struct transfer_backend_status *backends; /* malloc'd */
 	size_t backend_count;
+	struct transfer_zone_status *zones; /* malloc'd: those that have backends */
+	size_t zone_count;
 	uint64_t files_waiting, bytes_waiting, uploads, fetches;
 	int64_t oldest_ns; /* real clock: since when the oldest data not yet on its cloud waits; 0: nothing waits */
 	uint64_t upload_bytes_per_s, download_bytes_per_s;

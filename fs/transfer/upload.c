@@ -257,10 +257,15 @@ static int switch_over(struct upload *u)
 	for (int i = 0; rc == 0 && !done && i < SWITCH_TRIES; i++) {
 		if ((rc = still_placed(u)) < 0)
 			break;
+		pthread_mutex_lock(&t->lock);
 		meta_lock(t->meta);
-		if ((done = all_current(u)))
+		/* more copies are asked for since: what looks for those that lack them may have been here already */
+		if (u->w->targets.count < zone_copies(t, u->job->queue->zone_id))
+			rc = -ERR_REVOKED;
+		else if ((done = all_current(u)))
 			rc = adopt_all(u);
 		meta_unlock(t->meta);
+		pthread_mutex_unlock(&t->lock);
 	}
 	if (rc == 0 && done)
 		cache_stored(t->cache);
@@ -315,6 +320,7 @@ static int send_object(struct upload *u)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < u->w->targets.count; i++)
 		rc = put(u, u->w->targets.v[i]);
+	for_each_member(item, u) item->refused = rc < 0 && rc != -ERR_REVOKED;
 	if (rc == 0)
 		rc = switch_over(u);
 	if (rc < 0)
@@ -483,7 +489,8 @@ static int64_t retry_at(const struct item *item)
 	/* the file was deleted meanwhile: the next look finds that out */
 	if (rc == -ERR_REVOKED || rc == -ENOENT)
 		return clock_mono_ns();
-	if (rc == -ERR_STALE)
+	/* a backend that refuses is left alone for a while, and then takes what waits for it at once */
+	if (rc == -ERR_STALE || item->refused)
 		return clock_mono_ns() + NS_PER_S;
 	if (rc == -ERR_TAMPERED || rc == -ERR_CORRUPT || rc == -ERR_LOST || rc > -ERR_FIRST) {
 		log_error("inode %llu, block %u cannot be uploaded: %s", (unsigned long long)item->pass->inode->ino,
@@ -523,7 +530,7 @@ static void upload(struct worker *w)
 	job->queue->uploading--;
 	t->uploading--;
 	for (size_t i = 0; i < job->count; i++)
-		pass_done(t, job->v[i].pass, job->v[i].rc, job->v[i].retry_ns);
+		pass_done(t, &job->v[i]);
 	pthread_cond_broadcast(&t->upload);
 }
 

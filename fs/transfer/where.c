@@ -38,11 +38,27 @@ static int add_backend(struct walk *w, uint32_t id)
 	return 0;
 }
 
+/* Copies count on backends that the configuration still has. */
+static bool is_short(struct transfer *t, const struct object_info *info)
+{
+	unsigned stored = 0;
+	bool is;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < info->replica_count; i++)
+		stored += info->replicas[i].state == REPLICA_STORED &&
+			  endpoint_by_id(t, info->replicas[i].backend_id) != NULL;
+	is = stored < zone_copies(t, info->ref.zone);
+	pthread_mutex_unlock(&t->lock);
+	return is;
+}
+
 static int add_replicas(struct walk *w, const uint8_t *object)
 {
 	struct object_info info = { 0 };
 	int rc = meta_object_get(w->t->meta, object, &info);
 
+	w->out->objects_short += rc == 0 && is_short(w->t, &info);
 	for (size_t i = 0; rc == 0 && i < info.replica_count; i++)
 		if (info.replicas[i].state == REPLICA_STORED)
 			rc = add_backend(w, info.replicas[i].backend_id);

@@ -86,6 +86,7 @@ static void test_where(void **state)
 		.objects = objects,
 		.object_zone_ids = zones,
 		.object_count = 3,
+		.objects_short = 1,
 		.peers = peers,
 		.size = 5368709120 };
 	struct where nothing = { .zone = zone };
@@ -95,10 +96,11 @@ static void test_where(void **state)
 		"{\"zone\":\"domestic\",\"rule\":\"r\",\"state\":\"moving\",\"held\":true,\"size\":5368709120,"
 		"\"backends\":[\"guizhou\",\"nas\"],\"objects\":3,"
 		"\"object_names\":[\"3f/3f9a\",\"aa/aabb\",\"cc/cc00\"],"
-		"\"object_zones\":[\"domestic\",\"foreign\",null],\"peers\":{\"guizhou\":\"10.0.0.1:443\"}}");
+		"\"object_zones\":[\"domestic\",\"foreign\",null],\"peers\":{\"guizhou\":\"10.0.0.1:443\"},\"objects_"
+		"short\":1}");
 	assert_json(facts_where(&nothing, zone_name, NULL),
 		"{\"zone\":\"domestic\",\"rule\":null,\"state\":\"local\",\"held\":false,\"size\":0,\"backends\":[],"
-		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{}}");
+		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{},\"objects_short\":0}");
 }
 
 static char home_text[] = "home", abroad_text[] = "abroad", name_text[] = "office", store_text[] = "/s";
@@ -111,16 +113,19 @@ static struct config config = {
 
 static void test_status_idle(void **state)
 {
-	struct transfer_status s = {
-		.cache = { .bytes_max = 100, .bytes_bound = 90, .bytes = 50, .bytes_dirty = 20, .hits = 1 }
-	};
+	struct transfer_zone_status short_home = { home_text, 1, 7 };
+	struct transfer_status s = { .zones = &short_home,
+		.zone_count = 1,
+		.cache = { .bytes_max = 100, .bytes_bound = 90, .bytes = 50, .bytes_dirty = 20, .hits = 1 } };
 
 	(void)state;
 	assert_json(facts_status(&config, &s, 0),
 		"{\"name\":\"office\",\"store\":\"/s\",\"zones\":["
-		"{\"name\":\"home\",\"kind\":\"domestic\",\"home\":true,\"copies\":2,\"export\":\"approve\","
+		"{\"name\":\"home\",\"kind\":\"domestic\",\"home\":true,\"copies\":2,\"backends_taking\":1,\"blocks_"
+		"short\":7,\"export\":\"approve\","
 		"\"backends\":[]},"
-		"{\"name\":\"abroad\",\"kind\":\"foreign\",\"home\":false,\"copies\":1,\"export\":null,\"backends\":[]}"
+		"{\"name\":\"abroad\",\"kind\":\"foreign\",\"home\":false,\"copies\":1,\"backends_taking\":0,\"blocks_"
+		"short\":0,\"export\":null,\"backends\":[]}"
 		"],"
 		"\"waiting\":{\"files\":0,\"bytes\":0,\"oldest_age_s\":null,\"uploads\":0,\"fetches\":0,"
 		"\"upload_bytes_per_s\":0,\"download_bytes_per_s\":0,\"seconds_left\":null},"

@@ -274,13 +274,17 @@ static void test_replaced(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
 		struct backend_status status;
-		struct fault *near, *near2;
+		struct fault *near, *near2, *near3;
 		struct cloud c;
 		uint64_t ino;
 
 		open_with(&c, COPIES, "near", &near);
 		near2 = fault_wrap(&c, "near2");
+		near3 = fault_wrap(&c, "near3");
 		ino = stored_only(&c, data);
+		fault_set(near, OP_DEL, -ERR_UNREACHABLE); /* it is not made again */
+		fault_set(near, OP_PUT, -ERR_UNREACHABLE);
+		fault_set(near3, OP_PUT, -ERR_UNREACHABLE);
 		ways[i]();
 		cloud_expect(&c, ino, data, 100000);
 		assert_true(fault_count(near2, OP_GET) > 0);

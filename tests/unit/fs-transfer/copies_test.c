@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Copies: which is read, what is asked beside a slow one, and what is made again. */
+#include "tests/unit/fs-transfer/fault.h"
+
+#define ON(name) "[backend " name "]\ntype = local\npath = @/" name "\n"
+#define ZONES(backends, copies, sections)                                                                              \
+	"[filesystem]\nname = test\nstore = @/store\nhome = home\nsettle = 20ms\n"                                     \
+	"[zone home]\nkind = domestic\ncountries = CN\nbackends = " backends "\ncopies = " copies "\nexport = allow\n" \
+	"[zone abroad]\nkind = foreign\ncountries = US\nbackends = far, far2\ncopies = 2\n" sections ON("far")         \
+		ON("far2") CLOUD_RULES
+#define TWO	   ZONES("near, near2", "2", ON("near") ON("near2"))
+#define TWO_OF3	   ZONES("near, near2, near3", "2", ON("near") ON("near2") ON("near3"))
+#define ONE_OF3	   ZONES("near, near2, near3", "1", ON("near") ON("near2") ON("near3"))
+#define OTHERS_OF3 ZONES("near2, near3", "2", ON("near2") ON("near3"))
+#define BYTES	   100000u
+
+static const char *const names[] = { "near", "near2", "far", "far2" };
+
+struct mirror {
+	struct cloud c;
+	struct fault *f[COUNT(names)];
+	uint8_t *data;
+	uint64_t ino;
+};
+
+static void make_clouds(struct mirror *m, const char *config)
+{
+	memset(m, 0, sizeof *m);
+	store_make(&m->c.s, config);
+	store_cloud(&m->c.s, "near");
+	store_cloud(&m->c.s, "near2");
+	store_cloud(&m->c.s, "near3");
+	store_cloud(&m->c.s, "far");
+	store_cloud(&m->c.s, "far2");
+}
+
+static void start(struct mirror *m)
+{
+	cloud_open(&m->c, false);
+	for (size_t i = 0; i < COUNT(names); i++)
+		m->f[i] = fault_wrap(&m->c, names[i]);
+	assert_int_equal(transfer_start(m->c.t), 0);
+}
+
+/* A file that is stored with all its copies, and not in the cache. */
+static void begin(struct mirror *m, const char *config)
+{
+	make_clouds(m, config);
+	start(m);
+	m->data = cloud_noise(BYTES, 3);
+	m->ino = cloud_write(&m->c, META_ROOT_INO, "file", m->data, BYTES);
+	cloud_sync(&m->c, m->ino);
+	cloud_evict(&m->c);
+}
+
+static void end(struct mirror *m)
+{
+	free(m->data);
+	cloud_destroy(&m->c);
+}
+
+static void set_slow(struct fault *f, bool hangs)
+{
+	pthread_mutex_lock(&f->lock);
+	f->hangs = hangs;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* ---- reading ---- */
+
+/* how long it took, in ms */
+static int64_t read_all(struct mirror *m)
+{
+	int64_t before = clock_mono_ns();
+
+	cloud_expect(&m->c, m->ino, m->data, BYTES);
+	before = clock_mono_ns() - before;
+	cloud_evict(&m->c);
+	return before / NS_PER_MS;
+}
+
+/* Whichever of the two copies answered is asked first from then on, until the other one is faster. */
+static void test_fastest_first(void **state)
+{
+	struct mirror m;
+	unsigned before[2];
+
+	(void)state;
+	begin(&m, TWO);
+	m.f[0]->delay_ns = 60 * NS_PER_MS;
+	for (int i = 0; i < 4; i++)
+		read_all(&m);
+	before[0] = fault_count(m.f[0], OP_GET);
+	before[1] = fault_count(m.f[1], OP_GET);
+	for (int i = 0; i < 5; i++)
+		assert_in_range(read_all(&m), 0, 55);
+	assert_int_equal(fault_count(m.f[0], OP_GET), before[0]);
+	assert_int_equal(fault_count(m.f[1], OP_GET), before[1] + 5);
+	end(&m);
+}
+
+/* A copy that does not answer is not waited for: the other one is asked too, and the first is asked last from then on.
+ */
+static void test_hedged(void **state)
+{
+	struct mirror m;
+	int64_t took;
+
+	(void)state;
+	begin(&m, TWO);
+	set_slow(m.f[0], true);
+	took = read_all(&m);
+	assert_in_range(took, 0, 1500);
+	assert_int_equal(fault_count(m.f[0], OP_GET), 1);
+	assert_int_equal(fault_count(m.f[1], OP_GET), 1);
+	for (int i = 0; i < 5; i++)
+		assert_in_range(read_all(&m), 0, 300);
+	assert_int_equal(fault_count(m.f[0], OP_GET), 1);
+	/* nobody is left behind */
+	assert_int_equal(m.f[0]->running[OP_GET], 0);
+	end(&m);
+}
+
+/* The one beside fails: the slow one's answer is taken. */
+static void test_hedge_fails(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin(&m, TWO);
+	m.f[0]->delay_ns = 900 * NS_PER_MS;
+	fault_set(m.f[1], OP_GET, -ERR_UNREACHABLE);
+	assert_in_range(read_all(&m), 900, 2500);
+	assert_int_equal(fault_count(m.f[1], OP_GET), 1);
+	end(&m);
+}
+
+/* Bytes that come steadily, however slowly, are waited for; a trickle is not. */
+static void test_trickle(void **state)
+{
+	static const struct {
+		int64_t slow_ms;
+		unsigned asked;
+	} rows[] = { { 300, 0 }, { 3000, 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct mirror m;
+
+		begin(&m, TWO);
+		m.f[0]->slow_ns = rows[i].slow_ms * NS_PER_MS;
+		m.f[1]->slow_ns = 0;
+		assert_in_range(read_all(&m), 0, 5000);
+		assert_int_equal(fault_count(m.f[1], OP_GET), rows[i].asked);
+		end(&m);
+	}
+}
+
+/* ---- making again ---- */
+
+static char found[512];
+
+static int find_object(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)ftw;
+	if (type == FTW_F && !strstr(path, "/.") && st->st_size > 1000)
+		snprintf(found, sizeof found, "%s", path);
+	return 0;
+}
+
+/* The path of the one large object there. */
+static const char *object_in(struct mirror *m, const char *cloud)
+{
+	char path[256];
+
+	found[0] = 0;
+	snprintf(path, sizeof path, "%s/%s", m->c.s.dir, cloud);
+	nftw(path, find_object, 16, FTW_PHYS);
+	return found;
+}
+
+static uint8_t *read_object(struct mirror *m, const char *cloud, size_t *len)
+{
+	const char *path = object_in(m, cloud);
+	uint8_t *bytes = calloc(1, 2 * BYTES);
+	int fd = open(path, O_RDONLY);
+
+	*len = 0;
+	if (fd >= 0) {
+		*len = (size_t)read(fd, bytes, 2 * BYTES);
+		close(fd);
+	}
+	return bytes;
+}
+
+static bool same_objects(struct mirror *m, const char *one, const char *two)
+{
+	size_t len, len2;
+	uint8_t *a = read_object(m, one, &len), *b = read_object(m, two, &len2);
+	bool same = len > BYTES && len == len2 && memcmp(a, b, len) == 0;
+
+	free(a);
+	free(b);
+	return same;
+}
+
+static int64_t blocks_short(struct mirror *m)
+{
+	assert_int_equal(meta_commit(m->c.s.meta), 0);
+	return meta_shortage_blocks(m->c.s.meta, 1, 1000) + meta_shortage_blocks(m->c.s.meta, 2, 1000);
+}
+
+static void wait_whole(struct mirror *m)
+{
+	for (int i = 0; i < 1500 && blocks_short(m); i++)
+		fault_sleep(10);
+	assert_int_equal(blocks_short(m), 0);
+}
+
+static void spoil_byte(const char *path)
+{
+	int fd;
+
+	assert_int_equal(chmod(path, 0600), 0);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "x", 1, 60000), 1);
+	close(fd);
+}
+
+static void spoil_short(const char *path)
+{
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(truncate(path, 100), 0);
+}
+
+static void spoil_gone(const char *path)
+{
+	assert_int_equal(unlink(path), 0);
+}
+
+/* A copy that a read finds damaged, cut short or gone is made again, with the same bytes; the read has them meanwhile.
+ */
+static void test_made_again(void **state)
+{
+	static void (*const ways[])(const char *) = { spoil_byte, spoil_short, spoil_gone };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(ways); i++) {
+		struct mirror m;
+
+		begin(&m, TWO);
+		assert_true(same_objects(&m, "near", "near2"));
+		ways[i](object_in(&m, "near"));
+		assert_false(same_objects(&m, "near", "near2"));
+		m.f[1]->delay_ns = 5 * NS_PER_MS;
+		cloud_expect(&m.c, m.ino, m.data, BYTES);
+		wait_whole(&m);
+		assert_true(same_objects(&m, "near", "near2"));
+		assert_int_equal(fault_count(m.f[0], OP_PUT), 2);
+		assert_int_equal(fault_count(m.f[0], OP_DEL), ways[i] == spoil_gone ? 0 : 1);
+		assert_int_equal(fault_count(m.f[1], OP_PUT), 1);
+		end(&m);
+	}
+}
+
+/* What a read saw damaged was damaged on the way: the copy is compared, and left as it is. */
+static void test_falsely_accused(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin(&m, TWO);
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	fault_set(m.f[0], OP_GET, -ERR_TAMPERED);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	fault_set(m.f[0], OP_GET, 0);
+	wait_whole(&m);
+	assert_int_equal(fault_count(m.f[0], OP_DEL), 0);
+	assert_int_equal(fault_count(m.f[0], OP_PUT), 1);
+	end(&m);
+}
+
+/* No sound copy: nothing is deleted, the read fails, and what was marked is still asked. */
+static void test_no_sound_copy(void **state)
+{
+	struct mirror m;
+	uint8_t got[4096];
+
+	(void)state;
+	begin(&m, TWO);
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	spoil_byte(object_in(&m, "near"));
+	fault_set(m.f[0], OP_PUT, -ERR_UNREACHABLE);
+	fault_set(m.f[0], OP_DEL, -ERR_UNREACHABLE);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	assert_int_equal(blocks_short(&m), 1);
+	spoil_byte(object_in(&m, "near2"));
+	cloud_evict(&m.c);
+	assert_int_equal(cloud_pread(&m.c, m.ino, got, sizeof got, 57344, 0), -ERR_TAMPERED);
+	fault_set(m.f[0], OP_PUT, 0);
+	fault_set(m.f[0], OP_DEL, 0);
+	fault_sleep(2500);
+	assert_int_equal(blocks_short(&m), 1);
+	assert_int_equal(fault_count(m.f[1], OP_DEL), 0);
+	/* segments that are sound in either are read */
+	spoil_gone(object_in(&m, "near2"));
+	assert_int_equal(cloud_pread(&m.c, m.ino, got, sizeof got, 0, 0), 0);
+	assert_memory_equal(got, m.data, sizeof got);
+	end(&m);
+}
+
+/* The backend of the bad copy is down: it is made again when it is back; with a third one at once, there. */
+static void test_backend_is_down(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin(&m, TWO);
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	spoil_gone(object_in(&m, "near"));
+	m.f[0]->down_answers = 0;
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	fault_set_down(m.f[0], true);
+	fault_sleep(300);
+	fault_set_down(m.f[0], false);
+	wait_whole(&m);
+	assert_true(same_objects(&m, "near", "near2"));
+	end(&m);
+	begin(&m, TWO_OF3);
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	spoil_gone(object_in(&m, "near"));
+	m.f[0]->fail[OP_PUT] = -ERR_UNREACHABLE;
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	for (int i = 0; i < 1000 && !same_objects(&m, "near3", "near2"); i++)
+		fault_sleep(10);
+	assert_true(same_objects(&m, "near3", "near2"));
+	fault_set(m.f[0], OP_PUT, 0);
+	wait_whole(&m);
+	end(&m);
+}
+
+/* More copies are asked for, or a backend is taken away: what is short is made, now and at the next mount. */
+static void test_configured(void **state)
+{
+	struct mirror m;
+	struct where w;
+
+	(void)state;
+	begin(&m, ONE_OF3);
+	assert_int_equal(cloud_objects(&m.c, "near2"), 0);
+	cloud_reload(&m.c, TWO_OF3);
+	for (int i = 0; i < 1000 && !same_objects(&m, "near", "near2"); i++)
+		fault_sleep(10);
+	wait_whole(&m);
+	assert_true(same_objects(&m, "near", "near2"));
+	assert_int_equal(cloud_objects(&m.c, "near3"), 0);
+	cloud_close(&m.c);
+	store_write_config(&m.c.s, OTHERS_OF3);
+	cloud_open(&m.c, true);
+	for (int i = 0; i < 1000 && !same_objects(&m, "near3", "near2"); i++)
+		fault_sleep(10);
+	wait_whole(&m);
+	assert_true(same_objects(&m, "near3", "near2"));
+	w = cloud_where(&m.c, m.ino);
+	assert_int_equal(w.objects_short, 0);
+	where_free(&w);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	end(&m);
+}
+
+static void tag_personal(void *ctx)
+{
+	struct mirror *m = ctx;
+
+	cloud_tags(&m->c, m->ino, "personal");
+}
+
+/* A file abroad that comes home while its copy is being made: not a byte of it leaves any more (I1), and nothing of it
+ * stays there. */
+static void test_cut(void **state)
+{
+	struct mirror m;
+	uint64_t public;
+
+	(void)state;
+	begin(&m, TWO);
+	public = store_mkdir(&m.c.s, META_ROOT_INO, "public");
+	m.ino = cloud_write(&m.c, public, "abroad", m.data, BYTES);
+	cloud_sync(&m.c, m.ino);
+	cloud_evict(&m.c);
+	spoil_gone(object_in(&m, "far"));
+	m.f[2]->ctx = &m;
+	m.f[2]->before_put = tag_personal;
+	m.f[3]->delay_ns = 5 * NS_PER_MS;
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	for (int i = 0; i < 1000 && fault_count(m.f[2], OP_PUT) < 2; i++)
+		fault_sleep(10);
+	assert_int_equal(fault_count(m.f[2], OP_PUT), 2);
+	for (int i = 0; i < 1000 && cloud_objects(&m.c, "far2"); i++)
+		fault_sleep(10);
+	assert_int_equal(m.f[2]->put_rc, -ERR_REVOKED);
+	cloud_expect_where(&m.c, m.ino, WHERE_STORED, "home");
+	assert_int_equal(cloud_objects(&m.c, "far"), 0);
+	assert_int_equal(cloud_objects(&m.c, "far2"), 0);
+	assert_int_equal(blocks_short(&m), 0);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	end(&m);
+}
+
+static void delete_it(void *ctx)
+{
+	struct mirror *m = ctx;
+	struct inode *inode = store_inode(&m->c.s, m->ino);
+	struct cache_need need;
+
+	pthread_rwlock_wrlock(&inode->data_lock);
+	assert_int_equal(cache_truncate(m->c.s.cache, inode, 0, &need), 0);
+	pthread_rwlock_unlock(&inode->data_lock);
+	store_put(&m->c.s, inode);
+	assert_int_equal(meta_sync(m->c.s.meta), 0);
+	fault_sleep(200);
+}
+
+/* A deletion ends the repair of its object, and comes after it: nothing is left behind. */
+static void test_deleted_meanwhile(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin(&m, TWO);
+	spoil_gone(object_in(&m, "near"));
+	m.f[0]->ctx = &m;
+	m.f[0]->before_put = delete_it;
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	for (int i = 0; i < 1000 && fault_count(m.f[0], OP_DEL) < 1; i++)
+		fault_sleep(10);
+	assert_int_equal(m.f[0]->put_rc, -ERR_STALE);
+	for (int i = 0; i < 1000 && meta_deletion_count(m.c.s.meta, 0) > 1; i++)
+		fault_sleep(10);
+	assert_int_equal(cloud_objects(&m.c, "near"), 0);
+	assert_int_equal(cloud_objects(&m.c, "near2"), 0);
+	assert_int_equal(blocks_short(&m), 0);
+	end(&m);
+}
+
+/* What was begun when the store was closed is gone on with. */
+static void test_resumed(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin(&m, TWO);
+	spoil_gone(object_in(&m, "near"));
+	m.f[0]->fail_after_put = -ERR_TIMEOUT;
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	for (int i = 0; i < 1000 && fault_count(m.f[0], OP_PUT) < 2; i++)
+		fault_sleep(10);
+	cloud_close(&m.c);
+	start(&m);
+	wait_whole(&m);
+	assert_true(same_objects(&m, "near", "near2"));
+	/* it was all there: looked at, and not sent again */
+	assert_int_equal(fault_count(m.f[0], OP_PUT), 0);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	end(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fastest_first),
+		cmocka_unit_test(test_hedged),
+		cmocka_unit_test(test_hedge_fails),
+		cmocka_unit_test(test_trickle),
+		cmocka_unit_test(test_made_again),
+		cmocka_unit_test(test_falsely_accused),
+		cmocka_unit_test(test_no_sound_copy),
+		cmocka_unit_test(test_backend_is_down),
+		cmocka_unit_test(test_configured),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_deleted_meanwhile),
+		cmocka_unit_test(test_resumed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
