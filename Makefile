@@ -16,7 +16,7 @@ CFLAGS_ALL  = $(CSTD) $(WARN) $(OPT) -g $(if $(SANITIZE),-fsanitize=$(SANITIZE) 
 	-pthread -I. -MMD -MP $(PKG_CFLAGS) $(if $(CI),-Werror) $(CFLAGS)
 LDFLAGS_ALL = $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) -pthread $(LDFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -linih -lunistring
 
 # The rooms, lowest first.
 ROOMS = base config backends fs/crypt fs/meta fs/cache fs/place fs/transfer fs/core fs/front fs/control fs/cli

@@ -165,6 +165,11 @@ char *config_backend_identity(const struct config_backend *);
  * rules' export), in one canonical text; appended to out. */
 void config_baseline(const struct config *, struct buf *out);
 
+/* config_lint: warnings about tags and rules that are allowed but can hardly be meant (never deciding, contradicting
+ * each other, misspelt), into msgs, which stays sorted. Takes seconds for ten thousand rules: for `rules check`.
+ * -ENOMEM. */
+int config_lint(const struct config *, struct config_messages *msgs);
+
 void config_messages_print(const struct config_messages *, struct buf *out); /* file:line: error: text */
 void config_messages_free(struct config_messages *);
 bool cidr_match(const struct cidr *, const struct in6_addr *);

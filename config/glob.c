@@ -1,49 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "config/glob.h"
-
-#include "config/glob_class.h"
+#include "config/glob_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum token_type { TOKEN_BYTE, TOKEN_ANY, TOKEN_STAR, TOKEN_CLASS };
-
-struct token {
-	uint8_t type;
-	char byte;
-	uint32_t class; /* index into the glob's */
-};
-
-/* the frequent shapes are compared without the token loop */
-enum segment_kind {
-	SEGMENT_DEEP,	 /* any number of components, none too */
-	SEGMENT_ANY,	 /* one component, whatever it is */
-	SEGMENT_LITERAL, /* literal */
-	SEGMENT_TAIL,	 /* a star, then literal */
-	SEGMENT_TOKENS,
-};
-
-struct segment {
-	enum segment_kind kind;
-	char *literal; /* what remains after the last token that is no byte */
-	size_t literal_len;
-	struct token *v;
-	size_t count;
-};
-
-struct glob {
-	struct segment *v;
-	size_t count;
-	struct glob_class *classes;
-	size_t class_count;
-	char *below; /* the leading literal segments, "/a/b", or NULL */
-	enum glob_need need;
-	const char *need_text;
-	size_t need_len;
-	char *runs; /* bytes that follow each other in one component, a NUL after each run; or NULL */
-	size_t runs_len;
-};
 
 void glob_free(struct glob *g)
 {
@@ -296,6 +256,7 @@ static int compile(struct glob **out, const char *pattern, bool name_only, struc
 	*out = NULL;
 	if (!g)
 		return -ENOMEM;
+	g->name_only = name_only;
 	if (!*pattern)
 		fault = "nothing";
 	else if (*pattern == '!')

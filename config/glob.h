@@ -30,4 +30,14 @@ enum glob_need glob_need(const struct glob *, const char **text, size_t *len);
 #define GLOB_GRAM 3
 const char *glob_gram(const struct glob *, size_t *at);
 
+/* Two patterns compared, a pattern for names standing for files of such a name in any directory. What cannot be told is
+ * false. glob_covers: a matches whatever b matches. glob_apart: nothing is matched by both. */
+bool glob_covers(const struct glob *a, const struct glob *b);
+bool glob_apart(const struct glob *a, const struct glob *b);
+/* glob_always: it matches whatever has a name. glob_never: a name so long as it needs cannot be. */
+bool glob_always(const struct glob *);
+bool glob_never(const struct glob *);
+/* glob_below: the literal directories that it begins with, "/a/b" (the glob's), or NULL. *whole: that is all of it. */
+const char *glob_below(const struct glob *, bool *whole);
+
 #endif

@@ -24,8 +24,10 @@ struct cond_owner {
 struct cond {
 	enum cond_kind kind;
 	bool negated;
+	struct config_origin origin;
 	char *text;		   /* "tag=personal,confidential" */
-	size_t count;		   /* of the alternatives, of the array that the kind uses */
+	char **items;		   /* the alternatives as written */
+	size_t count;		   /* of the alternatives, of items and of the array that the kind uses */
 	struct glob **globs;	   /* PATH, NAME */
 	char **words;		   /* TAG; TYPE: "image/png" or "image/" for image/ and anything */
 	struct cond_range *ranges; /* SIZE, AGE */
@@ -57,6 +59,7 @@ struct rules {
 	struct program program[PHASES];
 	struct rules_index *index;
 	struct mime *mime; /* where there is a type condition, else NULL */
+	char **users_tags; /* those that the configuration leaves to users; NULL: none */
 	uint64_t version;
 };
 

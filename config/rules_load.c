@@ -224,6 +224,7 @@ static void cond_free(struct cond *c)
 	strv_free(c->words);
 	free(c->ranges);
 	free(c->owners);
+	strv_free(c->items);
 	free(c->text);
 }
 
@@ -239,7 +240,7 @@ void rule_free(struct rule *r)
 }
 
 /* "not-name=*.vcf,*.pst", "size>1M" */
-static char *cond_text(const struct doc_entry *e, char **items)
+static char *cond_text(const struct doc_entry *e, char *const *items)
 {
 	struct buf out = BUF_INIT;
 
@@ -254,19 +255,17 @@ static char *cond_text(const struct doc_entry *e, char **items)
 static bool read_cond(struct load *l, const struct cond_key *k, const struct doc_entry *e, struct cond *c)
 {
 	struct reading r = { l, c, e };
-	char **items;
-	int rc = strv_split(e->value, k->quoted, &items);
+	int rc = strv_split(e->value, k->quoted, &c->items);
 	bool ok = rc == 0;
 
 	if (rc == -EINVAL)
 		load_error(
 			l, &e->origin, "\"%s\" holds an empty item; expected values with a comma between them", e->key);
 	l->no_memory |= rc == -ENOMEM;
-	for (size_t i = 0; ok && items[i]; i++)
-		ok = k->read(&r, items[i]);
-	if (ok && !(c->text = cond_text(e, items)))
+	for (size_t i = 0; ok && c->items[i]; i++)
+		ok = k->read(&r, c->items[i]);
+	if (ok && !(c->text = cond_text(e, c->items)))
 		l->no_memory = true;
-	strv_free(items);
 	return ok && c->text;
 }
 
@@ -278,7 +277,7 @@ static int cond_rank(const struct cond *c)
 
 static void add_cond(struct load *l, struct rule *r, const struct cond_key *k, bool negated, const struct doc_entry *e)
 {
-	struct cond c = { .kind = k->kind, .negated = negated };
+	struct cond c = { .kind = k->kind, .negated = negated, .origin = e->origin };
 	struct cond *v;
 	size_t at;
 
@@ -310,15 +309,14 @@ static void report_key(struct load *l, const struct doc_section *s, const struct
 		suggest_offer(&near, cond_keys[i].name);
 		suggest_offer(&near, negated[i]);
 	}
-	if (is_rule) {
-		suggest_offer(&near, "zone");
+	suggest_offer(&near, is_rule ? "zone" : "set-by");
+	if (is_rule)
 		suggest_offer(&near, "export");
-	}
 	load_error(l, &e->origin, "unknown key \"%s\" in [%s %s]%s", e->key, s->kind, s->name,
 		near.best ? suggest_text(&near, hint, sizeof hint)
 		: is_rule
 			? "; expected zone, export, path, name, tag, size, age, owner, type or not- before one of these"
-			: "; expected path, name, tag, size, age, owner, type or not- before one of these");
+			: "; expected set-by, path, name, tag, size, age, owner, type or not- before one of these");
 }
 
 static void read_zone(struct load *l, struct rule *r, const struct doc_entry *e)
@@ -354,6 +352,24 @@ static void read_entry(struct load *l, struct rule *r, const struct doc_section 
 		read_export(l, r, e);
 	else
 		report_key(l, s, e);
+}
+
+/* [tag NAME] with set-by = users and nothing else says that the tag is no mistake: what asks for it is fulfilled by
+ * users. */
+static bool left_to_users(struct load *l, const struct doc_section *s)
+{
+	const struct doc_entry *e = doc_entry_find(s, "set-by");
+
+	if (strcmp(s->kind, "tag") != 0 || !e)
+		return false;
+	if (strcmp(e->value, "users") != 0)
+		load_error(l, &e->origin, "bad value \"%s\" for \"set-by\"; expected users", e->value);
+	else if (s->count > 1)
+		load_error(
+			l, &e->origin, "\"set-by\" stands beside other keys in [tag %s]; expected it alone", s->name);
+	else if (strv_append(&l->c->rules->users_tags, strdup(s->name)) < 0)
+		l->no_memory = true;
+	return true;
 }
 
 static bool has_condition(const struct doc_section *s)
@@ -442,7 +458,8 @@ void load_rules(struct load *l)
 
 	for (int phase = 0; phase < PHASES; phase++)
 		for (size_t i = 0; (s = load_next(l, kinds[phase], &i));)
-			load_one(l, &rules->program[phase], s);
+			if (!left_to_users(l, s))
+				load_one(l, &rules->program[phase], s);
 	if (l->failed || l->no_memory)
 		return;
 	set_version(l);
@@ -466,5 +483,6 @@ void rules_free(struct rules *rules)
 	}
 	rules_index_free(rules->index);
 	mime_free(rules->mime);
+	strv_free(rules->users_tags);
 	free(rules);
 }

@@ -38,6 +38,14 @@ int strv_append(char ***v, char *s)
 	return 0;
 }
 
+bool strv_has(char *const *v, const char *s)
+{
+	for (; v && *v; v++)
+		if (strcmp(*v, s) == 0)
+			return true;
+	return false;
+}
+
 /* the length up to the next comma that splits */
 static size_t item_len(const char *s, int quoted)
 {

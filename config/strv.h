@@ -3,6 +3,7 @@
 #ifndef CONFIG_STRV_H
 #define CONFIG_STRV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* strv_split: the items of a comma list, blanks around them removed. With quoted set a comma after a backslash does not
@@ -11,7 +12,8 @@
 int strv_split(const char *text, int quoted, char ***out);
 /* strv_append: takes over s, which may be NULL (out of memory). On -ENOMEM s is freed and the vector unchanged. */
 int strv_append(char ***v, char *s);
-size_t strv_count(char *const *v); /* 0 for NULL */
-void strv_free(char **v);	   /* accepts NULL */
+bool strv_has(char *const *v, const char *s); /* false for NULL */
+size_t strv_count(char *const *v);	      /* 0 for NULL */
+void strv_free(char **v);		      /* accepts NULL */
 
 #endif

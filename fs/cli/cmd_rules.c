@@ -58,6 +58,8 @@ static int check(const struct cli_args *args)
 	if (!file)
 		return OUTCOME_FAILED;
 	rc = config_load(&config, file, &msgs);
+	if (rc == 0)
+		rc = config_lint(config, &msgs);
 	if (args_flag(args, "json")) {
 		json_t *line = check_json(file, rc, &msgs);
 
@@ -157,8 +159,11 @@ const struct cli_command cmd_rules_check = {
 	.name = "rules check",
 	.operands = "",
 	.summary = "Checks the configuration and its rules: every error and warning, with file and line",
-	.description =
-		"Needs no store and no network. Rules that can never match, or that contradict another, are warnings.",
+	.description = "Needs no store and no network. Rules that can never match or decide, that contradict another, "
+		       "or that are\n"
+		       "hardly meant as written (another spelling, a tag that nothing sets) are warnings: they keep no "
+		       "store from\n"
+		       "being mounted.",
 	.options = options,
 	.run = check,
 };

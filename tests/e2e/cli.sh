@@ -108,7 +108,11 @@ expect_says "missing.ini"
 step "rules check, rules list"
 directories_config
 expect_status 0 bfs rules check
-expect_says "2 zones, 2 backends, 2 rules, 0 warnings, no errors" "docs/SECURITY.md"
+expect_says "2 zones, 2 backends, 2 rules, 1 warning, no errors" "docs/SECURITY.md" \
+	"warning: nothing sets the tag \"personal\"; write a section [tag personal], with set-by = users"
+expect_status 0 bfs rules check --json
+expect_equal "$(jq -r '.ok, .messages[0].level' <<<"$said")" "true
+warning" "the lint"
 expect_equal "$(bfs rules list --json | jq -r '[.name, .zone, .conditions] | join(" ")')" \
 	"personal-data-stays domestic tag=personal
 public-goes-out foreign path=/public/**" "the rules"

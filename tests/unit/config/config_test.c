@@ -645,7 +645,7 @@ static void test_rules(void **state)
 			"tag, size, "
 			"age, owner, type or not- before one of these\n" },
 		{ GOOD "[tag t]\nzone = d\npath = /a\n", "test.ini:11: error: unknown key \"zone\" in [tag t]; "
-							 "expected path, name, tag, size, age, owner, type or "
+							 "expected set-by, path, name, tag, size, age, owner, type or "
 							 "not- before one of these\n" },
 		{ GOOD "[rule r]\nzone = d\npath = /a\npath = /b\nnot-path = /c\n",
 			"test.ini:13: error: \"path\" stands twice in [rule r], first in line 12; expected it once\n" },
