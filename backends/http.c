@@ -98,6 +98,19 @@ static int check_config(struct http *h, struct errmsg *msg)
 	return 0;
 }
 
+static int open_client_key(struct http *h, struct errmsg *msg)
+{
+	const struct config_backend *c = h->config;
+
+	if (!c->client_cert_file)
+		return 0;
+	if (access(c->client_cert_file, R_OK) < 0)
+		return errmsg_set(msg, -ERR_CONFIG, "backend '%s': client-cert-file %s cannot be read: %s", c->name,
+			c->client_cert_file, strerrordesc_np(errno));
+	return secret_init_aside(
+		&h->client_key, c, "client-key-file", c->client_key_file, HTTP_CLIENT_KEY_BYTES_MAX, msg);
+}
+
 int http_new_at(struct http **out, const struct config_backend *config, const char *url, struct errmsg *msg)
 {
 	struct http *h = calloc(1, sizeof *h);
@@ -110,7 +123,7 @@ int http_new_at(struct http **out, const struct config_backend *config, const ch
 	h->config = config;
 	conn_pool_init(&h->pool, config->connections);
 	if ((rc = parse_endpoint(h, url, msg)) < 0 || (rc = join_pins(config->pins, &h->pins)) < 0 ||
-		(rc = check_config(h, msg)) < 0)
+		(rc = check_config(h, msg)) < 0 || (rc = open_client_key(h, msg)) < 0)
 		http_free(h);
 	else
 		*out = h;
@@ -127,6 +140,8 @@ void http_free(struct http *h)
 	if (!h)
 		return;
 	http_pool_free(h);
+	if (h->client_key.config)
+		secret_destroy(&h->client_key);
 	free(h->pins);
 	free(h->host);
 	free(h);
@@ -277,6 +292,7 @@ static const struct {
 	{ CURLE_SSL_ISSUER_ERROR, -ERR_PEER_TLS },
 	{ CURLE_SSL_INVALIDCERTSTATUS, -ERR_PEER_TLS },
 	{ CURLE_SSL_CACERT_BADFILE, -ERR_CONFIG },
+	{ CURLE_SSL_CERTPROBLEM, -ERR_CONFIG },
 	{ CURLE_URL_MALFORMAT, -ERR_CONFIG },
 	{ CURLE_OUT_OF_MEMORY, -ENOMEM },
 };
@@ -285,6 +301,19 @@ static const struct {
 static bool is_old_tls(const char *text)
 {
 	return strstr(text, "unsupported protocol") || strstr(text, "alert protocol version");
+}
+
+/* ... that the server wants a client's certificate, or another one (the alerts of RFC 8446, and TLS 1.2's) */
+static bool is_client_refused(const char *text)
+{
+	static const char *const alerts[] = { "alert certificate required", "alert bad certificate", "alert unknown ca",
+		"alert certificate unknown", "alert certificate expired", "alert certificate revoked",
+		"alert handshake failure" };
+
+	for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++)
+		if (strstr(text, alerts[i]))
+			return true;
+	return false;
 }
 
 static int from_curl(struct http_slot *s, CURLcode code)
@@ -307,6 +336,12 @@ static int from_curl(struct http_slot *s, CURLcode code)
 			"must "
 			"be renewed",
 			s->http->config->name, s->http->host, text);
+	if (is_client_refused(text))
+		return errmsg_set(s->call->msg, -ERR_DENIED,
+			"backend '%s': %s wants a client's certificate%s (%s); check client-cert-file and "
+			"client-key-file",
+			s->http->config->name, s->http->host,
+			s->http->config->client_cert_file ? " other than this one" : "", text);
 	return errmsg_set(s->call->msg, rc, "backend '%s': %s: %s", s->http->config->name, s->http->host, text);
 }
 

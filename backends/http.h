@@ -11,9 +11,10 @@
 #include "backends/backend.h"
 #include "base/buf.h"
 
-#define HTTP_HEADER_BYTES_MAX (64u << 10)
-#define HTTP_ERROR_BYTES_MAX  (64u << 10) /* of the body of an answer that is not 2xx */
-#define HTTP_KEEP_MAX	      4u
+#define HTTP_HEADER_BYTES_MAX	  (64u << 10)
+#define HTTP_ERROR_BYTES_MAX	  (64u << 10) /* of the body of an answer that is not 2xx */
+#define HTTP_KEEP_MAX		  4u
+#define HTTP_CLIENT_KEY_BYTES_MAX (64u << 10)
 
 /* backend, host asked, status, host it pointed to */
 #define HTTP_REDIRECT_TEXT                                                                                             \

@@ -471,6 +471,28 @@ static CURLcode arm_security(struct http_slot *s)
 	return rc;
 }
 
+/* Who we are, where the server asks. curl would ask the terminal for a passphrase if it were not given one. */
+static int arm_client_cert(struct http_slot *s)
+{
+	struct secret *key = &s->http->client_key;
+	struct curl_blob blob = { .flags = CURL_BLOB_COPY };
+	CURLcode rc = CURLE_OK;
+	const char *text;
+	int failed;
+
+	if (!key->config)
+		return 0;
+	if ((failed = secret_lock(key, s->call, &text)) < 0)
+		return failed;
+	blob.data = (void *)(uintptr_t)text;
+	blob.len = key->len;
+	SET(CURLOPT_SSLCERT, s->http->config->client_cert_file);
+	SET(CURLOPT_SSLKEY_BLOB, &blob);
+	SET(CURLOPT_KEYPASSWD, "");
+	secret_unlock(key);
+	return rc ? -ENOMEM : 0;
+}
+
 static CURLcode arm_transport(struct http_slot *s)
 {
 	int64_t connect_ns = s->http->config->connect_timeout_ns;
@@ -547,6 +569,8 @@ int http_slot_arm(struct http_slot *s, struct curl_slist *headers)
 	CURLcode code;
 	int rc;
 
+	if ((rc = arm_client_cert(s)) < 0)
+		return rc;
 	if (logs_in && (rc = secret_lock(login->password, s->call, &password)) < 0)
 		return rc;
 	code = arm_all(s, headers, password);

@@ -5,6 +5,7 @@
 
 #include "backends/conn_pool.h"
 #include "backends/http.h"
+#include "backends/secret.h"
 
 #include <curl/curl.h>
 
@@ -48,6 +49,7 @@ struct http {
 	const struct config_backend *config;
 	struct conn_pool pool;
 	char *pins; /* as CURLOPT_PINNEDPUBLICKEY takes them, or NULL */
+	struct secret client_key;
 	char *host; /* host of the endpoint, for messages */
 	bool tls;
 	struct http_login *login; /* or NULL */

@@ -79,9 +79,9 @@ static int find(struct secret *s, const char *key, const char *path, struct errm
 {
 	const struct config_backend *config = s->config;
 
-	if (config->secret_command)
+	if (config->secret_command && !s->aside)
 		return asprintf(&s->name, "secret-command %s", config->secret_command[0]) < 0 ? -ENOMEM : 0;
-	if (config->secret_credential)
+	if (config->secret_credential && !s->aside)
 		return find_credential(s, msg);
 	if (!path)
 		return errmsg_set(msg, -ERR_CONFIG,
@@ -92,13 +92,14 @@ static int find(struct secret *s, const char *key, const char *path, struct errm
 	return s->path ? 0 : -ENOMEM;
 }
 
-int secret_init(struct secret *s, const struct config_backend *config, const char *key, const char *path, size_t max,
-	struct errmsg *msg)
+static int init(struct secret *s, const struct config_backend *config, const char *key, const char *path, size_t max,
+	bool aside, struct errmsg *msg)
 {
 	int rc;
 
 	memset(s, 0, sizeof *s);
 	s->config = config;
+	s->aside = aside;
 	s->max = max;
 	pthread_mutex_init(&s->lock, NULL);
 	if (sodium_init() < 0)
@@ -108,6 +109,18 @@ int secret_init(struct secret *s, const struct config_backend *config, const cha
 	if (stat(s->path, &s->seen) < 0)
 		memset(&s->seen, 0, sizeof s->seen); /* the read tells why */
 	return read_secret(s, msg);
+}
+
+int secret_init(struct secret *s, const struct config_backend *config, const char *key, const char *path, size_t max,
+	struct errmsg *msg)
+{
+	return init(s, config, key, path, max, false, msg);
+}
+
+int secret_init_aside(struct secret *s, const struct config_backend *config, const char *key, const char *path,
+	size_t max, struct errmsg *msg)
+{
+	return init(s, config, key, path, max, true, msg);
 }
 
 void secret_destroy(struct secret *s)
@@ -178,7 +191,8 @@ int secret_lock(struct secret *s, struct call *c, const char **text)
 		pthread_mutex_unlock(&s->lock);
 		return rc;
 	}
-	c->secret_version = s->version;
+	if (!s->aside)
+		c->secret_version = s->version;
 	*text = s->text;
 	return 0;
 }

@@ -17,6 +17,7 @@ struct secret {
 	char *name; /* for messages: where it comes from, as the configuration has it */
 	char *path; /* NULL: of a command */
 	bool credential;
+	bool aside; /* not what the server judges a request by */
 	size_t max;
 	pthread_mutex_t lock; /* of the rest; before a call's lock. The file is read and the command runs under it */
 	char *text; /* sodium_malloc, NUL-terminated, holds no other NUL; NULL: the command has not said it yet */
@@ -33,6 +34,9 @@ struct secret {
  * secret_destroy is due whatever it returns. -ERR_SECRET_FILE, -ERR_CONFIG where there is none of the three, -errno,
  * with a sentence. */
 int secret_init(
+	struct secret *, const struct config_backend *, const char *key, const char *path, size_t max, struct errmsg *);
+/* secret_init_aside: of the file alone; a secret beside the backend's own, which no call notes and nothing renews. */
+int secret_init_aside(
 	struct secret *, const struct config_backend *, const char *key, const char *path, size_t max, struct errmsg *);
 void secret_destroy(struct secret *);
 /* secret_lock: takes the lock, looks whether the file changed, or runs a command that has not run; where a new text

@@ -225,19 +225,6 @@ static bool is_loopback(const char *url)
 	return false;
 }
 
-static void check_tls(struct load *l, const struct config_backend *b, const struct doc_section *s)
-{
-	if (!b->endpoint || strncmp(b->endpoint, "http://", 7) != 0)
-		return;
-	if (doc_entry_find(s, "pin-sha256"))
-		load_error(l, section_origin(s, "pin-sha256"), "\"pin-sha256\" needs an https endpoint");
-	if (b->ca_file)
-		load_error(l, section_origin(s, "ca-file"), "\"ca-file\" needs an https endpoint");
-	if (!is_loopback(b->endpoint))
-		load_warn(l, section_origin(s, doc_entry_find(s, "auth-url") ? "auth-url" : "endpoint"),
-			"%s is not https: nobody vouches for the server", b->endpoint);
-}
-
 /* Warnings only: the one who checks the rules may not be the one who may read the secrets. */
 static void check_secret(struct load *l, const struct doc_section *s, const char *key, const char *file)
 {
@@ -248,6 +235,33 @@ static void check_secret(struct load *l, const struct doc_section *s, const char
 		load_warn(l, section_origin(s, key), "there is no file %s", file);
 	else if (rc == 0 && (!S_ISREG(st.st_mode) || (st.st_mode & 077)))
 		load_warn(l, section_origin(s, key), "%s is not a regular file of mode 0600 and will be refused", file);
+}
+
+static void check_client_cert(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	const char *has = b->client_cert_file ? "client-cert-file" : "client-key-file";
+
+	if (!b->client_cert_file != !b->client_key_file)
+		load_error(l, section_origin(s, has), "\"%s\" without \"%s\"; expected both", has,
+			b->client_cert_file ? "client-key-file" : "client-cert-file");
+	if (b->client_cert_file && access(b->client_cert_file, R_OK) < 0 && errno == ENOENT)
+		load_warn(l, section_origin(s, has), "there is no file %s", b->client_cert_file);
+	check_secret(l, s, "client-key-file", b->client_key_file);
+}
+
+static void check_tls(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	if (!b->endpoint || strncmp(b->endpoint, "http://", 7) != 0)
+		return;
+	if (doc_entry_find(s, "pin-sha256"))
+		load_error(l, section_origin(s, "pin-sha256"), "\"pin-sha256\" needs an https endpoint");
+	if (b->ca_file)
+		load_error(l, section_origin(s, "ca-file"), "\"ca-file\" needs an https endpoint");
+	if (b->client_cert_file)
+		load_error(l, section_origin(s, "client-cert-file"), "\"client-cert-file\" needs an https endpoint");
+	if (!is_loopback(b->endpoint))
+		load_warn(l, section_origin(s, doc_entry_find(s, "auth-url") ? "auth-url" : "endpoint"),
+			"%s is not https: nobody vouches for the server", b->endpoint);
 }
 
 static void check_files(struct load *l, const struct config_backend *b, const struct doc_section *s)
@@ -367,6 +381,7 @@ void load_check(struct load *l)
 
 		s = load_section(l, "backend", b->name);
 		check_tls(l, b, s);
+		check_client_cert(l, b, s);
 		check_files(l, b, s);
 		check_source(l, b, s);
 		check_user(l, b, s);

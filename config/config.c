@@ -39,6 +39,8 @@ static void backend_free(struct config_backend *b)
 	free(b->interface);
 	free(b->storage_url);
 	free(b->ca_file);
+	free(b->client_cert_file);
+	free(b->client_key_file);
 	strv_free(b->pins);
 	free(b);
 }

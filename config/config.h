@@ -56,6 +56,7 @@ struct config_backend {
 	char *interface;				 /* "public" */
 	char *storage_url;				 /* as endpoint, or NULL: what the login service says */
 	char *ca_file;					 /* absolute or NULL */
+	char *client_cert_file, *client_key_file;	 /* both or none; absolute */
 	char **pins; /* base64 SHA-256 of the public key; NULL-terminated; may be empty */
 	enum backend_mode mode;
 	int64_t connect_timeout_ns, timeout_ns; /* timeout: without any progress */

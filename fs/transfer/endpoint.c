@@ -89,7 +89,8 @@ static bool same_backend(const struct config_backend *a, const struct config_bac
 	return same_text(a->name, b->name) && same_text(a->type, b->type) && same_text(a->endpoint, b->endpoint) &&
 	       same_text(a->path, b->path) && same_text(a->region, b->region) && same_text(a->bucket, b->bucket) &&
 	       same_text(a->prefix, b->prefix) && a->addressing == b->addressing && same_login(a, b) &&
-	       same_text(a->ca_file, b->ca_file) && same_list(a->pins, b->pins) && a->mode == b->mode &&
+	       same_text(a->ca_file, b->ca_file) && same_text(a->client_cert_file, b->client_cert_file) &&
+	       same_text(a->client_key_file, b->client_key_file) && same_list(a->pins, b->pins) && a->mode == b->mode &&
 	       a->connect_timeout_ns == b->connect_timeout_ns && a->timeout_ns == b->timeout_ns &&
 	       a->connections == b->connections && a->upload_limit == b->upload_limit &&
 	       a->download_limit == b->download_limit && same_text(a->zone->name, b->zone->name) &&

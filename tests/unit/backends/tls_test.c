@@ -210,6 +210,56 @@ static void wants_tls_1_2(void **state)
 	tls_stop(&server);
 }
 
+/* A server that asks who we are. */
+static void shows_a_certificate(void **state)
+{
+	static const struct {
+		const char *cert, *key;
+		mode_t mode;
+		int rc;
+		const char *says;
+	} rows[] = {
+		{ "client.pem", "client.key", 0600, 200, NULL },
+		{ NULL, NULL, 0600, -ERR_DENIED, "wants a client's certificate (" },
+		{ "stranger.pem", "stranger.key", 0600, -ERR_DENIED, "certificate other than this one (" },
+		{ "client.pem", "stranger.key", 0600, -ERR_CONFIG, "private key" },
+		{ "client.pem", "client.key", 0640, -ERR_SECRET_FILE,
+			"client.key can be read by others; chmod it to 0600" },
+		{ "client.pem", "none.key", 0600, -ENOENT, "none.key: No such file" },
+		{ "none.pem", "client.key", 0600, -ERR_CONFIG, "none.pem cannot be read: No such file" },
+		{ "client.pem", "locked.key", 0600, -ERR_CONFIG,
+			"private key" }, /* nobody is asked for its passphrase */
+	};
+	static const char *const versions[] = { "-tls1_3", "-tls1_2" };
+
+	(void)state;
+	for (size_t v = 0; v < COUNT(versions); v++) {
+		struct tls_server server;
+		char arguments[128];
+
+		snprintf(arguments, sizeof arguments, "-Verify 2 -verify_return_error -CAfile ca.pem %s", versions[v]);
+		tls_start(&server, arguments);
+		for (size_t i = 0; i < COUNT(rows); i++) {
+			struct setting s;
+			struct told told;
+			struct asked a;
+			int rc;
+
+			setting_tls(&s)->client_cert_file = rows[i].cert ? in_dir(rows[i].cert) : NULL;
+			s.config.client_key_file = rows[i].key ? in_dir(rows[i].key) : NULL;
+			if (rows[i].key)
+				chmod(s.config.client_key_file, rows[i].mode);
+			if ((rc = visit(&server, &s, &a, &told)) != rows[i].rc)
+				fail_msg("%s %s: %s: %s", versions[v], rows[i].cert, err_name(rc),
+					errmsg_text(&a.msg, rc));
+			if (rows[i].says)
+				assert_says(&a.msg, rows[i].says);
+			asked_end(&a);
+		}
+		tls_stop(&server);
+	}
+}
+
 static int make_keys(void **state)
 {
 	static const char key[] = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
@@ -224,6 +274,14 @@ static int make_keys(void **state)
 	shell("openssl req %s -subj /CN=server -keyout server.key -out server.csr", key);
 	shell("printf subjectAltName=IP:127.0.0.1 >names && openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key "
 	      "-CAcreateserial -days 30 -extfile names -out server.pem");
+	for (int other = 0; other < 2; other++) {
+		const char *name = other ? "stranger" : "client", *ca = other ? "other-ca" : "ca";
+
+		shell("openssl req %s -subj /CN=%s -keyout %s.key -out %s.csr", key, name, name, name);
+		shell("openssl x509 -req -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -days 30 -out %s.pem",
+			name, ca, ca, name);
+	}
+	shell("openssl pkey -in client.key -aes256 -passout pass:locked -out locked.key");
 	shell("openssl x509 -in server.pem -pubkey -noout | openssl pkey -pubin -outform der | "
 	      "openssl dgst -sha256 -binary | base64 >pin");
 	f = fopen(in_dir("pin"), "r");
@@ -246,6 +304,7 @@ int main(void)
 		cmocka_unit_test(tells_of_the_server),
 		cmocka_unit_test(accepts_only_the_right_server),
 		cmocka_unit_test(wants_tls_1_2),
+		cmocka_unit_test(shows_a_certificate),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, make_keys, remove_keys);

@@ -249,6 +249,9 @@ static void test_zones(void **state)
 	check_rows(rows, COUNT(rows));
 }
 
+#define FOREIGN_S3(lines)                                                                                              \
+	"[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\nendpoint = "           \
+	"https://h\n" S3_REST lines
 #define ABROAD(lines)                                                                                                  \
 	GOOD "[zone x]\nkind = foreign\n" lines "backends = c\n[backend c]\ntype = s3\nendpoint = https://h\n" S3_REST
 #define S3(lines) GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\n" lines
@@ -338,6 +341,13 @@ static void test_backends(void **state)
 		{ GOOD "[zone x]\nkind = foreign\nbackends = c\n[backend c]\ntype = s3\nendpoint = https://h\n" S3_REST,
 			"test.ini:10: warning: zone \"x\" has no \"networks\": its servers' addresses are not "
 			"checked\n" },
+		{ GOOD FOREIGN_S3("client-key-file = /dev/null/k\n"),
+			"test.ini:20: error: \"client-key-file\" without \"client-cert-file\"; expected both\n" },
+		{ GOOD FOREIGN_S3("client-cert-file = open.key\n"),
+			"test.ini:20: error: \"client-cert-file\" without \"client-key-file\"; expected both\n" },
+		{ GOOD FOREIGN_S3("client-cert-file = none.pem\nclient-key-file = open.key\n"),
+			"test.ini:20: warning: there is no file none.pem\n"
+			"test.ini:21: warning: open.key is not a regular file of mode 0600 and will be refused\n" },
 		{ ABROAD("countries = CN\n"),
 			"test.ini:12: warning: zone \"x\" has no \"country-db\" and no \"networks\": its servers' "
 			"addresses are not checked\n" },
