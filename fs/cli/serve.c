@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define LARGE_BYTES (256 << 10)
+#define HEAPS	    2
 
 struct daemon {
 	struct core *core;
@@ -177,10 +178,12 @@ static void raise_file_limit(void)
 }
 
 /* Blocks and bodies go back to the system when they are freed. Left to itself malloc takes a few of their size as a
- * reason to keep all of them in its heaps, of which every thread has one. */
+ * reason to keep all of them in its heaps. Of these it has up to eight a processor, and a thread allocates from its own
+ * only: nodes that one thread made and that were evicted since leave room there which no other thread uses, so that a
+ * bounded number of nodes takes more and more memory, the more threads have had their turn. */
 static void bound_memory(void)
 {
-	if (!mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
+	if (!mallopt(M_MMAP_THRESHOLD, LARGE_BYTES) || !mallopt(M_ARENA_MAX, HEAPS))
 		log_info("this memory allocator is not glibc's and keeps what it likes");
 }
 
