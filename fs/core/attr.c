@@ -173,24 +173,26 @@ static int set_mode(struct core *core, struct inode *inode, mode_t mode)
 }
 
 /* As the kernel's own filesystems do; a directory's bits mean something else. */
-static mode_t without_set_ids(mode_t mode)
+static mode_t without_set_ids(mode_t mode, bool in_group)
 {
 	if (S_ISDIR(mode))
 		return mode;
-	return mode & ~(mode_t)(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
+	return mode & ~(mode_t)(S_ISUID | (mode & S_IXGRP || !in_group ? S_ISGID : 0));
 }
 
-bool core_kill_set_ids(struct core *core, uint64_t ino)
+bool core_kill_set_ids(struct core *core, uint64_t ino, bool in_group)
 {
 	struct inode *inode;
 	bool changes;
+	mode_t mode;
 
 	if (meta_inode_get(core->meta, ino, &inode) < 0)
 		return false;
 	meta_lock(core->meta);
-	changes = without_set_ids(inode->mode) != inode->mode;
+	mode = without_set_ids(inode->mode, in_group);
+	changes = mode != inode->mode;
 	if (changes) {
-		inode->mode = without_set_ids(inode->mode);
+		inode->mode = mode;
 		times_now(core, inode, SET_CTIME);
 		meta_inode_changed(core->meta, inode);
 	}
@@ -241,7 +243,7 @@ int core_setattr(struct core *core, uint64_t ino, unsigned set, const struct sta
 	if (set & SET_MODE && (rc = set_mode(core, inode, in->st_mode)) < 0)
 		goto out_locked;
 	else if (set & (SET_UID | SET_GID))
-		inode->mode = without_set_ids(inode->mode);
+		inode->mode = without_set_ids(inode->mode, true);
 	if (set & SET_UID)
 		inode->uid = in->st_uid;
 	if (set & SET_GID)

@@ -122,8 +122,9 @@ int core_setattr(struct core *, uint64_t ino, unsigned set, const struct stat *i
  * this is an access list. Access lists and modes change each other. */
 #define CORE_XATTR_KILL_SGID 0x10000
 /* core_kill_set_ids: clears the bits that a change of content costs a file: set-user-id, and set-group-id where the
- * group may execute it. true: there were some. core_setattr of an owner does the same. */
-bool core_kill_set_ids(struct core *, uint64_t ino);
+ * group may execute it or the caller is not in it. true: there were some. core_setattr of an owner does it as for
+ * one in the group. */
+bool core_kill_set_ids(struct core *, uint64_t ino, bool in_group);
 
 int core_setxattr(struct core *, uint64_t ino, const char *name, const void *value, size_t len, int flags);
 /* core_getxattr: appends the value; includes the virtual user.borderfs.* attributes. -ENODATA. */

@@ -6,8 +6,10 @@
 #include "fs/front/ops.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/fuse.h>
 #include <linux/xattr.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -203,12 +205,58 @@ static uint64_t costs_set_ids(const struct raw *r)
 	return told ? r->in->nodeid : 0;
 }
 
+/* Whether a line of /proc/PID/status has the number. */
+static bool names_group(const char *line, gid_t gid)
+{
+	char *end;
+
+	for (const char *at = line + strlen("Groups:");; at = end) {
+		unsigned long group = strtoul(at, &end, 10);
+
+		if (end == at)
+			return false;
+		if (group == gid)
+			return true;
+	}
+}
+
+/* A request has only the first group of who sent it. Whose groups cannot be told is in no other. A change of owner is
+ * said to cost the bits whoever makes it, but root keeps them. */
+static bool in_group(const struct raw *r, gid_t gid)
+{
+	char path[64], *line = NULL;
+	bool found = false;
+	size_t room = 0;
+	FILE *status;
+
+	if (r->in->uid == 0 || r->in->gid == gid)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/status", r->in->pid);
+	if (!(status = fopen(path, "re")))
+		return false;
+	while (!found && getline(&line, &room, status) > 0)
+		found = !strncmp(line, "Groups:", strlen("Groups:")) && names_group(line, gid);
+	free(line);
+	fclose(status);
+	return found;
+}
+
+/* Set-group-id is seldom set where the group may not execute: only then it matters whose group it is. */
+static bool may_keep_group(const struct raw *r, uint64_t ino)
+{
+	struct stat st;
+
+	if (core_getattr(r->serving->core, ino, &st) < 0 || (st.st_mode & (S_ISGID | S_IXGRP)) != S_ISGID)
+		return true;
+	return in_group(r, st.st_gid);
+}
+
 /* The kernel's copy of the mode goes with them. */
 static void kill_set_ids(const struct raw *r)
 {
 	uint64_t ino = costs_set_ids(r);
 
-	if (ino && core_kill_set_ids(r->serving->core, ino))
+	if (ino && core_kill_set_ids(r->serving->core, ino, may_keep_group(r, ino)))
 		fuse_lowlevel_notify_inval_inode(r->serving->session, ino, -1, 0);
 }
 

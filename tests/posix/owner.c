@@ -104,8 +104,8 @@ static void chown_clears(void)
 		mode_t before, after;
 	} rows[] = {
 		{ BOB, 06755, 0755 }, { BOB, 04755, 0755 }, { BOB, 04644, 0644 }, { BOB, 01755, 01755 },
-		{ ROOT, 06755, 0755 }, { ROOT, 04711, 0711 }, { ROOT, 02755, 0755 },
-		{ ROOT, 02745, 02745 }, /* no set-group-id but a mark for locking */
+		{ ROOT, 06755, 0755 }, { ROOT, 04711, 0711 }, { ROOT, 02755, 0755 }, { ROOT, 02745, 02745 },
+		{ BOB, 02745, 02745 }, /* no set-group-id but a mark for locking */
 	};
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -207,12 +207,12 @@ static const struct {
 	{ "O_DIRECT", way_direct },
 };
 
-static void way_clears(size_t way, enum who who, mode_t before, mode_t after)
+static void way_clears_of(size_t way, enum who who, gid_t gid, mode_t before, mode_t after)
 {
 	int fd;
 
-	context("%s, user %d, mode %04o", ways[way].name, who, before);
-	make_owned("file", before, BOB_ID, BOB_ID);
+	context("%s, user %d, group %u, mode %04o", ways[way].name, who, (unsigned)gid, before);
+	make_owned("file", before, BOB_ID, gid);
 	be(who);
 	fd = (int)OK(open("file", O_RDWR));
 	ways[way].fn(fd);
@@ -223,6 +223,11 @@ static void way_clears(size_t way, enum who who, mode_t before, mode_t after)
 	OK(unlink("file"));
 }
 
+static void way_clears(size_t way, enum who who, mode_t before, mode_t after)
+{
+	way_clears_of(way, who, BOB_ID, before, after);
+}
+
 static void writing_clears(void)
 {
 	make_file("other", 0644, "other");
@@ -231,6 +236,20 @@ static void writing_clears(void)
 		way_clears(i, BOB, 04755, 0755);
 		way_clears(i, BOB, 01777, 01777);
 		way_clears(i, ROOT, 06777, 06777);
+	}
+}
+
+/* Where the group may not execute, who is in it leaves set-group-id, by whichever of his groups. */
+static void writing_clears_group(void)
+{
+	make_file("other", 0644, "other");
+	for (size_t i = 0; i < COUNT(ways); i++) {
+		way_clears_of(i, BOB, BOB_ID, 06666, 02666);
+		way_clears_of(i, BOB, SHARED_GID, 06666, 02666);
+		way_clears_of(i, CLEO, SHARED_GID, 06666, 02666);
+		way_clears_of(i, CLEO, BOB_ID, 06666, 0666);
+		way_clears_of(i, ANN, SHARED_GID, 06767, 0767);
+		way_clears_of(i, ROOT, SHARED_GID, 06666, 06666);
 	}
 }
 
@@ -269,6 +288,7 @@ const struct posix_case cases_owner[] = {
 	{ "chown: by whom", chown_by_whom, NEEDS_ROOT },
 	{ "chown: clears set-id bits", chown_clears, NEEDS_ROOT },
 	{ "owner: writing clears set-id bits", writing_clears, NEEDS_ROOT },
+	{ "owner: writing clears set-group-id of others", writing_clears_group, NEEDS_ROOT },
 	{ "owner: writing clears capabilities", writing_clears_capabilities, NEEDS_ROOT },
 	{ 0 },
 };
