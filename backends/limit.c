@@ -8,11 +8,12 @@
 #define PIECE_MAX    (64u << 10)
 #define CREDIT_NS    (20 * NS_PER_MS) /* waits end a little late; this much of it is caught up */
 
-void limit_init(struct limit *l, uint64_t rate)
+void limit_init(struct limit *l, uint64_t rate, const struct config_backend *config)
 {
 	pthread_mutex_init(&l->lock, NULL);
 	l->rate = rate;
 	l->free_at_ns = 0;
+	l->config = config;
 }
 
 void limit_destroy(struct limit *l)
@@ -27,12 +28,28 @@ static size_t piece_bytes(uint64_t rate)
 	return piece < PIECE_MIN ? PIECE_MIN : piece > PIECE_MAX ? PIECE_MAX : (size_t)piece;
 }
 
+static bool holds_now(const struct config_backend *config)
+{
+	unsigned now;
+
+	if (!config || !config->limit_hours_count)
+		return true;
+	now = clock_local_minute();
+	for (size_t i = 0; i < config->limit_hours_count; i++) {
+		const struct config_hours *h = &config->limit_hours[i];
+
+		if (h->from < h->to ? now >= h->from && now < h->to : now >= h->from || now < h->to)
+			return true;
+	}
+	return false;
+}
+
 int64_t limit_reserve(struct limit *l, size_t *want)
 {
 	int64_t now = clock_mono_ns(), start;
 	size_t piece;
 
-	if (!l->rate)
+	if (!l->rate || !holds_now(l->config))
 		return 0;
 	piece = piece_bytes(l->rate);
 	if (*want > piece)

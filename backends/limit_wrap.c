@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* limit_wrap: tells the driver, through the call, at which rate the bodies of this backend may move (upload-limit,
- * download-limit). */
+ * download-limit, limit-hours). */
 #include "backends/limit.h"
 #include "backends/wrap.h"
 
@@ -41,8 +41,8 @@ int limit_wrap(struct backend **out, struct backend *inner)
 		backend_free(inner);
 		return -ENOMEM;
 	}
-	limit_init(&l->upload, inner->config->upload_limit);
-	limit_init(&l->download, inner->config->download_limit);
+	limit_init(&l->upload, inner->config->upload_limit, inner->config);
+	limit_init(&l->download, inner->config->download_limit, inner->config);
 	wrap_init(&l->wrap, inner, limit_around, limited_destroy);
 	*out = &l->wrap.backend;
 	return 0;

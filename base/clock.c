@@ -24,6 +24,15 @@ int64_t clock_real_ns(void)
 	return clock_ns(CLOCK_REALTIME) + atomic_load(&real_shift_ns);
 }
 
+unsigned clock_local_minute(void)
+{
+	time_t now = (time_t)(clock_real_ns() / NS_PER_S);
+	struct tm tm;
+
+	localtime_r(&now, &tm);
+	return (unsigned)(tm.tm_hour * 60 + tm.tm_min);
+}
+
 void clock_shift_real(int64_t ns)
 {
 	atomic_fetch_add(&real_shift_ns, ns);

@@ -14,6 +14,8 @@
 int64_t clock_mono_ns(void);
 /* clock_real_ns: CLOCK_REALTIME since 1970, for timestamps. */
 int64_t clock_real_ns(void);
+/* clock_local_minute: how many minutes of the day have passed by clock_real_ns, in local time. */
+unsigned clock_local_minute(void);
 /* clock_shift_real: moves clock_real_ns by a number of ns, for tests of age and expiry. */
 void clock_shift_real(int64_t ns);
 /* cond_init_mono: a condition variable whose timed waits use CLOCK_MONOTONIC. */

@@ -177,6 +177,45 @@ static bool key_command(struct load *l, const struct key *k, const struct doc_en
 	return true;
 }
 
+/* "08:30", and what follows it; -1 for anything else */
+static int parse_minute(const char **text)
+{
+	const char *s = *text;
+	int hour, minute;
+
+	for (int i = 0; i < 5; i++)
+		if (i == 2 ? s[i] != ':' : !isdigit((unsigned char)s[i]))
+			return -1;
+	hour = (s[0] - '0') * 10 + s[1] - '0';
+	minute = (s[3] - '0') * 10 + s[4] - '0';
+	*text = s + 5;
+	return hour > 24 || minute > 59 || (hour == 24 && minute) ? -1 : hour * 60 + minute;
+}
+
+static bool parse_hours(const char *text, struct config_hours *out)
+{
+	int from = parse_minute(&text), to = from >= 0 && *text++ == '-' ? parse_minute(&text) : -1;
+
+	*out = (struct config_hours){ (unsigned)from, (unsigned)to };
+	return to >= 0 && !*text && from != to;
+}
+
+static bool key_hours(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
+{
+	struct config_backend *b = target;
+	char **items = NULL;
+	bool ok = key_list(l, k, e, &items);
+	size_t n = strv_count(items);
+
+	b->limit_hours = ok && n ? calloc(n, sizeof *b->limit_hours) : NULL;
+	if (ok && n && !b->limit_hours)
+		l->no_memory = true;
+	for (size_t i = 0; ok && b->limit_hours && i < n; i++)
+		ok = parse_hours(items[i], &b->limit_hours[b->limit_hours_count++]);
+	strv_free(items);
+	return ok;
+}
+
 enum { TYPE_LOCAL = 1, TYPE_S3 = 2, TYPE_SWIFT = 4, TYPE_SFTP = 8, TYPE_WEBDAV = 16, TYPE_AZURE = 32 };
 enum { TYPE_BUCKET = TYPE_S3 | TYPE_SWIFT, TYPE_LOGIN = TYPE_SWIFT | TYPE_WEBDAV };
 enum { TYPE_HTTP = TYPE_S3 | TYPE_SWIFT | TYPE_WEBDAV | TYPE_AZURE, TYPE_NET = TYPE_HTTP | TYPE_SFTP };
@@ -394,6 +433,7 @@ static const struct key backend_keys[] = {
 		.parse = key_rate,
 		.offset = offsetof(struct config_backend, download_limit),
 		.expected = "a rate, such as 20M/s" },
+	{ .name = "limit-hours", .parse = key_hours, .expected = "times of the day, such as 08:00-18:00, 22:30-02:00" },
 	{ 0 },
 };
 

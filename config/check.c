@@ -313,6 +313,13 @@ static void check_source(struct load *l, const struct config_backend *b, const s
 		load_warn(l, section_origin(s, "secret-command"), "there is no program %s", b->secret_command[0]);
 }
 
+static void check_hours(struct load *l, const struct config_backend *b, const struct doc_section *s)
+{
+	if (b->limit_hours_count && !b->upload_limit && !b->download_limit)
+		load_error(l, section_origin(s, "limit-hours"),
+			"\"limit-hours\" without \"upload-limit\" or \"download-limit\"; expected what they bound");
+}
+
 static bool is_account_user(const char *user)
 {
 	const char *colon = user ? strchr(user, ':') : NULL;
@@ -384,6 +391,7 @@ void load_check(struct load *l)
 		check_client_cert(l, b, s);
 		check_files(l, b, s);
 		check_source(l, b, s);
+		check_hours(l, b, s);
 		check_user(l, b, s);
 		check_azure(l, b, s);
 		check_login(l, b, s);

@@ -42,6 +42,7 @@ static void backend_free(struct config_backend *b)
 	free(b->client_cert_file);
 	free(b->client_key_file);
 	strv_free(b->pins);
+	free(b->limit_hours);
 	free(b);
 }
 

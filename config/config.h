@@ -33,6 +33,11 @@ struct cidr {
 	unsigned bits; /* 0..128, of the mapped form */
 };
 
+/* from a minute of the day up to another, local time; from > to: over midnight */
+struct config_hours {
+	unsigned from, to; /* minutes: 0..1440 */
+};
+
 struct config_backend {
 	char *name;
 	char *type;			/* "local", "s3", "swift", "sftp", "webdav", "azure": others are refused */
@@ -62,6 +67,8 @@ struct config_backend {
 	int64_t connect_timeout_ns, timeout_ns; /* timeout: without any progress */
 	unsigned connections;			/* requests at once */
 	uint64_t upload_limit, download_limit;	/* bytes a second, 0: none */
+	struct config_hours *limit_hours;	/* when they hold */
+	size_t limit_hours_count;		/* 0: always */
 	struct config_zone *zone;
 	struct config_origin origin;
 };

@@ -83,6 +83,16 @@ static bool same_login(const struct config_backend *a, const struct config_backe
 	       same_list(a->host_keys, b->host_keys) && same_text(a->known_hosts_file, b->known_hosts_file);
 }
 
+static bool same_hours(const struct config_backend *a, const struct config_backend *b)
+{
+	if (a->limit_hours_count != b->limit_hours_count)
+		return false;
+	for (size_t i = 0; i < a->limit_hours_count; i++)
+		if (a->limit_hours[i].from != b->limit_hours[i].from || a->limit_hours[i].to != b->limit_hours[i].to)
+			return false;
+	return true;
+}
+
 /* Everything a driver reads from its configuration: a endpoint is kept over a reload only if all of it is the same. */
 static bool same_backend(const struct config_backend *a, const struct config_backend *b)
 {
@@ -93,7 +103,7 @@ static bool same_backend(const struct config_backend *a, const struct config_bac
 	       same_text(a->client_key_file, b->client_key_file) && same_list(a->pins, b->pins) && a->mode == b->mode &&
 	       a->connect_timeout_ns == b->connect_timeout_ns && a->timeout_ns == b->timeout_ns &&
 	       a->connections == b->connections && a->upload_limit == b->upload_limit &&
-	       a->download_limit == b->download_limit && same_text(a->zone->name, b->zone->name) &&
+	       a->download_limit == b->download_limit && same_hours(a, b) && same_text(a->zone->name, b->zone->name) &&
 	       same_networks(a->zone, b->zone) && same_list(a->zone->countries, b->zone->countries) &&
 	       same_text(a->zone->country_db_file, b->zone->country_db_file);
 }

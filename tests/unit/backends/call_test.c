@@ -90,7 +90,7 @@ static int64_t pass(uint64_t rate, size_t bytes, size_t piece_max)
 	struct call c;
 
 	call_init(&c);
-	limit_init(&l, rate);
+	limit_init(&l, rate, NULL);
 	while (bytes) {
 		ssize_t n = call_permit(&c, &l, bytes);
 
@@ -135,7 +135,7 @@ static void no_limit_is_no_wait(void **state)
 
 	(void)state;
 	call_init(&c);
-	limit_init(&l, 0);
+	limit_init(&l, 0, NULL);
 	assert_int_equal(call_permit(&c, &l, 123456789), 123456789);
 	assert_int_equal(call_permit(&c, NULL, 5), 5);
 	limit_destroy(&l);
@@ -151,6 +151,51 @@ static void *cut_soon(void *arg)
 	return NULL;
 }
 
+/* The clock is set to a minute of the day, and back. */
+static void limits_hold_by_the_hour(void **state)
+{
+	static const struct {
+		struct config_hours hours[2];
+		size_t count;
+		unsigned hour, minute;
+		bool holds;
+	} rows[] = {
+		{ { { 0, 0 } }, 0, 3, 0, true }, /* none: always */
+		{ { { 480, 1080 } }, 1, 7, 59, false },
+		{ { { 480, 1080 } }, 1, 8, 0, true },
+		{ { { 480, 1080 } }, 1, 17, 59, true },
+		{ { { 480, 1080 } }, 1, 18, 0, false },
+		{ { { 1350, 120 } }, 1, 22, 29, false }, /* over midnight */
+		{ { { 1350, 120 } }, 1, 22, 30, true },
+		{ { { 1350, 120 } }, 1, 0, 0, true },
+		{ { { 1350, 120 } }, 1, 1, 59, true },
+		{ { { 1350, 120 } }, 1, 2, 0, false },
+		{ { { 480, 600 }, { 1200, 1440 } }, 2, 23, 59, true },
+		{ { { 480, 600 }, { 1200, 1440 } }, 2, 10, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct config_hours hours[2] = { rows[i].hours[0], rows[i].hours[1] };
+		struct config_backend config = { .limit_hours = hours, .limit_hours_count = rows[i].count };
+		/* half a minute past it, so that none begins meanwhile */
+		int64_t day_ns = 86400 * NS_PER_S,
+			want = (rows[i].hour * 60 + rows[i].minute) * 60 * NS_PER_S + 30 * NS_PER_S;
+		int64_t shift = want - clock_real_ns() % day_ns;
+		size_t piece = 1 << 20;
+		struct limit l;
+
+		limit_init(&l, 1000, &config);
+		clock_shift_real(shift);
+		assert_int_equal(clock_local_minute(), rows[i].hour * 60 + rows[i].minute);
+		limit_reserve(&l, &piece);
+		clock_shift_real(-shift);
+		if ((piece < 1 << 20) != rows[i].holds)
+			fail_msg("row %zu: %zu bytes at once", i, piece);
+		limit_destroy(&l);
+	}
+}
+
 static void a_cut_ends_the_wait_for_the_limit(void **state)
 {
 	int64_t start = clock_mono_ns();
@@ -160,7 +205,7 @@ static void a_cut_ends_the_wait_for_the_limit(void **state)
 
 	(void)state;
 	call_init(&c);
-	limit_init(&l, 10); /* a piece in a hundred seconds */
+	limit_init(&l, 10, NULL); /* a piece in a hundred seconds */
 	assert_int_equal(call_permit(&c, &l, 2000), 1024);
 	pthread_create(&t, NULL, cut_soon, &c);
 	assert_int_equal(call_permit(&c, &l, 2000), -ERR_REVOKED);
@@ -177,7 +222,7 @@ static void says_when_the_wait_was_ours(void **state)
 
 	(void)state;
 	call_init(&c);
-	limit_init(&l, 10);
+	limit_init(&l, 10, NULL);
 	c.deadline_ns = clock_mono_ns() + 50 * NS_PER_MS;
 	assert_int_equal(call_permit(&c, &l, 2000), 1024);
 	assert_false(c.own_wait);
@@ -213,10 +258,13 @@ int main(void)
 		cmocka_unit_test(waiters_are_woken),
 		cmocka_unit_test(limits_hold_on_average),
 		cmocka_unit_test(no_limit_is_no_wait),
+		cmocka_unit_test(limits_hold_by_the_hour),
 		cmocka_unit_test(a_cut_ends_the_wait_for_the_limit),
 		cmocka_unit_test(says_when_the_wait_was_ours),
 		cmocka_unit_test(memory_ends_where_it_ends),
 	};
 
+	setenv("TZ", "UTC", 1);
+	tzset();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -676,7 +676,7 @@ static void stops_a_limited_upload_at_once(void **state)
 		struct web w;
 
 		web_start(&w, script, 1);
-		limit_init(&limit, 1 << 20);
+		limit_init(&limit, 1 << 20, NULL);
 		job.web = &w;
 		ask(&job.asked)->upload = &limit;
 		pthread_create(&thread, NULL, put_job, &job);

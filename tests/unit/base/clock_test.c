@@ -3,6 +3,7 @@
 #include "tests/unit/base/unit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static void test_clocks(void **state)
 {
@@ -17,6 +18,21 @@ static void test_clocks(void **state)
 	assert_true(clock_mono_ns() - mono < 60 * NS_PER_S);
 	clock_shift_real(-3660 * NS_PER_S);
 	assert_true(clock_real_ns() - real < 60 * NS_PER_S);
+}
+
+static void test_local_minute(void **state)
+{
+	int64_t shift = 86400 * NS_PER_S - clock_real_ns() % (86400 * NS_PER_S) + 90 * NS_PER_S;
+
+	(void)state;
+	clock_shift_real(shift); /* 00:01:30 UTC */
+	setenv("TZ", "UTC", 1);
+	tzset();
+	assert_int_equal(clock_local_minute(), 1);
+	setenv("TZ", "CST-8", 1);
+	tzset();
+	assert_int_equal(clock_local_minute(), 8 * 60 + 1);
+	clock_shift_real(-shift);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -55,7 +71,8 @@ static void test_wait(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clocks), cmocka_unit_test(test_wait) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clocks), cmocka_unit_test(test_local_minute),
+		cmocka_unit_test(test_wait) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,9 @@ static void test_zones(void **state)
 #define FOREIGN_S3(lines)                                                                                              \
 	"[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\nendpoint = "           \
 	"https://h\n" S3_REST lines
+#define HOURS(given)                                                                                                   \
+	"test.ini:20: error: bad value \"" given                                                                       \
+	"\" for \"limit-hours\"; expected times of the day, such as 08:00-18:00, 22:30-02:00\n"
 #define ABROAD(lines)                                                                                                  \
 	GOOD "[zone x]\nkind = foreign\n" lines "backends = c\n[backend c]\ntype = s3\nendpoint = https://h\n" S3_REST
 #define S3(lines) GOOD "[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\n" lines
@@ -348,6 +351,17 @@ static void test_backends(void **state)
 		{ GOOD FOREIGN_S3("client-cert-file = none.pem\nclient-key-file = open.key\n"),
 			"test.ini:20: warning: there is no file none.pem\n"
 			"test.ini:21: warning: open.key is not a regular file of mode 0600 and will be refused\n" },
+		{ GOOD FOREIGN_S3("upload-limit = 1M/s\nlimit-hours = 08:00-18:00, 22:30-02:00, 00:00-24:00\n"), "" },
+		{ GOOD FOREIGN_S3("limit-hours = 08:00-18:00\n"),
+			"test.ini:20: error: \"limit-hours\" without \"upload-limit\" or \"download-limit\"; expected "
+			"what "
+			"they bound\n" },
+		{ GOOD FOREIGN_S3("limit-hours = 8-18\nupload-limit = 1M/s\n"), HOURS("8-18") },
+		{ GOOD FOREIGN_S3("limit-hours = 08:00\nupload-limit = 1M/s\n"), HOURS("08:00") },
+		{ GOOD FOREIGN_S3("limit-hours = 08:00-08:00\nupload-limit = 1M/s\n"), HOURS("08:00-08:00") },
+		{ GOOD FOREIGN_S3("limit-hours = 08:00-24:01\nupload-limit = 1M/s\n"), HOURS("08:00-24:01") },
+		{ GOOD FOREIGN_S3("limit-hours = 08:60-09:00\nupload-limit = 1M/s\n"), HOURS("08:60-09:00") },
+		{ GOOD FOREIGN_S3("limit-hours = 08:00-18:00x\nupload-limit = 1M/s\n"), HOURS("08:00-18:00x") },
 		{ ABROAD("countries = CN\n"),
 			"test.ini:12: warning: zone \"x\" has no \"country-db\" and no \"networks\": its servers' "
 			"addresses are not checked\n" },
