@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* digits only: strtoull would take signs and blanks; *end is left at the first other character */
 static int parse_number(const char *s, uint64_t *v, const char **end)
@@ -52,6 +53,21 @@ int text_parse_size(const char *s, uint64_t *bytes)
 	int rc = parse_bytes(s, bytes, &end);
 
 	return rc < 0 ? rc : *end ? -EINVAL : 0;
+}
+
+int text_parse_time(const char *s, int64_t *ns)
+{
+	struct tm tm = { .tm_isdst = -1 };
+	const char *end = strptime(s, "%Y-%m-%d", &tm);
+	int day;
+
+	if (end && *end == ' ')
+		end = strptime(end, " %H:%M", &tm);
+	if (!end || *end || tm.tm_year < 70 || tm.tm_year > 300)
+		return -EINVAL;
+	day = tm.tm_mday;
+	*ns = (int64_t)mktime(&tm) * 1000000000;
+	return tm.tm_mday == day ? 0 : -EINVAL; /* the 31st of a month of 30 days became another day */
 }
 
 int text_parse_rate(const char *s, uint64_t *bytes_per_s)

@@ -10,6 +10,8 @@
 int text_parse_size(const char *s, uint64_t *bytes);
 /* "5s", "500ms", "1h", "30d", "2w": a number and a unit (ms s m h d w); a bare number is seconds. */
 int text_parse_duration(const char *s, int64_t *ns);
+/* "2026-12-01" (its midnight) or "2026-12-01 09:30", in the local time zone: nanoseconds since 1970. -EINVAL. */
+int text_parse_time(const char *s, int64_t *ns);
 /* "20M/s": bytes a second. */
 int text_parse_rate(const char *s, uint64_t *bytes_per_s);
 /* text_size: "3.2 MiB" into out (at least 16 bytes); returns out. */

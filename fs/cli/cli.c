@@ -26,6 +26,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_tag_ls,
 	&cmd_rules_check,
 	&cmd_rules_list,
+	&cmd_rules_test,
 	&cmd_reload,
 	&cmd_report,
 	&cmd_audit_show,

@@ -116,6 +116,16 @@ warning" "the lint"
 expect_equal "$(bfs rules list --json | jq -r '[.name, .zone, .conditions] | join(" ")')" \
 	"personal-data-stays domestic tag=personal
 public-goes-out foreign path=/public/**" "the rules"
+printf '[test personal]\npath = /public/a\ntag = personal\nzone = domestic\n[test public]\npath = /public/a\nzone = foreign\n' \
+	>"$TEST_TMP/table.ini"
+expect_status 0 bfs rules test "$TEST_TMP/table.ini"
+expect_says "2 files, 0 not as expected"
+echo 'rule = personal-data-stays' >>"$TEST_TMP/table.ini"
+expect_status 1 bfs rules test "$TEST_TMP/table.ini"
+expect_says "table.ini:6: error: /public/a: zone foreign by [rule public-goes-out]" "2 files, 1 not as expected"
+expect_status 1 bfs rules test --json "$TEST_TMP/table.ini"
+expect_equal "$(jq -r '.ok, .files, .failed, .messages[0].line' <<<"$said" | xargs)" "false 2 1 6" "the failed line"
+expect_status 1 bfs rules test "$TEST_TMP/none.ini"
 echo 'nonsense = 1' >>"$ini"
 line=$(wc -l <"$ini")
 expect_status 1 bfs rules check

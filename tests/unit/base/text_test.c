@@ -3,6 +3,7 @@
 #include "tests/unit/base/unit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void test_sizes(void **state)
@@ -170,12 +171,48 @@ static void test_hex(void **state)
 		assert_int_equal(text_unhex(bad[i], back, 2), -EINVAL);
 }
 
+static void test_times(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		int64_t s;
+	} rows[] = {
+		{ "1970-01-01", 0, 0 },
+		{ "2026-12-01", 0, 1796083200 },
+		{ "2026-12-01 09:30", 0, 1796117400 },
+		{ "2024-02-29 23:59", 0, 1709251140 },
+		{ "2026-02-29", -EINVAL, 0 },
+		{ "2026-12-01 24:00", -EINVAL, 0 },
+		{ "2026-12-0109:30", -EINVAL, 0 },
+		{ "2026-12-01 09", -EINVAL, 0 },
+		{ "2026-12-01 09:30Z", -EINVAL, 0 },
+		{ "1969-12-31", -EINVAL, 0 },
+		{ "9999-12-31", -EINVAL, 0 },
+		{ "tomorrow", -EINVAL, 0 },
+		{ "", -EINVAL, 0 },
+	};
+	int64_t v;
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(text_parse_time(rows[i].text, &v), rows[i].rc);
+		if (!rows[i].rc)
+			assert_int_equal(v, rows[i].s * 1000000000);
+	}
+	setenv("TZ", "Asia/Shanghai", 1);
+	assert_int_equal(text_parse_time("2026-12-01", &v), 0);
+	assert_int_equal(v, (1796083200 - 8 * 3600) * 1000000000LL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_rates),
+		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_size_text),
 		cmocka_unit_test(test_duration_text),
 		cmocka_unit_test(test_hex),
