@@ -95,18 +95,22 @@ int64_t meta_deletions_due(struct meta *m)
 	return seq;
 }
 
-int64_t meta_deletion_later(struct meta *m, uint32_t backend_id, int64_t now_ns)
+int64_t meta_deletion_later(struct meta *m, uint32_t backend_id, int64_t since_ns)
 {
-	int64_t now_s = now_ns / NS_PER_S, due_s = 0;
+	int64_t due_s = 0;
 	struct query q;
 	int rc;
 
-	query_open(&q, m, "SELECT min(j.due_s) FROM journal j WHERE j.kind = 1 AND j.backend = ?1 AND " SQL_LATER, "ii",
-		(int64_t)backend_id, now_s);
-	if (query_step(&q) > 0)
-		due_s = meta_row_i64(&q.row, 0);
+	pthread_rwlock_rdlock(&m->merge);
+	query_open(&q, m,
+		"SELECT due_s, seq FROM journal WHERE kind = 1 AND backend = ?1 AND due_s > ?2 ORDER BY due_s", "ii",
+		(int64_t)backend_id, since_ns / NS_PER_S);
+	while (!due_s && query_step(&q) > 0)
+		if (!deletion_is_done(m, meta_row_i64(&q.row, 1)))
+			due_s = meta_row_i64(&q.row, 0);
 	rc = query_close(&q);
-	return rc < 0 ? rc : due_s > now_s ? due_s - now_s : 0;
+	pthread_rwlock_unlock(&m->merge);
+	return rc < 0 ? rc : due_s;
 }
 
 int64_t meta_deletion_count(struct meta *m, uint32_t backend_id)

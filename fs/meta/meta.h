@@ -476,9 +476,10 @@ int meta_deletions(struct meta *, uint32_t backend_id, int64_t after, struct del
 void meta_deletion_done(struct meta *, const struct deletion *);
 /* meta_deletions_due: grows with every deletion that has a durable cause; cheap. */
 int64_t meta_deletions_due(struct meta *);
-/* meta_deletion_later: in how many seconds the first of those will be due that were not at now_ns (real clock, from
- * before meta_deletions found none, so that one that comes due between is not missed); 0: there are none. Blocks. */
-int64_t meta_deletion_later(struct meta *, uint32_t backend_id, int64_t now_ns);
+/* meta_deletion_later: when, in seconds of the real clock, the first of those is due that were not yet at since_ns
+ * (from before the first meta_deletions of a pass, so that one that came due behind it is not missed); 0: there are
+ * none. It may have become due meanwhile. Blocks. */
+int64_t meta_deletion_later(struct meta *, uint32_t backend_id, int64_t since_ns);
 /* meta_deletion_count: waiting on a backend (0: on any). Blocks. */
 int64_t meta_deletion_count(struct meta *, uint32_t backend_id);
 

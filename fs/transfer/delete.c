@@ -42,9 +42,18 @@ void transfer_durable(struct transfer *t, uint64_t batch)
 /* ---- pages of the journal
  * ------------------------------------------------------------------------------------------------ */
 
-/* Nothing more is due: what was journalled before the page was asked for is confirmed, if nothing is under way. */
-static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket, int64_t later_s)
+/* A clock that was set back makes nothing wait longer. */
+static int64_t later_ns(int64_t due_s)
 {
+	int64_t left = due_s * NS_PER_S - clock_real_ns(), most = META_UNSURE_S * NS_PER_S;
+
+	return clock_mono_ns() + (left < IDLE_NS ? IDLE_NS : left > most ? most : left);
+}
+
+/* Nothing more is due: what was journalled before the page was asked for is confirmed, if nothing is under way. */
+static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket, int64_t due_s)
+{
+	d->pass_ns = 0;
 	d->load_ticket = ticket;
 	d->later_ns = 0;
 	if (d->failed) {
@@ -57,10 +66,10 @@ static void page_empty(struct transfer *t, struct deleter *d, uint64_t ticket, i
 		return;
 	}
 	d->wait_until_ns = clock_mono_ns() + IDLE_NS;
-	if (later_s) {
-		/* its sequence lies before the cursor by then; who waits is told when it is done */
+	if (due_s) {
+		/* its sequence may lie before the cursor; who waits is told when it is done */
 		d->after = 0;
-		d->later_ns = clock_mono_ns() + later_s * NS_PER_S;
+		d->later_ns = later_ns(due_s);
 		return;
 	}
 	if (d->busy == 0)
@@ -75,16 +84,19 @@ static void page_load(struct transfer *t, struct endpoint *s)
 	struct deletion page[PAGE_BLOCKS];
 	struct deleter *d = &s->deleter;
 	uint64_t ticket = t->ticket;
-	int64_t after = d->after, now_ns = clock_real_ns(), later_s = 0;
+	int64_t after = d->after, pass_ns, due_s = 0;
 	int n;
 
+	if (!d->pass_ns)
+		d->pass_ns = clock_real_ns();
+	pass_ns = d->pass_ns;
 	d->loading = true;
 	d->wanted = false;
 	endpoint_ref(s);
 	pthread_mutex_unlock(&t->lock);
 	n = meta_deletions(t->meta, s->id, after, page, PAGE_BLOCKS);
-	if (n == 0 && (later_s = meta_deletion_later(t->meta, s->id, now_ns)) < 0)
-		n = (int)later_s;
+	if (n == 0 && (due_s = meta_deletion_later(t->meta, s->id, pass_ns)) < 0)
+		n = (int)due_s;
 	pthread_mutex_lock(&t->lock);
 	d->loading = false;
 	if (n > 0) {
@@ -95,7 +107,7 @@ static void page_load(struct transfer *t, struct endpoint *s)
 		d->wanted = true;
 		pthread_cond_broadcast(&t->del);
 	} else if (n == 0) {
-		page_empty(t, d, ticket, later_s);
+		page_empty(t, d, ticket, due_s);
 	} else {
 		log_error("transfer: the deletions that are due cannot be read: %s", err_text(n));
 		d->wanted = true;
@@ -179,7 +191,8 @@ static bool has_work(const struct transfer *t, struct endpoint *s, int64_t now, 
 	const struct deleter *d = &s->deleter;
 	int64_t when = d->wait_until_ns, retry;
 
-	if (d->loading || (d->failed && d->busy))
+	/* a pass that began while some are under way would find them again */
+	if (d->loading || ((d->failed || !d->after) && d->busy))
 		return false;
 	if (d->at < d->count) {
 		if (d->busy >= share(t) || s->backend->config->mode == MODE_READONLY)

@@ -37,6 +37,7 @@
 struct deleter {
 	bool wanted, loading, failed;
 	int64_t after, wait_until_ns;
+	int64_t pass_ns;  /* real clock: when this pass through the journal began, which ends with an empty page */
 	int64_t later_ns; /* when one will be due that is not yet; 0: there is none */
 	struct deletion page[PAGE_BLOCKS];
 	unsigned at, count, busy, failures;

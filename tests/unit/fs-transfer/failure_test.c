@@ -371,6 +371,75 @@ static void test_delete_fails(void **state)
 	cloud_destroy(&c);
 }
 
+static bool deletions_become(struct cloud *c, int64_t most)
+{
+	for (int i = 0; meta_deletion_count(c->s.meta, 0) > most && i < 500; i++)
+		fault_sleep(10);
+	return meta_deletion_count(c->s.meta, 0) <= most;
+}
+
+static bool becomes_stored(struct cloud *c, uint64_t ino)
+{
+	bool stored = false;
+
+	for (int i = 0; !stored && i < 500; i++) {
+		struct where w = cloud_where(c, ino);
+
+		stored = w.state == WHERE_STORED;
+		where_free(&w);
+		fault_sleep(10);
+	}
+	return stored;
+}
+
+/* What is to be deleted later becomes due while a page of younger deletions is worked off: it is not passed over. */
+static void test_delete_later(void **state)
+{
+	uint64_t public, young, ino;
+	struct fault *far;
+	unsigned count;
+	struct cloud c;
+
+	(void)state;
+	open_with(&c,
+		"[filesystem]\nname = test\nstore = @/store\nhome = home\nsettle = 20ms\n"
+		"[zone home]\nkind = domestic\ncountries = CN\nbackends = near\n"
+		"[zone abroad]\nkind = foreign\ncountries = US\nbackends = far\npack = 0\n"
+		"[backend near]\ntype = local\npath = @/near\n[backend far]\ntype = local\npath = @/far\n" CLOUD_RULES,
+		"far", &far);
+	public = store_mkdir(&c.s, META_ROOT_INO, "public");
+	young = store_mkdir(&c.s, public, "young");
+	for (int i = 0; i < 30; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "%d", i);
+		cloud_write(&c, young, name, "text", 4);
+	}
+	cloud_sync(&c, 0);
+	count = fault_count(far, OP_PUT);
+	far->fail_after_put = -ERR_TIMEOUT;
+	ino = cloud_write(&c, public, "unanswered", "text", 4);
+	for (int i = 0; fault_count(far, OP_PUT) == count && i < 500; i++)
+		fault_sleep(10);
+	far->fail_after_put = 0;
+	assert_true(becomes_stored(&c, ino));
+	assert_true(deletions_become(&c, 1));
+	fault_set(far, OP_DEL, -ERR_UNREACHABLE);
+	cloud_tags(&c, young, "personal");
+	for (int i = 0; meta_deletion_count(c.s.meta, 0) < 31 && i < 500; i++)
+		fault_sleep(10);
+	assert_int_equal(meta_deletion_count(c.s.meta, 0), 31);
+	far->delay_ns = 200 * NS_PER_MS;
+	fault_set(far, OP_DEL, 0);
+	for (int i = 0; cloud_objects(&c, "far") > 28 && i < 500; i++)
+		fault_sleep(10);
+	clock_shift_real((META_UNSURE_S + 1) * NS_PER_S);
+	assert_true(deletions_become(&c, 0));
+	clock_shift_real(-(META_UNSURE_S + 1) * NS_PER_S);
+	assert_int_equal(cloud_objects(&c, "far"), 1);
+	cloud_destroy(&c);
+}
+
 /* A deletion that was not confirmed is done at the next start. */
 static void test_delete_after_restart(void **state)
 {
@@ -462,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_delete_fails),
+		cmocka_unit_test(test_delete_later),
 		cmocka_unit_test(test_delete_after_restart),
 		cmocka_unit_test(test_sync_says_why),
 		cmocka_unit_test(test_sync_cancelled),
