@@ -456,8 +456,9 @@ static void test_resumed(void **state)
 	m.f[0]->fail_after_put = -ERR_TIMEOUT;
 	m.f[1]->delay_ns = 5 * NS_PER_MS;
 	cloud_expect(&m.c, m.ino, m.data, BYTES);
-	for (int i = 0; i < 1000 && fault_count(m.f[0], OP_PUT) < 2; i++)
+	for (int i = 0; i < 1000 && !cloud_objects(&m.c, "near"); i++)
 		fault_sleep(10);
+	assert_int_equal(cloud_objects(&m.c, "near"), 1);
 	cloud_close(&m.c);
 	start(&m);
 	wait_whole(&m);
