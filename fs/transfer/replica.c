@@ -229,14 +229,17 @@ static int worst(const struct reading *r)
 	return rc ? rc : -ERR_UNREACHABLE;
 }
 
-/* An object that is being deleted is rightly gone from one backend before the other. */
-static bool still_stored(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
+/* An object that is being deleted is rightly gone from one backend before the other; a bad copy is said to be bad once.
+ */
+static bool still_stored(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id)
 {
 	struct object_info info = { 0 };
-	bool is = meta_object_get(t->meta, id, &info) == 0 && info.replica_count > 0;
+	bool is = false;
 
+	if (meta_object_get(t->meta, id, &info) < 0)
+		return false;
 	for (size_t i = 0; i < info.replica_count; i++)
-		is &= info.replicas[i].state != REPLICA_DELETING;
+		is |= info.replicas[i].backend_id == backend_id && info.replicas[i].state == REPLICA_STORED;
 	object_info_free(&info);
 	return is;
 }
@@ -245,7 +248,7 @@ void copy_bad(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], const struc
 {
 	char name[OBJECT_NAME_BYTES], facts[128];
 
-	if (!still_stored(t, id))
+	if (!still_stored(t, id, s->id))
 		return;
 	object_name(id, name);
 	snprintf(facts, sizeof facts, "{\"object\":\"%s\",\"backend\":%u,\"zone\":%u}", name + 3, s->id, s->zone_id);

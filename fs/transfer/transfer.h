@@ -11,7 +11,11 @@
  * `copies` backends, then meta_object_stored and meta_extent_set in one operation. Whatever fails or was cut is
  * discarded: its deletion is journalled.
  *
- * Fetches are asynchronous: no thread of FUSE waits. Requests for one range of an object are joined.
+ * Fetches are asynchronous: no thread of FUSE waits. Requests for one range of an object are joined. Of several copies
+ * the one that is expected to answer first is asked, and the next one beside it where that takes unusually long.
+ *
+ * Copies that are missing or damaged are made again in the background, from the table of shortages (meta.h): an object
+ * is stored as long as its extent points at it, however many copies are left; transfer_sync does not wait for more.
  *
  * I1: every transfer of a body is entered in the list of those under way before its placement is checked; a change
  * that may tighten is made first and then calls transfer_revalidate, which cuts (call_cut) what no longer may go before

@@ -150,6 +150,10 @@ for server in $servers; do
 done
 grep -q "object $one is not on backend 'twin'" "$daemon_log" || fail 'no line says which object was lost'
 
+for kind in lost tampered; do
+	expect_equal "$(bfs audit show --json --kind $kind | jq -r '.facts.backend' | sort -u | wc -l)" 2 "backends with lines of kind $kind"
+done
+
 step 'copies that are asked for later are made, though the daemon is killed'
 sed -i 's/^copies=2/copies=1/' "$ini"
 bfs reload
@@ -168,6 +172,10 @@ sleep 1
 bfs_kill
 bfs_mount
 within 10 is_short
+expect_status 0 bfs status
+expect_says 'with fewer sound copies than 2'
+expect_status 0 bfs where -r "$mnt"
+expect_says 'stored, short of copies'
 for server in $servers; do
 	tool "$server-link" rate 0
 done
