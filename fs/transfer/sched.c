@@ -416,16 +416,19 @@ static void unpark(struct transfer *t)
 	}
 }
 
-static void bury(struct transfer *t)
+/* true: the lock was dropped, and what was seen before may be otherwise. */
+static bool bury(struct transfer *t)
 {
-	while (!list_empty(&t->dead_passes)) {
-		struct pass *p = list_first(&t->dead_passes, struct pass, link);
+	struct pass *p;
 
-		list_remove(&p->link);
-		pthread_mutex_unlock(&t->lock);
-		pass_free(t, p);
-		pthread_mutex_lock(&t->lock);
-	}
+	if (list_empty(&t->dead_passes))
+		return false;
+	p = list_first(&t->dead_passes, struct pass, link);
+	list_remove(&p->link);
+	pthread_mutex_unlock(&t->lock);
+	pass_free(t, p);
+	pthread_mutex_lock(&t->lock);
+	return true;
 }
 
 static int64_t wait_until(const struct transfer *t)
@@ -450,7 +453,8 @@ void *sched_main(void *arg)
 		int64_t now = clock_mono_ns();
 		struct entry *e;
 
-		bury(t);
+		if (bury(t))
+			continue;
 		if (t->pressed && now - t->pressed_ns >= PRESSURE_EVERY_NS)
 			press(t);
 		unpark(t);
