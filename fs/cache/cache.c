@@ -213,6 +213,8 @@ int cache_open(struct cache **out, const char *store, struct keyring *keyring, s
 	if (rc == 0 && (rc = contents_read(c, msg)) == 0) {
 		meta_set_block_free(meta, cblock_release);
 		if ((rc = intent_replay(c, msg)) == 0)
+			rc = sealers_start(c);
+		if (rc == 0)
 			rc = thread_start(c);
 	}
 	if (rc < 0)
@@ -308,6 +310,7 @@ static void discard(struct cache *c)
 {
 	bool last;
 
+	sealers_stop(c);
 	all_forget(c);
 	all_unload(c);
 	pthread_mutex_lock(&c->lock);

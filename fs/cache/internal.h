@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/spare.h"
 #include "fs/cache/cache.h"
 #include "fs/cache/index.h"
@@ -69,10 +70,12 @@ struct cache {
 	bool full;	   /* somebody got -ERR_CACHE_FULL and waits for room() */
 	bool shrink;	   /* for the thread: the disk is full */
 	bool stop, closed;
-	bool durable, hurry;	  /* for the thread: a batch became durable; sync everything now */
-	bool log_wanted;	  /* for the thread: somebody would use the intent log, which is not there */
-	int64_t log_asked_ns;	  /* when it was told so last */
-	int sync_error;		  /* last one logged by the thread */
+	bool durable, hurry;  /* for the thread: a batch became durable; sync everything now */
+	bool log_wanted;      /* for the thread: somebody would use the intent log, which is not there */
+	int64_t log_asked_ns; /* when it was told so last */
+	int sync_error;	      /* last one logged by the thread */
+	struct pool *sealers; /* NULL: one processor */
+	unsigned sealers_idle;
 	pthread_mutex_t sync_all; /* one cache_sync_all at a time; before any data_lock */
 	pthread_t thread;
 };
@@ -315,6 +318,13 @@ int sync_older(struct cache *, int64_t than_ns);
 /* evict_one: what it freed. evict_look_again: whether an upload turned out to have made something clean. */
 uint64_t evict_one(struct cache *, uint64_t ino, uint32_t index, bool inline_too);
 bool evict_look_again(struct cache *);
+
+/* sealers.c */
+/* seal_together: the pages of all of the inode's unsynced blocks, on several processors, where they are in several
+ * blocks. What fails is left for who captures the block. Under data_lock alone, as a sync's first part. */
+void seal_together(struct cache *, struct cnode *);
+int sealers_start(struct cache *);
+void sealers_stop(struct cache *); /* nobody syncs any more */
 
 /* thread.c */
 int thread_start(struct cache *);

@@ -93,6 +93,7 @@ static void job_capture(struct cache *c, struct job *job)
 	struct cblock *b;
 
 	pthread_rwlock_wrlock(&job->inode->data_lock);
+	seal_together(c, n);
 	while (job->rc == 0 && (b = cnode_first(c, n)))
 		job->rc = capture_block(job, b);
 	pthread_mutex_lock(&n->publish);
