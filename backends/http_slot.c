@@ -507,6 +507,7 @@ static CURLcode arm_transport(struct http_slot *s)
 	SET(CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
 	SET(CURLOPT_PATH_AS_IS, 1L);
+	SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* connections are few, and a server that moved is found at once */
 	SET(CURLOPT_FRESH_CONNECT, s->reuse ? 0L : 1L);
 	if (connect_ns > 0)
 		SET(CURLOPT_CONNECTTIMEOUT_MS, (long)((connect_ns + NS_PER_MS - 1) / NS_PER_MS));

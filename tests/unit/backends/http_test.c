@@ -181,6 +181,50 @@ static void uses_no_proxy(void **state)
 	server_stop(&proxy);
 }
 
+static void write_home(const char *home, const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", home, name);
+	assert_non_null(f = fopen(path, "w"));
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Neither a login nor a proxy comes from the files of curl(1) and its kin. */
+static void reads_no_files_of_the_user(void **state)
+{
+	static const struct step script[] = { { ANSWER, OK_FIVE } };
+	char home[] = "/tmp/borderfs-home.XXXXXX", text[128], back[5], *before = getenv("HOME");
+	struct server proxy;
+	struct asked a;
+	struct web w;
+
+	(void)state;
+	before = before ? strdup(before) : NULL;
+	assert_non_null(mkdtemp(home));
+	setenv("HOME", home, 1);
+	server_start(&proxy, script, 1, 0);
+	snprintf(text, sizeof text, "proxy = http://127.0.0.1:%d\nuser = us:secret\n", proxy.port);
+	write_home(home, ".curlrc", text);
+	write_home(home, ".netrc", "machine 127.0.0.1 login us password secret\ndefault login us password secret\n");
+	web_start(&w, script, 1);
+	assert_int_equal(web_get(&w, (ask(&a), &a), back, 5), 200);
+	asked_end(&a);
+	LOCKED(&proxy, assert_int_equal(proxy.connections, 0));
+	LOCKED(&w.server, assert_null(strcasestr(w.server.head, "Authorization")));
+	web_stop(&w);
+	server_stop(&proxy);
+	snprintf(text, sizeof text, "rm -r %s", home);
+	assert_int_equal(system(text), 0);
+	if (before)
+		setenv("HOME", before, 1);
+	else
+		unsetenv("HOME");
+	free(before);
+}
+
 static void count_told(void *ctx, const struct connection *made)
 {
 	++*(unsigned *)ctx;
@@ -702,6 +746,7 @@ int main(void)
 		cmocka_unit_test(refuses_before_a_body_byte_is_sent),
 		cmocka_unit_test(asks_first_again_after_a_redirect),
 		cmocka_unit_test(uses_no_proxy),
+		cmocka_unit_test(reads_no_files_of_the_user),
 		cmocka_unit_test(reuses_its_connection_and_asks_first_once),
 		cmocka_unit_test(asks_first_again_after_a_dead_connection),
 		cmocka_unit_test(asks_first_when_curl_connects_anew),
