@@ -75,6 +75,10 @@ static const struct algebra algebras[] = {
 	[COND_AGE] = { range_covers, range_apart },
 	[COND_OWNER] = { owner_covers, owner_apart },
 	[COND_TYPE] = { type_covers, type_apart },
+	[COND_LINKS] = { range_covers, range_apart },
+	[COND_HOURS] = { range_covers, range_apart },
+	[COND_DAYS] = { range_covers, range_apart },
+	[COND_DATE] = { range_covers, range_apart },
 };
 
 /* the algebra in which both can be compared, or NULL */

@@ -207,6 +207,12 @@ static enum verdict cond_matches(struct judge *j, const struct cond *c)
 		return owner_matches(j, c);
 	case COND_TYPE:
 		return type_matches(j, c);
+	case COND_LINKS:
+		return in_ranges(c, j->facts->link_count);
+	case COND_HOURS:
+	case COND_DAYS:
+	case COND_DATE:
+		return cond_window_matches(c, j->facts->now_ns, &j->next_due_ns) ? YES : NO;
 	}
 	return MAYBE;
 }

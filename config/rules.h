@@ -31,6 +31,7 @@ struct rule_facts {
 	int64_t now_ns;
 	uid_t uid;
 	gid_t gid;
+	uint32_t link_count;	     /* names of the inode */
 	const struct rule_tag *tags; /* user's and inherited */
 	size_t tag_count;
 	/* media type of the content ("image/png"), asked for only if a `type` condition cannot be decided by extension;
@@ -44,7 +45,7 @@ struct rule; /* one [rule] section */
 struct rule_decision {
 	struct config_zone *zone; /* never NULL; home where rule is NULL */
 	const struct rule *rule;  /* or NULL: the default */
-	int64_t next_due_ns;	  /* real clock: when an age condition may change the answer; INT64_MAX: never */
+	int64_t next_due_ns;	  /* real clock: when a condition on time may change the answer; INT64_MAX: never */
 };
 
 /* The tracer sees every step of the same program that decides (I11). */

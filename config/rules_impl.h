@@ -8,9 +8,21 @@
 #include "config/mime.h"
 #include "config/rules.h"
 
-enum cond_kind { COND_PATH, COND_NAME, COND_TAG, COND_SIZE, COND_AGE, COND_OWNER, COND_TYPE };
+enum cond_kind {
+	COND_PATH,
+	COND_NAME,
+	COND_TAG,
+	COND_SIZE,
+	COND_AGE,
+	COND_OWNER,
+	COND_TYPE,
+	COND_LINKS,
+	COND_HOURS,
+	COND_DAYS,
+	COND_DATE
+};
 
-/* sizes in bytes, ages in nanoseconds; both ends included */
+/* sizes in bytes, ages and dates in nanoseconds, minutes of the day, days from Monday; both ends included */
 struct cond_range {
 	int64_t low, high;
 };
@@ -27,15 +39,15 @@ struct cond {
 	struct config_origin origin;
 	char *text;		   /* "tag=personal,confidential" */
 	char **items;		   /* the alternatives as written */
-	size_t count;		   /* of the alternatives, of items and of the array that the kind uses */
+	size_t count;		   /* of the array that the kind uses */
 	struct glob **globs;	   /* PATH, NAME */
 	char **words;		   /* TAG; TYPE: "image/png" or "image/" for image/ and anything */
-	struct cond_range *ranges; /* SIZE, AGE */
+	struct cond_range *ranges; /* SIZE, AGE, LINKS, HOURS, DAYS, DATE */
 	struct cond_owner *owners; /* OWNER */
 };
 
-/* A [tag] or [rule] section. Its conditions are as written, but age and then type are last: what was refused before
- * needs no time to come and no look at the content. */
+/* A [tag] or [rule] section. Its conditions are as written, but those on time and then type are last: what was refused
+ * before needs no time to come and no look at the content. */
 struct rule {
 	char *name;
 	struct config_origin origin;
@@ -64,6 +76,12 @@ struct rules {
 };
 
 void rule_free(struct rule *);
+
+/* cond_window_parse: one item of hours ("22:00-06:00"), days ("sat-mon", "wed") or date (">=2026-12-01",
+ * "2026-12-01..2026-12-31 18:00") as one or two ranges; false where it is none. cond_window_matches: whether the time
+ * lies in one; *due_ns is lowered to when that may change. In the local time zone. */
+bool cond_window_parse(enum cond_kind, const char *item, struct cond_range out[2], size_t *count);
+bool cond_window_matches(const struct cond *, int64_t now_ns, int64_t *due_ns);
 
 /* rules_index_build: the index over both programs, which must not change any more; -ENOMEM. */
 int rules_index_build(struct rules_index **, const struct rules *);

@@ -162,9 +162,47 @@ static bool read_range(struct reading *r, const char *item)
 	r->c->ranges = v;
 	if (!parse_range(r, item, &v[r->c->count]))
 		return bad_item(r, item,
-			r->c->kind == COND_AGE ? "an age, such as >30d, <=1h or 1d..7d"
-					       : "a size, such as >1M, <=4K or 1K..1M");
+			r->c->kind == COND_AGE	   ? "an age, such as >30d, <=1h or 1d..7d"
+			: r->c->kind == COND_LINKS ? "a number of names, such as 1, >1 or 2..5"
+						   : "a size, such as >1M, <=4K or 1K..1M");
 	r->c->count++;
+	return true;
+}
+
+static bool read_links(struct reading *r, const char *item)
+{
+	struct cond_range *v;
+	uint64_t n;
+
+	if (item[strspn(item, "0123456789")])
+		return read_range(r, item);
+	if (!(v = grow(r, r->c->ranges, sizeof *v)))
+		return false;
+	r->c->ranges = v;
+	if (text_parse_size(item, &n) < 0 || n > INT64_MAX)
+		return bad_item(r, item, "a number of names, such as 1, >1 or 2..5");
+	v[r->c->count++] = (struct cond_range){ (int64_t)n, (int64_t)n };
+	return true;
+}
+
+static bool read_window(struct reading *r, const char *item)
+{
+	static const char *const expected[] = {
+		[COND_HOURS] = "a time of the day, such as 08:00-18:00",
+		[COND_DAYS] = "days of the week, such as mon-fri or sun",
+		[COND_DATE] = "a date, such as >=2026-12-01, 2026-12-24 or 2026-12-01..2026-12-31 18:00",
+	};
+	struct cond_range found[2], *v;
+	size_t count;
+
+	if (!cond_window_parse(r->c->kind, item, found, &count))
+		return bad_item(r, item, expected[r->c->kind]);
+	for (size_t i = 0; i < count; i++) {
+		if (!(v = grow(r, r->c->ranges, sizeof *v)))
+			return false;
+		r->c->ranges = v;
+		v[r->c->count++] = found[i];
+	}
 	return true;
 }
 
@@ -204,6 +242,10 @@ static const struct cond_key {
 	{ "age", COND_AGE, false, read_range },
 	{ "owner", COND_OWNER, false, read_owner },
 	{ "type", COND_TYPE, false, read_type },
+	{ "link-count", COND_LINKS, false, read_links },
+	{ "hours", COND_HOURS, false, read_window },
+	{ "days", COND_DAYS, false, read_window },
+	{ "date", COND_DATE, false, read_window },
 };
 #define COND_KEYS (sizeof cond_keys / sizeof *cond_keys)
 
@@ -269,10 +311,12 @@ static bool read_cond(struct load *l, const struct cond_key *k, const struct doc
 	return ok && c->text;
 }
 
-/* age after the others, type last */
+/* what time changes after the others, type last */
 static int cond_rank(const struct cond *c)
 {
-	return c->kind == COND_TYPE ? 2 : c->kind == COND_AGE;
+	if (c->kind == COND_TYPE)
+		return 2;
+	return c->kind == COND_AGE || c->kind == COND_HOURS || c->kind == COND_DAYS || c->kind == COND_DATE;
 }
 
 static void add_cond(struct load *l, struct rule *r, const struct cond_key *k, bool negated, const struct doc_entry *e)
@@ -314,9 +358,10 @@ static void report_key(struct load *l, const struct doc_section *s, const struct
 		suggest_offer(&near, "export");
 	load_error(l, &e->origin, "unknown key \"%s\" in [%s %s]%s", e->key, s->kind, s->name,
 		near.best ? suggest_text(&near, hint, sizeof hint)
-		: is_rule
-			? "; expected zone, export, path, name, tag, size, age, owner, type or not- before one of these"
-			: "; expected set-by, path, name, tag, size, age, owner, type or not- before one of these");
+		: is_rule ? "; expected zone, export, path, name, tag, size, age, owner, type, link-count, hours, "
+			    "days, date or not- before one of these"
+			  : "; expected set-by, path, name, tag, size, age, owner, type, link-count, hours, days, date "
+			    "or not- before one of these");
 }
 
 static void read_zone(struct load *l, struct rule *r, const struct doc_entry *e)

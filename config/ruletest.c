@@ -27,6 +27,7 @@ struct test {
 	uint64_t size;
 	int64_t age_ns, at_ns; /* at: real clock */
 	uint32_t uid, gid;
+	unsigned link_count;
 	char *type; /* of the content; NULL: it cannot be told */
 	char *zone, *rule;
 };
@@ -94,6 +95,11 @@ static const struct key test_keys[] = {
 		.offset = offsetof(struct test, gid),
 		.expected = "a group that exists here, or gid:NUMBER" },
 	{ .name = "type", .parse = key_text, .offset = offsetof(struct test, type) },
+	{ .name = "link-count",
+		.parse = key_count,
+		.offset = offsetof(struct test, link_count),
+		.min = 1,
+		.expected = "a number of names, such as 2" },
 	{ .name = "zone",
 		.parse = key_text,
 		.offset = offsetof(struct test, zone),
@@ -133,7 +139,7 @@ static bool read_test(struct load *l, const struct doc_section *s, struct test *
 {
 	bool failed = l->failed;
 
-	*t = (struct test){ .at_ns = clock_real_ns() };
+	*t = (struct test){ .at_ns = clock_real_ns(), .link_count = 1 };
 	l->failed = false;
 	if (strcmp(s->kind, "test") != 0 || !s->name)
 		load_error(l, &s->origin, "unknown section [%s]; expected [test NAME]", s->kind);
@@ -210,6 +216,7 @@ static void judge(struct load *l, const struct test *t, const struct test_path *
 		.mtime_ns = t->at_ns - t->age_ns,
 		.uid = t->uid,
 		.gid = t->gid,
+		.link_count = t->link_count,
 		.tag_count = strv_count(t->tags),
 		.media_type = give_type,
 		.ctx = (void *)t };

@@ -41,6 +41,7 @@ int subject_init(struct subject *s, struct place *p, struct inode *inode)
 	s->mtime_ns = time_ns(inode->mtime);
 	s->uid = inode->uid;
 	s->gid = inode->gid;
+	s->link_count = inode->nlink;
 	s->flags = inode->flags;
 	s->zone_id = inode->zone_id;
 	rule = inode->rule;
@@ -137,6 +138,7 @@ static int decide(struct subject *s, const struct dir_facts *dir, const char *pa
 		.now_ns = s->now_ns,
 		.uid = s->uid,
 		.gid = s->gid,
+		.link_count = s->link_count,
 		.media_type = s->kind == FILE_REGULAR ? ask_type : NULL,
 		.ctx = s,
 	};

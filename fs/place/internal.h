@@ -121,6 +121,7 @@ struct subject {
 	int64_t mtime_ns, now_ns;
 	uid_t uid;
 	gid_t gid;
+	uint32_t link_count;
 	uint32_t flags, zone_id; /* zone_id: where it was last placed */
 	char *rule;		 /* by which rule; malloc'd or NULL */
 	char **tags;

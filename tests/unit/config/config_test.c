@@ -667,10 +667,11 @@ static void test_rules(void **state)
 		{ GOOD "[rule r]\nzone = d\ncountry = CN\npath = /a\n",
 			"test.ini:12: error: unknown key \"country\" in [rule r]; expected zone, export, path, name, "
 			"tag, size, "
-			"age, owner, type or not- before one of these\n" },
-		{ GOOD "[tag t]\nzone = d\npath = /a\n", "test.ini:11: error: unknown key \"zone\" in [tag t]; "
-							 "expected set-by, path, name, tag, size, age, owner, type or "
-							 "not- before one of these\n" },
+			"age, owner, type, link-count, hours, days, date or not- before one of these\n" },
+		{ GOOD "[tag t]\nzone = d\npath = /a\n",
+			"test.ini:11: error: unknown key \"zone\" in [tag t]; "
+			"expected set-by, path, name, tag, size, age, owner, type, link-count, hours, days, date or "
+			"not- before one of these\n" },
 		{ GOOD "[rule r]\nzone = d\npath = /a\npath = /b\nnot-path = /c\n",
 			"test.ini:13: error: \"path\" stands twice in [rule r], first in line 12; expected it once\n" },
 		{ GOOD "[rule r]\nzone = d\npath = /a, !/b\nname = a/b, x\ntag = a,,b\n",

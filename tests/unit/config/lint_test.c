@@ -168,7 +168,7 @@ static void test_tags(void **state)
 			"19: \"set-by\" stands beside other keys in [tag x]; expected it alone\n" },
 		{ "[rule x]\nset-by = users\npath = /a/**\nzone = d\n",
 			"19: unknown key \"set-by\" in [rule x]; expected zone, export, path, name, tag, size, age, "
-			"owner, type or not- before one of these\n" },
+			"owner, type, link-count, hours, days, date or not- before one of these\n" },
 	};
 
 	(void)state;

@@ -107,7 +107,7 @@ static void test_wrong_table(void **state)
 		"uid:NUMBER\n"
 		"table.ini:7: error: unknown key \"colour\" in [test a]; expected one of path, tag, size, age, at, "
 		"owner, "
-		"group, type, zone, rule\n",
+		"group, type, link-count, zone, rule\n",
 		0, 0);
 	check("[rule a]\npath = /x\n", -ERR_CONFIG,
 		"table.ini:1: error: unknown section [rule]; expected [test NAME]\n", 0, 0);
