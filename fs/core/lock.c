@@ -6,16 +6,17 @@
 #include "fs/core/internal.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #define ENDS	  "ending"
-#define NOTICE_NS NS_PER_S	   /* until a daemon knows that its mount is gone, and says that it is ending */
+#define NOTICE_NS (3 * NS_PER_S)   /* until a daemon knows that its mount is gone, and says that it is ending */
 #define ENDING_NS (300 * NS_PER_S) /* longer than any end takes that is not stuck */
-#define LOOK_NS	  (20 * NS_PER_MS)
 
 static void write_holder(int fd, const char *state)
 {
@@ -51,24 +52,64 @@ static int open_lock(const char *store, int *out, struct errmsg *msg)
 	return rc;
 }
 
+/* What tells that the file was written or closed; -1 where the system has no more of that. */
+static int watch_open(int fd)
+{
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (watch >= 0 && inotify_add_watch(watch, path, IN_MODIFY | IN_CLOSE_WRITE) < 0) {
+		close(watch);
+		watch = -1;
+	}
+	return watch;
+}
+
+/* Until something is told, or until_ns. A close is told a moment before the lock of who closed is let go, and, where
+ * there is no watch, nothing is: then it is looked at again soon, and less and less often. */
+static void watch_wait(int watch, int64_t until_ns, int *again_ms)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	int64_t left_ms = (until_ns - clock_mono_ns()) / NS_PER_MS + 1;
+	int timeout_ms = *again_ms && *again_ms < left_ms ? *again_ms : (int)left_ms;
+	struct pollfd p = { .fd = watch, .events = POLLIN };
+
+	*again_ms *= 2;
+	if (poll(&p, 1, timeout_ms > 0 ? timeout_ms : 0) <= 0)
+		return;
+	for (ssize_t n; (n = read(watch, events, sizeof(events))) > 0;) {
+		const struct inotify_event *e;
+
+		for (const char *at = events; at < events + n; at += sizeof(*e) + e->len) {
+			e = (const struct inotify_event *)(const void *)at;
+			if (e->mask & IN_CLOSE_WRITE)
+				*again_ms = 1;
+		}
+	}
+}
+
 /* Whether the lock was had before it made no sense to wait any more. */
 static bool wait_for(int fd)
 {
-	int64_t start = clock_mono_ns(), waited;
-	bool ends = false, said = false;
+	int watch = watch_open(fd), again_ms = watch < 0 ? 1 : 0;
+	int64_t start = clock_mono_ns(), until;
+	bool ends = false, said = false, had;
 	long holder;
 
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	while (!(had = flock(fd, LOCK_EX | LOCK_NB) == 0)) {
 		holder = read_holder(fd, &ends);
-		waited = clock_mono_ns() - start;
-		if (waited > (ends ? ENDING_NS : NOTICE_NS))
-			return false;
+		until = start + (ends ? ENDING_NS : NOTICE_NS);
+		if (clock_mono_ns() > until)
+			break;
 		if (ends && !said)
 			log_info("store: process %ld, which was unmounted, still makes it durable: waiting", holder);
 		said = ends;
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
+		watch_wait(watch, until, &again_ms);
 	}
-	return true;
+	if (watch >= 0)
+		close(watch);
+	return had;
 }
 
 static int take(const char *store, bool waits, int *out, struct errmsg *msg)

@@ -55,7 +55,7 @@ static void *end_slowly(void *arg)
 	struct fixture *f = arg;
 
 	assert_int_equal(core_stop(f->core), 0);
-	nanosleep(&(struct timespec){ .tv_sec = 2 }, NULL);
+	nanosleep(&(struct timespec){ .tv_sec = 4 }, NULL);
 	core_close(f->core);
 	f->core = NULL;
 	return NULL;
