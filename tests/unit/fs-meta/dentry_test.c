@@ -446,6 +446,30 @@ static void concurrent_names(void **state)
 	fix_end(&f);
 }
 
+/* Names that are not there are remembered, up to the same bound as those that are. */
+static void absent_names_are_bounded(void **state)
+{
+	enum { NAMES = 5000, KEPT = 100 };
+	struct dentry *d;
+	struct fix f;
+	char name[16];
+
+	(void)state;
+	fix_new(&f);
+	f.options.nodes_max = KEPT;
+	fix_open(&f);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "absent%d", i);
+		assert_int_equal(meta_dentry_get(f.m, META_ROOT_INO, name, &d), 0);
+		assert_int_equal(d->ino, 0);
+		meta_dentry_put(f.m, d);
+		assert_true(f.m->nodes[NODE_DENTRY].count <= KEPT);
+	}
+	assert_int_equal(f.m->idle_count, KEPT);
+	assert_int_equal(f.m->nodes[NODE_DENTRY].count, KEPT);
+	fix_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +479,7 @@ int main(void)
 		cmocka_unit_test(readdir_tells_type),
 		cmocka_unit_test(emptiness),
 		cmocka_unit_test(from_inode_to_names),
+		cmocka_unit_test(absent_names_are_bounded),
 		cmocka_unit_test(concurrent_readdir),
 		cmocka_unit_test(concurrent_names),
 	};
