@@ -37,7 +37,7 @@
 	X(EXISTS, EEXIST, "an object of that name is already on the backend")                                          \
 	X(UNREACHABLE, EHOSTUNREACH, "the backend cannot be reached")                                                  \
 	X(TIMEOUT, ETIMEDOUT, "the backend did not answer in time")                                                    \
-	X(BUSY, EAGAIN, "the backend asks to slow down")                                                               \
+	X(BUSY, EBUSY, "the backend asks to slow down")                                                                \
 	X(SERVER, EREMOTEIO, "the server failed")                                                                      \
 	X(PROTOCOL, EPROTO, "the server's answer does not follow the protocol")                                        \
 	X(CLOCK, EACCES, "the backend says the clock is wrong")                                                        \
