@@ -453,14 +453,15 @@ tree_facts() {
 	)
 }
 
-# ---- the test servers' tools: lagproxy and trapd
+# ---- the test servers' tools: lagproxy, faultproxy.py and trapd
 
-# tool_start NAME PROGRAM ARGUMENT...: $BUILD/tests/servers/PROGRAM, spoken to by `tool NAME`; its port is ${tool_port[NAME]}.
+# tool_start NAME PROGRAM ARGUMENT...: a program of tests/servers, spoken to by `tool NAME`; its port is ${tool_port[NAME]}.
 tool_start() {
-	local name=$1 program=$2 in out line
+	local name=$1 program=$BUILD/tests/servers/$2 in out line
+	[ "${2%.py}" = "$2" ] || program=$TOP/tests/servers/$2
 	shift 2
 	mkfifo "$TEST_TMP/$name.in" "$TEST_TMP/$name.out"
-	"$BUILD/tests/servers/$program" "$@" <"$TEST_TMP/$name.in" >"$TEST_TMP/$name.out" &
+	"$program" "$@" <"$TEST_TMP/$name.in" >"$TEST_TMP/$name.out" &
 	tool_pid[$name]=$!
 	exec {in}>"$TEST_TMP/$name.in" {out}<"$TEST_TMP/$name.out"
 	rm "$TEST_TMP/$name.in" "$TEST_TMP/$name.out"

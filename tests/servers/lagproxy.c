@@ -134,6 +134,7 @@ static void flow_write(struct conn *c, int from, int64_t now)
 
 	while (!c->dead && f->head && f->head->due_us <= now) {
 		struct chunk *k = f->head;
+		size_t len = k->len - k->off;
 		ssize_t n;
 
 		if (!k->len) {
@@ -142,7 +143,9 @@ static void flow_write(struct conn *c, int from, int64_t now)
 			flow_pop(f);
 			continue;
 		}
-		n = write(c->fd[!from], k->data + k->off, k->len - k->off);
+		if (f->to_cut > 0 && len > (size_t)f->to_cut)
+			len = (size_t)f->to_cut;
+		n = write(c->fd[!from], k->data + k->off, len);
 		if (n < 0) {
 			c->dead = errno != EAGAIN;
 			return;
