@@ -166,7 +166,7 @@ uint32_t file_read_on(struct core_file *file, uint64_t off, size_t len, uint64_t
 	uint32_t more = 0;
 
 	pthread_mutex_lock(&file->lock);
-	if (file->ahead && end <= file->window_end && file->window_end - end < file->ahead / 2) {
+	if (file->ahead && end <= file->window_end && file->window_end - end <= file->ahead / 2) {
 		window_grow(file);
 		*from = file->window_end;
 		file->window_end = end + file->ahead;

@@ -7,7 +7,7 @@
 
 #define READ_AHEAD_MIN	 (256u << 10)
 #define READ_AHEAD_MAX	 (32u << 20)
-#define READ_AHEAD_GROWS 4
+#define READ_AHEAD_GROWS 8
 #define READ_REORDER	 (256u << 10) /* a read may come so far before the last */
 
 struct core_file {
