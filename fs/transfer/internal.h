@@ -471,9 +471,14 @@ void delete_hurry(struct transfer *);
 struct doomed {
 	struct hash_node node;
 	uint8_t id[OBJECT_ID_BYTES];
-	bool leaving; /* it holds what belongs to another zone: a sync waits for it */
-	bool told;    /* every file in it was entered */
-	bool seen;    /* by the look under way */
+	bool leaving;	  /* it holds what belongs to another zone: a sync waits for it */
+	bool told;	  /* every file in it was entered */
+	bool seen;	  /* by the look under way */
+	bool aside;	  /* it could not be rewritten, and others wait: left alone until then */
+	unsigned tries;	  /* how often it stepped aside */
+	uint64_t live;	  /* bytes in use, when it was last looked at */
+	int64_t since_ns; /* monotonic: when those last became fewer */
+	int64_t until_ns; /* monotonic, of one that stepped aside */
 };
 int repacks_init(struct transfer *);
 void repacks_free(struct transfer *);
@@ -574,12 +579,13 @@ struct transfer {
 
 	struct hash doomed;
 	atomic_uint doomed_count, doomed_leaving;
-	bool repack_wanted;	  /* to be looked at now */
-	unsigned repack_waits;	  /* of syncs, for what leaves */
-	int64_t repack_looked_ns; /* of the last look */
-	int64_t repack_next_ns;	  /* monotonic: when something is due that was not yet */
-	uint64_t repack_changes;  /* meta_repack_changes when it was last looked at */
-	uint64_t repack_looked;	  /* ticket of the last look */
+	bool repack_wanted;	    /* to be looked at now */
+	unsigned repack_waits;	    /* of syncs, for what leaves */
+	int64_t repack_patience_ns; /* with a pack of which nothing goes, while others wait */
+	int64_t repack_looked_ns;   /* of the last look */
+	int64_t repack_next_ns;	    /* monotonic: when something is due that was not yet */
+	uint64_t repack_changes;    /* meta_repack_changes when it was last looked at */
+	uint64_t repack_looked;	    /* ticket of the last look */
 
 	struct pack_reads pack_reads[PACK_READS]; /* the last ones read from */
 	struct hash ranges;

@@ -3,7 +3,10 @@
  * for long, the pack is doomed: what still points at it is due for an upload, and with the last reference it goes. */
 #include "fs/transfer/internal.h"
 
-#define DOOMED_MAX    16u
+#define DOOMED_MAX    16u   /* rewritten at once */
+#define ASIDE_MAX     1024u /* that stepped aside */
+#define PATIENCE_NS   (10 * NS_PER_S)
+#define STUCK_TIMES   6u /* that the time is doubled, at most */
 #define INOS_PAGE     256u
 #define DEAD_LONG_S   3600
 #define LOOK_AGAIN_NS (10 * NS_PER_S) /* after something went wrong */
@@ -13,6 +16,7 @@
 int repacks_init(struct transfer *t)
 {
 	t->repack_wanted = true;
+	t->repack_patience_ns = PATIENCE_NS;
 	return hash_init(&t->doomed);
 }
 
@@ -44,12 +48,14 @@ static struct doomed *doomed_find(struct transfer *t, const uint8_t id[OBJECT_ID
 
 bool repack_doomed(struct transfer *t, const struct extent *e)
 {
+	const struct doomed *d;
 	bool doomed;
 
 	if (atomic_load(&t->doomed_count) == 0)
 		return false;
 	pthread_mutex_lock(&t->lock);
-	doomed = doomed_find(t, e->object) != NULL;
+	d = doomed_find(t, e->object);
+	doomed = d && !d->aside;
 	pthread_mutex_unlock(&t->lock);
 	return doomed;
 }
@@ -66,6 +72,7 @@ void repack_hurry(struct transfer *t)
 		struct doomed *d = container_of(node, struct doomed, node);
 
 		d->told &= !d->leaving;
+		d->until_ns = d->leaving ? 0 : d->until_ns;
 	}
 	repack_look(t);
 }
@@ -86,45 +93,130 @@ static int64_t judge(const struct repack *r, int64_t now_s)
 	return r->since_s + DEAD_LONG_S < now_s + LOOK_AGAIN_S ? r->since_s + DEAD_LONG_S : now_s + LOOK_AGAIN_S;
 }
 
-static struct doomed *doom(struct transfer *t, const struct repack *r)
+static int doom(struct transfer *t, const struct repack *r, int64_t now)
 {
 	struct doomed *d = doomed_find(t, r->object);
 
 	if (!d) {
 		if (!(d = calloc(1, sizeof *d)))
-			return NULL;
+			return -ENOMEM;
 		memcpy(d->id, r->object, sizeof d->id);
+		d->since_ns = now;
 		hash_insert(&t->doomed, &d->node, hash_bytes(d->id, sizeof d->id, 0));
 	}
-	d->told &= d->leaving || !r->leaving;
+	if (d->aside || d->live != r->live)
+		d->since_ns = now;
+	d->live = r->live;
+	d->told &= !d->aside && (d->leaving || !r->leaving);
+	d->aside = false;
 	d->leaving |= r->leaving;
 	d->seen = true;
-	return d;
+	return 0;
 }
 
 /* What is no longer due was rewritten. */
 static void sweep(struct transfer *t)
 {
 	struct doomed *gone;
-	unsigned leaving;
+	unsigned active;
 
 	do {
 		gone = NULL;
-		leaving = 0;
+		active = 0;
 		hash_for_each (node, &t->doomed) {
 			struct doomed *d = container_of(node, struct doomed, node);
 
 			if (!d->seen)
 				gone = d;
-			leaving += d->leaving;
+			active += !d->aside;
 		}
 		if (gone)
 			doomed_free(t, gone);
 	} while (gone);
 	hash_for_each (node, &t->doomed)
 		container_of(node, struct doomed, node)->seen = false;
-	atomic_store(&t->doomed_count, (unsigned)t->doomed.count);
-	atomic_store(&t->doomed_leaving, leaving);
+	atomic_store(&t->doomed_count, active);
+}
+
+/* ---- stepping aside: one that cannot be rewritten, because its backend is down or it was damaged, must not hold up
+ * those that can (I8) -----------------------------------------------------------------------------------------------
+ */
+
+static int64_t patience_ns(const struct transfer *t, const struct doomed *d)
+{
+	return t->repack_patience_ns << (d->tries < STUCK_TIMES ? d->tries : STUCK_TIMES);
+}
+
+/* Those that never stepped aside first. Returns whether there are more than may be rewritten at once. */
+static int choose(struct transfer *t, const struct repack *due, int n, int64_t now)
+{
+	unsigned chosen = 0;
+	bool more = false;
+
+	for (int i = 0; i < 2 * n; i++) {
+		const struct repack *r = &due[i % n];
+		struct doomed *d = doomed_find(t, r->object);
+
+		if ((d && d->seen) || (d && d->tries > 0) != (i >= n))
+			continue;
+		if (d && d->aside)
+			d->seen = true; /* it stays what it is, unless it is tried now */
+		if (d && d->aside && d->until_ns > now)
+			continue;
+		if (chosen == DOOMED_MAX)
+			more = true;
+		else if (doom(t, r, now) < 0)
+			return -ENOMEM;
+		else
+			chosen++;
+	}
+	return more;
+}
+
+/* Returns when the next one has to, if nothing moves. */
+static int64_t step_aside(struct transfer *t, int64_t now)
+{
+	size_t room = ASIDE_MAX + DOOMED_MAX > t->doomed.count ? ASIDE_MAX + DOOMED_MAX - t->doomed.count : 0;
+	int64_t next = INT64_MAX;
+
+	hash_for_each (node, &t->doomed) {
+		struct doomed *d = container_of(node, struct doomed, node);
+		int64_t stuck = d->since_ns + patience_ns(t, d);
+
+		if (d->aside)
+			continue;
+		if (stuck <= now && room > 0) {
+			d->aside = true;
+			d->until_ns = now + 2 * patience_ns(t, d);
+			d->tries++;
+			stuck = now;
+			room--;
+		}
+		next = stuck < next ? stuck : next;
+	}
+	return next;
+}
+
+static int64_t next_again(const struct transfer *t)
+{
+	int64_t next = INT64_MAX;
+
+	hash_for_each (node, &t->doomed) {
+		const struct doomed *d = container_of(node, struct doomed, node);
+
+		if (d->aside && d->until_ns < next)
+			next = d->until_ns;
+	}
+	return next;
+}
+
+static size_t count_aside(const struct transfer *t)
+{
+	size_t n = 0;
+
+	hash_for_each (node, &t->doomed)
+		n += container_of(node, struct doomed, node)->aside;
+	return n;
 }
 
 /* ---- telling the files
@@ -176,7 +268,7 @@ static bool tell_all(struct transfer *t, const struct repack *due, int n)
 	for (int i = 0; i < n; i++) {
 		const struct doomed *d = doomed_find(t, due[i].object);
 
-		if (d && !d->told)
+		if (d && !d->told && !d->aside)
 			all &= tell(t, due[i].object) > 0;
 	}
 	return all;
@@ -197,10 +289,10 @@ static int64_t mono_of(int64_t due_s, int64_t now_s)
 	return due_s ? clock_mono_ns() + (due_s > now_s ? due_s - now_s : 0) * NS_PER_S : INT64_MAX;
 }
 
-static int read_due(struct transfer *t, int64_t now_s, struct repack *due, int64_t *next_s)
+static int read_due(struct transfer *t, int64_t now_s, struct repack *due, size_t max, int64_t *next_s)
 {
-	int n = meta_repacks(t->meta, now_s, due, DOOMED_MAX, next_s);
-	bool full = n == (int)DOOMED_MAX;
+	int n = meta_repacks(t->meta, now_s, due, max, next_s);
+	bool full = n == (int)max;
 
 	if (n < 0)
 		log_error("transfer: which packs are to be rewritten cannot be read: %s", err_text(n));
@@ -217,28 +309,54 @@ static int read_due(struct transfer *t, int64_t now_s, struct repack *due, int64
 	return n;
 }
 
+static unsigned count_leaving(const struct repack *due, int n)
+{
+	unsigned leaving = 0;
+
+	for (int i = 0; i < n; i++)
+		leaving += due[i].leaving;
+	return leaving;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What was read becomes what is doomed, and its files are told. Returns when to look again. */
+static int64_t renew(struct transfer *t, const struct repack *due, int n, int64_t next_ns)
+{
+	int64_t now = clock_mono_ns();
+	int more = choose(t, due, n, now);
+
+	if (more < 0)
+		return now + LOOK_AGAIN_NS;
+	sweep(t);
+	atomic_store(&t->doomed_leaving, count_leaving(due, n));
+	if (more)
+		next_ns = sooner(next_ns, step_aside(t, now));
+	next_ns = sooner(next_ns, next_again(t));
+	return tell_all(t, due, n) ? next_ns : sooner(next_ns, clock_mono_ns() + LOOK_AGAIN_NS);
+}
+
 static void look(struct transfer *t)
 {
-	struct repack due[DOOMED_MAX];
+	size_t max = DOOMED_MAX + count_aside(t) + 1; /* one more tells whether others wait */
 	int64_t now_s = clock_real_ns() / NS_PER_S, next_s = 0;
+	struct repack *due = calloc(max, sizeof *due);
 	uint64_t ticket = t->ticket;
-	bool all;
-	int n;
+	int n = -ENOMEM;
 
 	t->repack_wanted = false;
 	t->repack_looked_ns = clock_mono_ns();
 	t->repack_changes = meta_repack_changes(t->meta);
 	pthread_mutex_unlock(&t->lock);
-	n = read_due(t, now_s, due, &next_s);
+	if (due)
+		n = read_due(t, now_s, due, max, &next_s);
 	pthread_mutex_lock(&t->lock);
-	for (int i = 0; i < n; i++)
-		if (!doom(t, &due[i]))
-			n = -ENOMEM;
-	if (n >= 0)
-		sweep(t);
-	all = tell_all(t, due, n);
-	t->repack_next_ns = n < 0 || !all ? clock_mono_ns() + LOOK_AGAIN_NS : mono_of(next_s, now_s);
+	t->repack_next_ns = n < 0 ? clock_mono_ns() + LOOK_AGAIN_NS : renew(t, due, n, mono_of(next_s, now_s));
 	t->repack_looked = n < 0 ? t->repack_looked : ticket;
+	free(due);
 	pthread_cond_broadcast(&t->changed);
 }
 

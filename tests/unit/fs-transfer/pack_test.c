@@ -284,6 +284,90 @@ static void test_retag(void **state)
 	end(&p);
 }
 
+/* Packs of two files, of each of which the first comes home while the cloud abroad takes nothing. */
+#define PAIRS (FILES / 2)
+
+static void write_pairs(struct packed *p)
+{
+	char name[16];
+
+	for (int i = 0; i < FILES; i += 2) {
+		hold_back(p);
+		for (int k = i; k < i + 2; k++) {
+			snprintf(name, sizeof name, "%d", k);
+			p->ino[k] = cloud_write(&p->c, p->public, name, p->data + k, len_of(k));
+		}
+		let_go(p, 2);
+	}
+	wait_stored(p);
+	assert_int_equal(cloud_objects(&p->c, "far"), PAIRS);
+}
+
+static void fetch_first_halves(struct packed *p)
+{
+	pthread_mutex_lock(&p->c.t->lock);
+	p->c.t->repack_patience_ns = 3600 * NS_PER_S;
+	pthread_mutex_unlock(&p->c.t->lock);
+	fault_set(p->far, OP_PUT, -ERR_UNREACHABLE);
+	for (int i = 0; i < FILES; i += 2)
+		cloud_tags(&p->c, p->ino[i], "personal");
+	for (int i = 0; i < FILES; i += 2) {
+		struct where w = cloud_where(&p->c, p->ino[i]);
+
+		for (int k = 0; k < 1000 && w.state != WHERE_STORED; k++) {
+			where_free(&w);
+			fault_sleep(10);
+			w = cloud_where(&p->c, p->ino[i]);
+		}
+		assert_string_equal(w.zone, "home");
+		where_free(&w);
+	}
+	cloud_evict(&p->c);
+}
+
+static void damage_pack_of(struct packed *p, uint64_t ino)
+{
+	struct where w = cloud_where(&p->c, ino);
+	struct stat st;
+	char path[512];
+
+	assert_int_equal(w.object_count, 1);
+	snprintf(path, sizeof path, "%s/far/%s", p->c.s.dir, w.objects[0]);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size - 1), 0);
+	where_free(&w);
+}
+
+/* More packs than are rewritten at once cannot be: they hold up none that can. */
+static void test_stuck(void **state)
+{
+	const int stuck = 20;
+	struct errmsg msg = { 0 };
+	struct packed p;
+
+	(void)state;
+	begin(&p, QUICK);
+	write_pairs(&p);
+	fetch_first_halves(&p);
+	for (int i = 0; i < stuck; i++)
+		damage_pack_of(&p, p.ino[2 * i + 1]);
+	fault_set(p.far, OP_PUT, 0);
+	pthread_mutex_lock(&p.c.t->lock);
+	p.c.t->repack_patience_ns = 200 * NS_PER_MS;
+	repack_look(p.c.t);
+	pthread_mutex_unlock(&p.c.t->lock);
+	/* the cloud is tried again */
+	assert_int_equal(transfer_sync(p.c.t, 0, clock_mono_ns(), NULL, &msg), -ETIMEDOUT);
+	errmsg_free(&msg);
+	for (int i = 0; i < 1000 && cloud_members(&p.c, "far") != PAIRS + (size_t)stuck; i++)
+		fault_sleep(10);
+	assert_int_equal(cloud_members(&p.c, "far"), PAIRS + (size_t)stuck);
+	for (int i = stuck; i < PAIRS; i++)
+		assert_false(is_on(&p, "far", p.ino[2 * i]));
+	assert_true(is_on(&p, "far", p.ino[2 * PAIRS - 1]));
+	end(&p);
+}
+
 /* One of which the pack holds only what it was before: that comes along. */
 static void test_retag_remnant(void **state)
 {
@@ -624,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_retag),
+		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_retag_remnant),
 		cmocka_unit_test(test_retag_restart),
 		cmocka_unit_test(test_retag_orphan),
