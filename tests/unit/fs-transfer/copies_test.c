@@ -3,15 +3,16 @@
 #include "tests/unit/fs-transfer/fault.h"
 
 #define ON(name) "[backend " name "]\ntype = local\npath = @/" name "\n"
-#define ZONES(backends, copies, sections)                                                                              \
+#define ZONES(backends, copies, sections, far)                                                                         \
 	"[filesystem]\nname = test\nstore = @/store\nhome = home\nsettle = 20ms\n"                                     \
 	"[zone home]\nkind = domestic\ncountries = CN\nbackends = " backends "\ncopies = " copies "\nexport = allow\n" \
 	"[zone abroad]\nkind = foreign\ncountries = US\nbackends = far, far2\ncopies = 2\n" sections ON("far")         \
-		ON("far2") CLOUD_RULES
-#define TWO	   ZONES("near, near2", "2", ON("near") ON("near2"))
-#define TWO_OF3	   ZONES("near, near2, near3", "2", ON("near") ON("near2") ON("near3"))
-#define ONE_OF3	   ZONES("near, near2, near3", "1", ON("near") ON("near2") ON("near3"))
-#define OTHERS_OF3 ZONES("near2, near3", "2", ON("near2") ON("near3"))
+		far ON("far2") CLOUD_RULES
+#define TWO	   ZONES("near, near2", "2", ON("near") ON("near2"), "")
+#define TWO_SLOW   ZONES("near, near2", "2", ON("near") ON("near2"), "upload-limit = 50K/s\n")
+#define TWO_OF3	   ZONES("near, near2, near3", "2", ON("near") ON("near2") ON("near3"), "")
+#define ONE_OF3	   ZONES("near, near2, near3", "1", ON("near") ON("near2") ON("near3"), "")
+#define OTHERS_OF3 ZONES("near2, near3", "2", ON("near2") ON("near3"), "")
 #define BYTES	   100000u
 
 static const char *const names[] = { "near", "near2", "far", "far2" };
@@ -376,35 +377,63 @@ static void tag_personal(void *ctx)
 	cloud_tags(&m->c, m->ino, "personal");
 }
 
-/* A file abroad that comes home while its copy is being made: not a byte of it leaves any more (I1), and nothing of it
- * stays there. */
-static void test_cut(void **state)
+/* A file abroad whose copy on `far` is gone, and is being made again as soon as it is read. */
+static void begin_abroad(struct mirror *m, const char *config)
+{
+	begin(m, config);
+	m->ino = cloud_write(&m->c, store_mkdir(&m->c.s, META_ROOT_INO, "public"), "abroad", m->data, BYTES);
+	cloud_sync(&m->c, m->ino);
+	cloud_evict(&m->c);
+	spoil_gone(object_in(m, "far"));
+	m->f[3]->delay_ns = 5 * NS_PER_MS;
+}
+
+/* It came home while its copy was being made: nothing of it stays there. */
+static void expect_home(struct mirror *m)
+{
+	for (int i = 0; i < 1000 && cloud_objects(&m->c, "far2"); i++)
+		fault_sleep(10);
+	assert_int_equal(m->f[2]->put_rc, -ERR_REVOKED);
+	cloud_expect_where(&m->c, m->ino, WHERE_STORED, "home");
+	assert_int_equal(cloud_objects(&m->c, "far"), 0);
+	assert_int_equal(cloud_objects(&m->c, "far2"), 0);
+	assert_int_equal(blocks_short(m), 0);
+	cloud_expect(&m->c, m->ino, m->data, BYTES);
+}
+
+/* A tag that comes before the first byte of a copy: none leaves (I1). */
+static void test_revoked(void **state)
 {
 	struct mirror m;
-	uint64_t public;
 
 	(void)state;
-	begin(&m, TWO);
-	public = store_mkdir(&m.c.s, META_ROOT_INO, "public");
-	m.ino = cloud_write(&m.c, public, "abroad", m.data, BYTES);
-	cloud_sync(&m.c, m.ino);
-	cloud_evict(&m.c);
-	spoil_gone(object_in(&m, "far"));
+	begin_abroad(&m, TWO);
 	m.f[2]->ctx = &m;
 	m.f[2]->before_put = tag_personal;
-	m.f[3]->delay_ns = 5 * NS_PER_MS;
 	cloud_expect(&m.c, m.ino, m.data, BYTES);
 	for (int i = 0; i < 1000 && fault_count(m.f[2], OP_PUT) < 2; i++)
 		fault_sleep(10);
 	assert_int_equal(fault_count(m.f[2], OP_PUT), 2);
-	for (int i = 0; i < 1000 && cloud_objects(&m.c, "far2"); i++)
-		fault_sleep(10);
-	assert_int_equal(m.f[2]->put_rc, -ERR_REVOKED);
-	cloud_expect_where(&m.c, m.ino, WHERE_STORED, "home");
-	assert_int_equal(cloud_objects(&m.c, "far"), 0);
-	assert_int_equal(cloud_objects(&m.c, "far2"), 0);
-	assert_int_equal(blocks_short(&m), 0);
+	expect_home(&m);
+	end(&m);
+}
+
+/* One that comes in the middle: no further byte does when it is set. */
+static void test_cut(void **state)
+{
+	struct mirror m;
+	uint64_t sent;
+
+	(void)state;
+	begin_abroad(&m, TWO_SLOW);
 	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	fault_wait_sending(m.f[2]);
+	tag_personal(&m);
+	sent = fault_body_sent(m.f[2]);
+	fault_sleep(300);
+	assert_true(sent == UINT64_MAX || sent < BYTES);
+	assert_int_equal(fault_body_sent(m.f[2]), UINT64_MAX);
+	expect_home(&m);
 	end(&m);
 }
 
@@ -481,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_no_sound_copy),
 		cmocka_unit_test(test_backend_is_down),
 		cmocka_unit_test(test_configured),
+		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_deleted_meanwhile),
 		cmocka_unit_test(test_resumed),
