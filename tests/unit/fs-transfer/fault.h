@@ -24,6 +24,7 @@ struct fault {
 	int64_t delay_ns;
 	bool hangs;	       /* gets: no answer until the call's deadline */
 	int64_t slow_ns;       /* gets: before each quarter of the bytes */
+	bool starts;	       /* but not before the first */
 	unsigned down_answers; /* so many more times it says that it is down */
 	/* called once, without locks, before a put or a get is passed on, or after a put was done */
 	void (*before_put)(void *ctx), (*after_put)(void *ctx), (*before_get)(void *ctx);
@@ -63,7 +64,9 @@ static inline int fault_get(struct fault *f, struct call *c, const struct op *op
 	for (unsigned i = 0; rc == 0 && i < 4; i++) {
 		part.off = op->off + op->len * i / 4;
 		part.len = op->off + op->len * (i + 1) / 4 - part.off;
-		if ((rc = call_pause(c, clock_mono_ns() + f->slow_ns)) == 0)
+		if (i > 0 || !f->starts)
+			rc = call_pause(c, clock_mono_ns() + f->slow_ns);
+		if (rc == 0)
 			rc = op_forward(f->wrap.inner, c, &part);
 	}
 	return rc;
