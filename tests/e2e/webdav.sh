@@ -58,6 +58,13 @@ for kind in basic digest; do
 	objects $kind | grep -qvE '^[0-9a-f]{2}/[0-9a-f]{32}$' && fail "odd names: $(objects $kind | head)"
 	[ "$(objects $kind | wc -l)" -ge 4 ] || fail "too few objects: $(objects $kind)"
 
+	step "$kind: who was spoken to is in the audit log"
+	bfs audit show --kind connection >"$TEST_TMP/connections"
+	facts='"backend":"home","address":"127.0.0.1:PORT","network":"127.0.0.0/8","country":null,"key":"PIN","pinned":true,"connections":1'
+	facts=${facts/PORT/$(sed -n 's/^PORT=//p' "$dav/env")}
+	grep -qF "${facts/PIN/$(sed -n 's/^PIN=//p' "$dav/env")}" "$TEST_TMP/connections" ||
+		fail "no line with $facts: $(cat "$TEST_TMP/connections")"
+
 	step "$kind: without the cache, and after another mount"
 	bfs cache drop >/dev/null
 	diff -r "$mnt/tree" "$TEST_TMP/tree"
