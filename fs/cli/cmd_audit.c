@@ -43,7 +43,7 @@ static int show_offline(const struct audit_log *log, const struct offline *o, js
 
 static int verify_offline(const struct audit_log *log, const struct offline *o, json_t *last, struct errmsg *msg)
 {
-	return auditor_verify(log, print_own, (void *)o, last, msg);
+	return auditor_verify(log, NULL, print_own, (void *)o, last, msg);
 }
 
 static int look(const struct cli_args *args, struct config *config, const struct offline *o, json_t *last)
@@ -225,6 +225,25 @@ static int print_finding(void *ctx, json_t *line)
 	return 0;
 }
 
+static void print_head(const json_t *last)
+{
+	const json_t *head = json_object_get(last, "head"), *asked = json_object_get(last, "asked");
+	const char *time = json_string_value(json_object_get(head, "time"));
+	long long bad = (long long)json_integer_value(json_object_get(last, "bad_heads"));
+
+	if (bad)
+		printf("in the place of published heads there are objects that are none of this store: %lld\n", bad);
+	if (time)
+		printf("it leads to the newest head that was published: line %lld, %.19sZ\n",
+			(long long)json_integer_value(json_object_get(head, "line")), time);
+	else if (!asked)
+		printf("not compared with published heads: mount the store for that\n");
+	else if (!json_integer_value(asked))
+		printf("not compared with published heads: no backend of the home zone answered\n");
+	else
+		printf("no head was published yet: that happens once an hour, and at the end of each mount\n");
+}
+
 static void print_verdict(const struct printer *p, json_t *last)
 {
 	static const char *const own[] = { "done", "status", "message", "error" };
@@ -237,10 +256,11 @@ static void print_verdict(const struct printer *p, json_t *last)
 		json_object_del(last, own[i]);
 	if (p->json)
 		print_json(last);
-	else if (!json_integer_value(json_object_get(last, "findings")))
-		printf("the audit log holds: %lld lines, the last of %.19sZ, mac %.16s\n",
-			(long long)json_integer_value(json_object_get(last, "lines")), time ? time : "-",
-			mac ? mac : "-");
+	if (p->json || json_integer_value(json_object_get(last, "findings")))
+		return;
+	printf("the audit log holds: %lld lines, the last of %.19sZ, mac %.16s\n",
+		(long long)json_integer_value(json_object_get(last, "lines")), time ? time : "-", mac ? mac : "-");
+	print_head(last);
 }
 
 static int verify(const struct cli_args *args)

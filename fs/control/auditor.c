@@ -170,8 +170,18 @@ static int show_finding(void *ctx, const struct audit_finding *f)
 	return line ? v->emit(v->ctx, line) : -ENOMEM;
 }
 
-int auditor_verify(
-	const struct audit_log *log, int (*emit)(void *ctx, json_t *), void *ctx, json_t *verdict, struct errmsg *msg)
+static json_t *head_facts(const struct audit_head *head)
+{
+	struct timespec time = { 0 };
+
+	if (!head || !head->seq)
+		return json_null();
+	time.tv_sec = (time_t)head->time_s;
+	return json_pack("{s:I, s:o}", "line", (json_int_t)head->seq, "time", utc(&time));
+}
+
+int auditor_verify(const struct audit_log *log, const struct audit_head *head, int (*emit)(void *ctx, json_t *),
+	void *ctx, json_t *verdict, struct errmsg *msg)
 {
 	struct verify v = { emit, ctx };
 	struct audit_verdict found;
@@ -179,11 +189,14 @@ int auditor_verify(
 	json_t *facts;
 	int rc = audit_verify(log, show_finding, &v, &found);
 
+	if (rc == 0 && head && head->seq)
+		rc = audit_compare(log, head, &found, show_finding, &v);
+
 	if (rc < 0)
 		return rc;
-	facts = json_pack("{s:I, s:I, s:o, s:s, s:I}", "lines", (json_int_t)found.lines, "last", (json_int_t)found.last,
-		"time", utc(&found.time), "mac", text_hex(found.mac, sizeof found.mac, mac), "findings",
-		(json_int_t)found.findings);
+	facts = json_pack("{s:I, s:I, s:o, s:s, s:I, s:o}", "lines", (json_int_t)found.lines, "last",
+		(json_int_t)found.last, "time", utc(&found.time), "mac", text_hex(found.mac, sizeof found.mac, mac),
+		"findings", (json_int_t)found.findings, "head", head_facts(head));
 	if (!facts || json_object_update(verdict, facts) < 0)
 		rc = -ENOMEM;
 	json_decref(facts);

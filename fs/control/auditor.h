@@ -16,9 +16,10 @@
  * not. */
 int auditor_show(
 	const struct audit_log *, const json_t *query, int (*emit)(void *ctx, json_t *), void *ctx, struct errmsg *);
-/* auditor_verify: what was found, {"finding","first","last","text"}; and to verdict "lines", "last", "time", "mac",
- * "findings". -ERR_TAMPERED, with a sentence, where there are findings. */
-int auditor_verify(
-	const struct audit_log *, int (*emit)(void *ctx, json_t *), void *ctx, json_t *verdict, struct errmsg *);
+/* auditor_verify: compares with head, which was read before, where it is not NULL and there is one: what was found,
+ * {"finding","first","last","text"}; and to verdict "lines", "last", "time", "mac", "findings", and "head":
+ * {"line","time"}, null where there was none. -ERR_TAMPERED, with a sentence, where there are findings. */
+int auditor_verify(const struct audit_log *, const struct audit_head *head, int (*emit)(void *ctx, json_t *), void *ctx,
+	json_t *verdict, struct errmsg *);
 
 #endif

@@ -27,10 +27,17 @@ int op_audit_show(struct request *r)
 int op_audit_verify(struct request *r)
 {
 	struct control *c = r->ctx;
+	struct audit_heads seen = { 0 };
+	struct audit_head head;
 	struct audit_log log;
+	int rc = transfer_newest_head(core_transfer(c->options.core), &head, &seen);
 
+	if (rc < 0 && rc != -ERR_UNREACHABLE)
+		return rc;
+	json_object_set_new(r->last, "asked", json_integer(seen.asked));
+	json_object_set_new(r->last, "bad_heads", json_integer(seen.bad));
 	core_audit(c->options.core, &log);
-	return auditor_verify(&log, emit, r, r->last, r->msg);
+	return auditor_verify(&log, &head, emit, r, r->last, r->msg);
 }
 
 int op_report(struct request *r)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HEAD_NS (3 * NS_PER_S) /* what the end waits for the head of the audit log */
+
 static int no_store(const char *store, struct errmsg *msg)
 {
 	return errmsg_set(msg, -ENOENT, "there is no store at %s: make it with `borderfs init`", store);
@@ -276,6 +278,16 @@ int core_start(struct core *core)
 	return transfer_start(core->transfer);
 }
 
+/* So that what was done until now cannot be cut off the log any more; a cloud that is not there keeps nobody waiting.
+ */
+static void publish_head(struct core *core)
+{
+	int rc = transfer_publish_head(core->transfer, clock_mono_ns() + HEAD_NS);
+
+	if (rc < 0)
+		log_info("store: the end of the audit log was not published: %s", err_text(rc));
+}
+
 int core_stop(struct core *core)
 {
 	int rc, rc2;
@@ -286,6 +298,8 @@ int core_stop(struct core *core)
 		log_warn("store: what is at home by a rule could not all be marked: %s", err_text(rc));
 	rc = cache_sync_all(core->cache);
 	rc2 = meta_sync(core->meta);
+	if (rc2 == 0)
+		publish_head(core);
 	transfer_stop(core->transfer);
 	io_stop(core);
 	return rc < 0 ? rc : rc2;

@@ -44,6 +44,7 @@ enum audit_wrong {
 	AUDIT_EDITED,	 /* line first is not what was written */
 	AUDIT_MOVED,	 /* line first was written as another one */
 	AUDIT_TRUNCATED, /* lines first to last, of which the store knows, are not there */
+	AUDIT_HEAD,	 /* line first is not the one that a published head was made of */
 	AUDIT_END,	 /* what the store keeps of the log's end does not fit the lines */
 };
 struct audit_finding {
@@ -64,5 +65,21 @@ struct audit_verdict {
  * checked or not. */
 int audit_verify(const struct audit_log *, int (*found)(void *ctx, const struct audit_finding *), void *ctx,
 	struct audit_verdict *);
+
+/* ---- heads: what is published of the log, signed by the store (Ed25519), and says where it was at a time --------- */
+
+#define AUDIT_HEAD_BYTES 172
+struct audit_head {
+	uint64_t seq; /* of the last line */
+	int64_t time_s;
+	uint8_t mac[AUDIT_MAC_BYTES]; /* of that line */
+};
+/* audit_head_sign: its bytes. audit_head_open: -ERR_FORMAT, -ERR_NEWER; -ERR_TAMPERED where it is not signed by this
+ * store's key. -ENOMEM. */
+int audit_head_sign(struct keyring *, const struct audit_head *, uint8_t out[AUDIT_HEAD_BYTES]);
+int audit_head_open(struct keyring *, const uint8_t bytes[AUDIT_HEAD_BYTES], struct audit_head *);
+/* audit_compare: whether a log that was verified leads to a head which was read before that; tells found if not. */
+int audit_compare(const struct audit_log *, const struct audit_head *, struct audit_verdict *,
+	int (*found)(void *ctx, const struct audit_finding *), void *ctx);
 
 #endif

@@ -28,6 +28,7 @@ const char *audit_wrong_name(enum audit_wrong wrong)
 		[AUDIT_EDITED] = "edited",
 		[AUDIT_MOVED] = "moved",
 		[AUDIT_TRUNCATED] = "truncated",
+		[AUDIT_HEAD] = "head",
 		[AUDIT_END] = "end" };
 
 	return names[wrong];

@@ -99,6 +99,9 @@ char **place_user_tags(struct meta *, struct inode *);
  * same, of one file, whose number comes first in the facts: {"ino":N,...}. */
 void audit_append(struct place *, const char *kind, const char *json);
 void audit_file(struct place *, const char *kind, uint64_t ino, const char *json);
+/* place_audit_end: the log's last line and its mac, as of now; not the time. Takes the meta lock. */
+struct audit_head;
+void place_audit_end(struct place *, struct audit_head *);
 /* crossing_add: counts what moved from one zone to another, for the report. Under the meta lock. */
 void crossing_add(struct place *, uint32_t from_zone_id, uint32_t to_zone_id, uint64_t files, uint64_t bytes);
 

@@ -6,6 +6,7 @@
 #ifndef FS_TRANSFER_INTERNAL_H
 #define FS_TRANSFER_INTERNAL_H
 
+#include "backends/guard.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -501,6 +502,18 @@ struct sync_wait {
 	size_t left;
 };
 
+/* ---- heads of the audit log: heads.c ---------------------------------------------------------------------------- */
+
+#define HEAD_BACKENDS_MAX 16 /* of the home zone, that get one */
+struct heads {
+	pthread_mutex_t lock; /* held by who publishes, over the network; transfer.lock and the meta lock under it */
+	pthread_cond_t wake;  /* with transfer.lock: it stops */
+	bool runs;
+};
+void heads_init(struct heads *);
+void heads_destroy(struct heads *);
+void *heads_main(void *worker);
+
 /* ---- the whole
  * ------------------------------------------------------------------------------------------------------------ */
 
@@ -598,6 +611,8 @@ struct transfer {
 	size_t fetching;
 
 	struct peers peers;
+	struct heads heads;
+
 	struct rate sent, received;
 	struct worker *workers; /* uploads, fetches, hedges, repairs, deletions in this order */
 	size_t worker_count;

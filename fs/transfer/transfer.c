@@ -71,6 +71,7 @@ int transfer_open(struct transfer **out, struct meta *meta, struct cache *cache,
 	init_lists(t);
 	init_locks(t);
 	peers_init(&t->peers);
+	heads_init(&t->heads);
 	t->config = place_config(place);
 	options_fill(t, options);
 	if ((rc = entries_init(t)) < 0 || (rc = hash_init(&t->ranges)) < 0 || (rc = repacks_init(t)) < 0 ||
@@ -113,8 +114,9 @@ static int threads_start(struct transfer *t)
 	const struct transfer_options *o = &t->options;
 	int rc;
 
-	t->workers = calloc(o->upload_workers + o->fetch_workers + o->delete_workers + HEDGE_WORKERS + REPAIR_WORKERS,
-		sizeof *t->workers);
+	t->workers =
+		calloc(o->upload_workers + o->fetch_workers + o->delete_workers + HEDGE_WORKERS + REPAIR_WORKERS + 1,
+			sizeof *t->workers);
 	if (!t->workers)
 		return -ENOMEM;
 	if ((rc = thread_start(&t->sched_thread, sched_main, t, "bfs-sched")) < 0)
@@ -126,7 +128,8 @@ static int threads_start(struct transfer *t)
 	if ((rc = workers_start(t, upload_main, o->upload_workers, "bfs-upload")) < 0 ||
 		(rc = workers_start(t, fetch_main, o->fetch_workers, "bfs-fetch")) < 0 ||
 		(rc = workers_start(t, hedge_main, HEDGE_WORKERS, "bfs-hedge")) < 0 ||
-		(rc = workers_start(t, repair_main, REPAIR_WORKERS, "bfs-repair")) < 0)
+		(rc = workers_start(t, repair_main, REPAIR_WORKERS, "bfs-repair")) < 0 ||
+		(rc = workers_start(t, heads_main, 1, "bfs-heads")) < 0)
 		return rc;
 	return workers_start(t, delete_main, o->delete_workers, "bfs-delete");
 }
@@ -141,6 +144,7 @@ int transfer_start(struct transfer *t)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_mutex_lock(&t->lock);
 	sched_refill(t);
+	t->heads.runs = true;
 	mirrors_changed(t);
 	pthread_mutex_unlock(&t->lock);
 	rc = threads_start(t);
@@ -164,6 +168,7 @@ static void stop_all(struct transfer *t)
 	pthread_cond_broadcast(&t->changed);
 	pthread_cond_broadcast(&t->hedge);
 	pthread_cond_broadcast(&t->repair);
+	pthread_cond_broadcast(&t->heads.wake);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -196,6 +201,7 @@ void transfer_stop(struct transfer *t)
 	for (size_t i = 0; i < t->worker_count; i++)
 		pthread_join(t->workers[i].thread, NULL);
 	t->worker_count = 0;
+	t->heads.runs = false;
 	if (t->sched_runs)
 		pthread_join(t->sched_thread, NULL);
 	if (t->complete_runs)
@@ -230,6 +236,7 @@ void transfer_close(struct transfer *t)
 	pthread_cond_destroy(&t->complete);
 	pthread_cond_destroy(&t->del);
 	pthread_cond_destroy(&t->changed);
+	heads_destroy(&t->heads);
 	peers_destroy(&t->peers);
 	pthread_cond_destroy(&t->hedge);
 	pthread_cond_destroy(&t->repair);

@@ -28,6 +28,7 @@
 
 #include "backends/backend.h"
 #include "fs/cache/cache.h"
+#include "fs/place/audit.h"
 #include "fs/place/place.h"
 
 struct transfer;
@@ -102,6 +103,18 @@ int transfer_fetch_wait(struct transfer *, struct inode *, const struct cache_ne
  * then transfer_wake). 0; -ETIMEDOUT with what is missing in msg; -ECANCELED. Blocks. */
 int transfer_sync(struct transfer *, uint64_t ino, int64_t deadline_ns, const volatile bool *cancel, struct errmsg *);
 void transfer_wake(struct transfer *);
+
+/* transfer_publish_head: a signed head of the audit log to the backends of the home zone that are up, if lines were
+ * added since the last one; they also go by themselves, once an hour. Until deadline_ns (monotonic). 0 also where
+ * nothing was to be done, or transfers were not started; -ERR_BUSY while one goes already. Blocks on the network. */
+int transfer_publish_head(struct transfer *, int64_t deadline_ns);
+/* transfer_newest_head: the newest that a backend of the home zone has; seq 0: none. -ERR_UNREACHABLE where none of
+ * them could be asked. Blocks on the network. */
+struct audit_heads {
+	unsigned asked, bad; /* backends that answered; objects in the place of a head that are none */
+	uint64_t newest;     /* the number of the newest */
+};
+int transfer_newest_head(struct transfer *, struct audit_head *, struct audit_heads *);
 
 enum where_state { WHERE_LOCAL, WHERE_UPLOADING, WHERE_STORED, WHERE_MOVING, WHERE_AWAITING };
 const char *where_state_name(enum where_state);

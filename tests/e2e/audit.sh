@@ -32,6 +32,7 @@ step "the daemon is asked"
 bfs audit verify >"$TEST_TMP/verdict"
 grep -Eqx 'the audit log holds: [0-9]+ lines, the last of 20[0-9-]+T[0-9:]+Z, mac [0-9a-f]{16}' "$TEST_TMP/verdict" ||
 	fail "verify said: $(cat "$TEST_TMP/verdict")"
+grep -q '^no head was published yet' "$TEST_TMP/verdict" || fail "verify said: $(cat "$TEST_TMP/verdict")"
 expect_equal "$(numbers)" "$(seq -s ' ' "$(lines)")" "all lines"
 expect_equal "$(bfs audit show --json --kind rules | jq -r .kind | sort -u)" rules "lines of one kind"
 mv "$mnt/kept.txt" "$mnt/public"
@@ -62,6 +63,10 @@ after=$(lines)
 ((after >= before)) || fail "$after lines, were $before"
 expect_equal "$(lines)" "$after" "lines after the log was only looked at"
 expect_equal "$(numbers)" "$(seq -s ' ' "$after")" "all lines"
+expect_equal "$(stat -c %s "$near/audit/00000001")" 172 "the head that the end published"
+[ ! -e "$far/audit" ] || fail "a head was published abroad"
+expect_status 0 bfs audit verify
+expect_says "not compared with published heads: mount the store"
 expect_status 1 bfs audit verify -p "$ini"
 (umask 077 && echo wrong >"$TEST_TMP/wrong")
 expect_status 1 bfs audit verify -p "$TEST_TMP/wrong"
@@ -79,3 +84,21 @@ bfs_mount
 expect_equal "$(wc -l <"$mnt/log.txt")" 20 "synced lines"
 bfs audit verify >/dev/null
 bfs_umount
+
+step "the whole store was set back"
+cp -a "$store" "$store.then"
+bfs_mount
+mv "$mnt/public/kept.txt" "$mnt"
+bfs sync
+expect_status 0 bfs audit verify
+expect_says "it leads to the newest head that was published: line "
+bfs_umount
+rm -r "$store"
+mv "$store.then" "$store"
+bfs audit verify >/dev/null
+bfs_mount
+expect_status 1 bfs audit verify
+expect_says "are missing: a published head knows of them" "is not as it was written (findings: 1)"
+heads=$(ls "$near/audit")
+bfs_umount
+expect_equal "$(ls "$near/audit")" "$heads" "heads, of which none may go beyond the one that tells"

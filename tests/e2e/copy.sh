@@ -19,7 +19,7 @@ cache=$((mib * 3))M
 } >"$ini"
 
 objects() { # CLOUD
-	find "$TEST_TMP/$1" -type f -not -path '*/.borderfs/*' -printf '%P\n' | sort
+	find "$TEST_TMP/$1" -type f -not -path '*/.borderfs/*' -not -path '*/audit/*' -printf '%P\n' | sort
 }
 
 requests() {

@@ -49,6 +49,7 @@ static struct {
 	bool load_stuck; /* config_load does not come back */
 	int loads, loaded;
 	int findings;		/* of audit_verify */
+	uint64_t head;		/* the newest one published */
 	uint64_t where_missing; /* an inode that went away meanwhile */
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -296,7 +297,7 @@ int audit_walk(const struct audit_log *log, uint64_t after, int (*fn)(void *, co
 }
 const char *audit_wrong_name(enum audit_wrong w)
 {
-	return w == AUDIT_MISSING ? "missing" : "edited";
+	return w == AUDIT_MISSING ? "missing" : "truncated";
 }
 int audit_verify(const struct audit_log *log, int (*found)(void *, const struct audit_finding *), void *ctx,
 	struct audit_verdict *v)
@@ -308,6 +309,22 @@ int audit_verify(const struct audit_log *log, int (*found)(void *, const struct 
 	for (int i = 0; i < fake.findings; i++)
 		assert_int_equal(found(ctx, &f), 0);
 	return 0;
+}
+int transfer_newest_head(struct transfer *t, struct audit_head *head, struct audit_heads *seen)
+{
+	(void)t;
+	*head = (struct audit_head){ .seq = fake.head, .time_s = 1000000000 };
+	*seen = (struct audit_heads){ .asked = 2, .bad = 1, .newest = 5 };
+	return fake.head ? 0 : -ERR_UNREACHABLE;
+}
+int audit_compare(const struct audit_log *log, const struct audit_head *head, struct audit_verdict *v,
+	int (*found)(void *, const struct audit_finding *), void *ctx)
+{
+	struct audit_finding f = { AUDIT_TRUNCATED, 10, head->seq, "lines 10 to 12 are missing" };
+
+	(void)log;
+	v->findings++;
+	return found(ctx, &f);
 }
 int report_make(struct core *core, int (*emit)(void *ctx, json_t *), void *ctx)
 {
@@ -793,6 +810,14 @@ static void test_audit_verify(void **state)
 	assert_int_equal(json_array_size(lines), 2);
 	line_is(1, "{\"finding\":\"missing\",\"first\":4,\"last\":5,\"text\":\"lines 4 to 5 are missing\"}");
 	fake.findings = 0;
+	fake.head = 12;
+	last = ask("audit-verify", NULL, -1);
+	assert_int_equal(json_array_size(lines), 1);
+	assert_int_equal(json_integer_value(json_object_get(last, "asked")), 2);
+	assert_int_equal(json_integer_value(json_object_get(last, "bad_heads")), 1);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(last, "head"), "line")), 12);
+	assert_int_equal(status_of(last), 1);
+	fake.head = 0;
 }
 
 static void test_report(void **state)

@@ -2,6 +2,8 @@
 #include "fs/place/audit.h"
 #include "tests/unit/fs-place/fixture.h"
 
+#include "tests/unit/fs-crypt/vectors.h"
+
 #include <sodium.h>
 
 #define CONFIG                                                                                                         \
@@ -260,6 +262,40 @@ static void test_walk(void **state)
 	store_destroy(&s);
 }
 
+/* ---- heads ---------------------------------------------------------------------------------------------------- */
+
+/* with the keys of the documented file */
+static void test_head_vector(void **state)
+{
+	char dir[] = "/tmp/borderfs-unit-XXXXXX", path[64];
+	struct audit_head head = { .seq = 0x0102030405060708, .time_s = 1800000000 }, again;
+	uint8_t bytes[AUDIT_HEAD_BYTES];
+	struct buf keys = BUF_INIT;
+	struct keyring *keyring;
+	int fd;
+
+	(void)state;
+	for (uint8_t i = 0; i < AUDIT_MAC_BYTES; i++)
+		head.mac[i] = 0x20 + i;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/keys", dir);
+	vector_load("keys", &keys);
+	assert_int_equal(file_replace(AT_FDCWD, path, keys.data, keys.len, 0600), 0);
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(keyring_open(&keyring, fd, &store_secret, NULL), 0);
+	assert_int_equal(audit_head_sign(keyring, &head, bytes), 0);
+	vector_equal("audit-head", bytes, sizeof bytes);
+	assert_int_equal(audit_head_open(keyring, bytes, &again), 0);
+	assert_int_equal(again.seq, head.seq);
+	assert_int_equal(again.time_s, head.time_s);
+	assert_memory_equal(again.mac, head.mac, AUDIT_MAC_BYTES);
+	keyring_close(keyring);
+	close(fd);
+	unlink(path);
+	rmdir(dir);
+	buf_free(&keys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_head_vector),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

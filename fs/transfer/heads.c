@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Signed heads of the audit log on the backends of the home zone (I10): audit/N, N counting from 1, each written once
+ * and never deleted, so that a log that was cut off, or a store that was set back, is known by a head that it does not
+ * lead to. They go through the guard, as bytes of the home zone; no other zone's backend is ever asked about one. */
+#include "fs/transfer/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define HEADS_NS      (3600 * NS_PER_S) /* from one to the next, where lines were added */
+#define HEADS_CALL_NS (30 * NS_PER_S)
+#define SETTING	      "audit-heads"
+#define NEAR	      8	 /* this many numbers behind a known one are all tried: a backend may have missed some */
+#define FAR	      20 /* and as many powers of two */
+
+static int always(struct call *call)
+{
+	(void)call;
+	return 0;
+}
+
+static void head_name(uint64_t number, char out[32])
+{
+	snprintf(out, 32, "audit/%08" PRIu64, number);
+}
+
+/* the endpoints of the home zone, referenced; how many */
+static size_t home_endpoints(struct transfer *t, struct endpoint **out, size_t max)
+{
+	struct config *config = place_config(t->place);
+	uint32_t home = place_zone_id(t->place, config->home);
+	size_t n = 0;
+
+	config_put(config);
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < t->endpoints.count && n < max; i++)
+		if (home && t->endpoints.v[i]->zone_id == home)
+			out[n++] = endpoint_ref(t->endpoints.v[i]);
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+static int get_head(struct transfer *t, struct endpoint *e, uint64_t number, int64_t deadline_ns, uint8_t *out)
+{
+	struct sink_memory sink;
+	struct flight f;
+	char name[32];
+	int rc;
+
+	head_name(number, name);
+	flight_init(&f, t);
+	f.call.deadline_ns = deadline_ns;
+	flight_begin(&f, e);
+	rc = backend_get(e->backend, &f.call, name, 0, AUDIT_HEAD_BYTES, sink_memory(&sink, out, AUDIT_HEAD_BYTES));
+	flight_end(&f);
+	flight_free(&f);
+	return rc;
+}
+
+static int put_head(struct transfer *t, struct endpoint *e, uint64_t number, int64_t deadline_ns, const uint8_t *head)
+{
+	struct source_memory source;
+	struct flight f;
+	char name[32];
+	int rc;
+
+	head_name(number, name);
+	flight_init(&f, t);
+	f.body = true;
+	f.zone_id = f.call.zone_id = e->zone_id;
+	f.call.check = always;
+	f.call.deadline_ns = deadline_ns;
+	flight_begin(&f, e);
+	rc = guard_put(e->backend, &f.call, name, source_memory(&source, head, AUDIT_HEAD_BYTES));
+	flight_end(&f);
+	if (rc < 0 && rc != -ERR_STOPPED)
+		log_debug("audit: head %" PRIu64 " on backend '%s': %s", number, e->backend->config->name,
+			errmsg_text(&f.msg, rc));
+	flight_free(&f);
+	return rc;
+}
+
+static uint64_t known_number(struct transfer *t, uint64_t *seq)
+{
+	struct buf kept = BUF_INIT;
+	uint64_t number = 0;
+
+	*seq = 0;
+	if (meta_setting_get(t->meta, SETTING, &kept) == 0 && kept.len == 16) {
+		number = get_le64(kept.data);
+		*seq = get_le64(kept.data + 8);
+	}
+	buf_free(&kept);
+	return number;
+}
+
+/* ---- the newest ----------------------------------------------------------------------------------------------- */
+
+struct look {
+	struct transfer *t;
+	struct endpoint *e;
+	int64_t deadline_ns;
+	uint64_t newest; /* number; 0: there is none */
+	uint64_t taken;	 /* the highest number in whose place there is something else */
+	struct audit_head *head;
+	unsigned bad; /* that are no heads of this store */
+};
+
+static void look_init(
+	struct look *l, struct transfer *t, struct endpoint *e, int64_t deadline_ns, struct audit_head *head)
+{
+	*l = (struct look){ .t = t, .e = e, .deadline_ns = deadline_ns, .head = head };
+	*head = (struct audit_head){ 0 };
+}
+
+/* A place that never had anything of ours cannot say more than that it has nothing. */
+static bool is_absent(const struct look *l, int rc)
+{
+	uint64_t seq;
+
+	return rc == -ERR_ABSENT || (rc == -ERR_NO_BUCKET && !l->e->backend->known && known_number(l->t, &seq) == 0);
+}
+
+/* 1: there is a head of that number, which is the newest seen; 0: there is none */
+static int try_number(struct look *l, uint64_t number)
+{
+	uint8_t bytes[AUDIT_HEAD_BYTES];
+	struct audit_head head;
+	int rc = get_head(l->t, l->e, number, l->deadline_ns, bytes);
+
+	if (is_absent(l, rc))
+		return 0;
+	if (rc < 0 && rc != -ERR_TAMPERED)
+		return rc;
+	if (rc < 0 || audit_head_open(l->t->keyring, bytes, &head) < 0) {
+		l->bad++;
+		l->taken = number > l->taken ? number : l->taken;
+		return 0;
+	}
+	l->newest = number;
+	*l->head = head;
+	return 1;
+}
+
+/* From a number that is there, or 0, to the highest that can be found. */
+static int look_beyond(struct look *l, uint64_t from)
+{
+	uint64_t before;
+	int rc = 0;
+
+	do {
+		before = from > l->newest ? from : l->newest;
+		for (uint64_t i = FAR; i > 3 && rc == 0; i--)
+			rc = try_number(l, before + ((uint64_t)1 << i));
+		for (uint64_t i = NEAR; i > 0 && rc == 0; i--)
+			rc = try_number(l, before + i);
+	} while (rc > 0 && (rc = 0, l->newest > before));
+	return rc;
+}
+
+int transfer_newest_head(struct transfer *t, struct audit_head *head, struct audit_heads *seen)
+{
+	struct endpoint *v[HEAD_BACKENDS_MAX];
+	size_t n = home_endpoints(t, v, HEAD_BACKENDS_MAX);
+	uint64_t seq, known = known_number(t, &seq);
+	int rc = -ERR_UNREACHABLE;
+
+	*seen = (struct audit_heads){ 0 };
+	*head = (struct audit_head){ 0 };
+	for (size_t i = 0; i < n; i++) {
+		struct audit_head own;
+		struct look l;
+		int own_rc;
+
+		look_init(&l, t, v[i], clock_mono_ns() + HEADS_CALL_NS, &own);
+		own_rc = known ? try_number(&l, known) : 0;
+		if (own_rc >= 0)
+			own_rc = look_beyond(&l, known);
+		if (own_rc >= 0)
+			rc = 0;
+		seen->asked += own_rc >= 0;
+		seen->bad += l.bad;
+		if (l.newest > seen->newest) {
+			seen->newest = l.newest;
+			*head = own;
+		}
+		endpoint_put(t, v[i]);
+	}
+	return rc;
+}
+
+/* ---- publishing ----------------------------------------------------------------------------------------------- */
+
+static int note(void *ctx, const struct audit_finding *f)
+{
+	bool *wrong = ctx;
+
+	log_error("audit: %s: see `borderfs audit verify`; no head is published until that is settled", f->text);
+	*wrong = true;
+	return 0;
+}
+
+/* A head that the store does not know it published: its answer was lost, or the store was set back since. Then it is
+ * the only one to tell, and none goes beyond it. */
+static int check_unknown(struct transfer *t, const struct audit_head *head, uint64_t last)
+{
+	const struct audit_log log = { t->meta, t->keyring };
+	struct audit_verdict verdict = { .last = last };
+	bool wrong = false;
+	int rc = head->seq ? audit_compare(&log, head, &verdict, note, &wrong) : 0;
+
+	return wrong ? -ERR_TAMPERED : rc;
+}
+
+/* A number in whose place this backend has nothing. */
+static int free_number(struct transfer *t, struct endpoint *e, uint64_t *number, int64_t deadline_ns, uint64_t last)
+{
+	struct audit_head head;
+	struct look l;
+	int rc;
+
+	look_init(&l, t, e, deadline_ns, &head);
+	if ((rc = try_number(&l, *number)) < 0 || (!rc && !l.taken))
+		return rc;
+	if ((rc = look_beyond(&l, *number)) < 0)
+		return rc;
+	*number = (l.newest > l.taken ? l.newest : l.taken) + 1;
+	return check_unknown(t, &head, last);
+}
+
+static int publish_to(struct transfer *t, struct endpoint *const *v, size_t n, uint64_t *number, int64_t deadline_ns,
+	const uint8_t *bytes, uint64_t last)
+{
+	bool up[HEAD_BACKENDS_MAX];
+	int rc = -ERR_UNREACHABLE;
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t retry_ns;
+		int rc2 = backend_is_down(v[i]->backend, &retry_ns) ? -ERR_UNREACHABLE
+								    : free_number(t, v[i], number, deadline_ns, last);
+
+		if (rc2 == -ERR_TAMPERED)
+			return rc2;
+		up[i] = rc2 == 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (up[i] && put_head(t, v[i], *number, deadline_ns, bytes) == 0)
+			rc = 0;
+	return rc;
+}
+
+int transfer_publish_head(struct transfer *t, int64_t deadline_ns)
+{
+	struct endpoint *v[HEAD_BACKENDS_MAX];
+	uint8_t bytes[AUDIT_HEAD_BYTES], kept[16];
+	struct audit_head end;
+	uint64_t number, seq;
+	size_t n;
+	int rc;
+
+	if (!t->heads.runs)
+		return 0;
+	/* the one that is under way may wait for its backends longer than this caller would */
+	if (pthread_mutex_trylock(&t->heads.lock) != 0)
+		return -ERR_BUSY;
+	place_audit_end(t->place, &end);
+	end.time_s = clock_real_ns() / NS_PER_S;
+	number = known_number(t, &seq) + 1;
+	/* what a head says must not be lost by a power cut after it */
+	if (end.seq == seq || (rc = meta_sync(t->meta)) < 0 || (rc = audit_head_sign(t->keyring, &end, bytes)) < 0) {
+		rc = end.seq == seq ? 0 : rc;
+		goto out;
+	}
+	n = home_endpoints(t, v, HEAD_BACKENDS_MAX);
+	rc = publish_to(t, v, n, &number, deadline_ns, bytes, end.seq);
+	for (size_t i = 0; i < n; i++)
+		endpoint_put(t, v[i]);
+	put_le64(kept, number);
+	put_le64(kept + 8, end.seq);
+	if (rc == 0)
+		rc = meta_setting_set(t->meta, SETTING, kept, sizeof kept);
+out:
+	pthread_mutex_unlock(&t->heads.lock);
+	return rc;
+}
+
+void *heads_main(void *arg)
+{
+	struct transfer *t = ((struct worker *)arg)->t;
+	int64_t next_ns = clock_mono_ns() + HEADS_NS;
+
+	pthread_mutex_lock(&t->lock);
+	while (!t->stopping) {
+		if (cond_wait_until(&t->heads.wake, &t->lock, next_ns) != -ETIMEDOUT)
+			continue;
+		pthread_mutex_unlock(&t->lock);
+		transfer_publish_head(t, clock_mono_ns() + HEADS_CALL_NS);
+		next_ns = clock_mono_ns() + HEADS_NS;
+		pthread_mutex_lock(&t->lock);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+void heads_init(struct heads *h)
+{
+	pthread_mutex_init(&h->lock, NULL);
+	cond_init_mono(&h->wake);
+	h->runs = false;
+}
+
+void heads_destroy(struct heads *h)
+{
+	pthread_cond_destroy(&h->wake);
+	pthread_mutex_destroy(&h->lock);
+}
