@@ -177,6 +177,7 @@ static void many(void **state)
 	assert_int_equal(meta_object_begin(f.m, &begun, 1, backends, 1), 0);
 	look_all(&f, &two_of_three);
 	assert_int_equal(meta_shortage_blocks(f.m, ZONE, 100), 20);
+	assert_int_equal(fix_sql(&f, "SELECT count(*) FROM shortage"), 20);
 	assert_int_equal(meta_shortage_blocks(f.m, ZONE, 7), 7);
 	fix_end(&f);
 }
