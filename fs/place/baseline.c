@@ -4,8 +4,10 @@
 #include "fs/place/internal.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,12 +321,28 @@ static struct rule_set_record *rule_set_new(const struct config *config, struct 
 	return NULL;
 }
 
+/* The digest is of the policy and of the rules as the table rule_set keeps both, a NUL between them. */
+static void rules_facts(const struct config *config, const struct rule_set_record *s, char *out, size_t len)
+{
+	char hex[2 * crypto_generichash_BYTES + 1];
+	uint8_t digest[crypto_generichash_BYTES];
+	crypto_generichash_state h;
+
+	crypto_generichash_init(&h, NULL, 0, sizeof digest);
+	crypto_generichash_update(&h, (const uint8_t *)s->baseline, strlen(s->baseline) + 1);
+	crypto_generichash_update(&h, (const uint8_t *)s->text, strlen(s->text));
+	crypto_generichash_final(&h, digest, sizeof digest);
+	snprintf(out, len, "{\"version\":%llu,\"digest\":\"%s\",\"rules\":%zu,\"zones\":%zu}",
+		(unsigned long long)s->version, text_hex(digest, sizeof digest, hex), rules_count(config),
+		config->zone_count);
+}
+
 int baseline_keep(struct place *p, const struct config *config)
 {
 	struct rule_set_record *s = NULL;
 	struct buf now = BUF_INIT;
 	struct accepted last;
-	char facts[64];
+	char facts[256];
 	int rc = accepted_load(p, &last);
 
 	config_baseline(config, &now);
@@ -332,8 +350,9 @@ int baseline_keep(struct place *p, const struct config *config)
 		rc = now.err;
 	if (rc == 0 && !(last.any && last.version == rules_version(config) &&
 			       strcmp((const char *)last.baseline.data, (const char *)now.data) == 0)) {
-		snprintf(facts, sizeof facts, "{\"version\":%llu}", (unsigned long long)rules_version(config));
-		if (!(s = rule_set_new(config, &now)))
+		if ((s = rule_set_new(config, &now)))
+			rules_facts(config, s, facts, sizeof facts);
+		else
 			rc = -ENOMEM;
 	}
 	if (s) {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,9 +72,29 @@ static void zone_free(struct meta_record *r)
 	free(container_of(r, struct zone_record, record));
 }
 
+static bool zone_is_new(struct place *p, const char *name)
+{
+	bool new;
+
+	pthread_rwlock_rdlock(&p->lock);
+	new = !zone_by_name(p, name);
+	pthread_rwlock_unlock(&p->lock);
+	return new;
+}
+
+/* Its first key was made for it. */
+static void audit_key(struct place *p, uint32_t zone)
+{
+	char facts[64];
+
+	snprintf(facts, sizeof facts, "{\"zone\":%" PRIu32 ",\"epoch\":1,\"what\":\"made\"}", zone);
+	audit_append(p, "key", facts);
+}
+
 static int zone_keep(struct place *p, uint32_t id, const struct config_zone *zone)
 {
 	struct zone_record *z = calloc(1, sizeof *z + strlen(zone->name) + 1);
+	bool new = zone_is_new(p, zone->name);
 
 	if (!z)
 		return -ENOMEM;
@@ -84,6 +105,8 @@ static int zone_keep(struct place *p, uint32_t id, const struct config_zone *zon
 	strcpy(z->name, zone->name);
 	meta_lock(p->meta);
 	meta_queue(p->meta, &z->record);
+	if (new)
+		audit_key(p, id);
 	meta_unlock(p->meta);
 	return zone_remember(p, id, zone->name);
 }

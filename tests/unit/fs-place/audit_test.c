@@ -64,17 +64,18 @@ static void test_chain(void **state)
 	store_make(&s, CONFIG);
 	store_open(&s);
 	read_chain(&s, &c);
-	assert_int_equal(c.lines, 1); /* the rule set */
-	assert_non_null(strstr(c.last, "\"kind\":\"rules\""));
+	assert_int_equal(c.lines, 3); /* a key for each zone, and the rule set */
+	assert_non_null(strstr(c.last, "\"kind\":\"rules\",\"facts\":{\"version\":"));
+	assert_non_null(strstr(c.last, "\",\"rules\":0,\"zones\":2}}"));
 	for (int i = 0; i < 100; i++)
 		append(&s, "placement", "{\"n\":1}");
 	store_close(&s);
 	store_open(&s);
 	append(&s, "export", "{\"n\":2}");
 	read_chain(&s, &c);
-	assert_int_equal(c.lines, 102);
+	assert_int_equal(c.lines, 104);
 	assert_int_equal(c.bad, 0);
-	assert_non_null(strstr(c.last, "{\"seq\":102,\"time\":"));
+	assert_non_null(strstr(c.last, "{\"seq\":104,\"time\":"));
 	assert_non_null(strstr(c.last, "\"kind\":\"export\",\"facts\":{\"n\":2}}"));
 	store_destroy(&s);
 }
@@ -138,7 +139,7 @@ static void ten_lines(struct store *s)
 {
 	store_make(s, CONFIG);
 	store_open(s);
-	for (int k = 1; k < 9; k++)
+	for (int k = 3; k < 9; k++)
 		append(s, "transfer", "{\"to\":\"abroad\"}");
 	meta_lock(s->meta);
 	audit_file(s->place, "placement", 12, "{\"ino\":12,\"to\":1}");
@@ -211,6 +212,45 @@ static void test_edits(void **state)
 	store_destroy(&s);
 }
 
+static int keep_rules(void *ctx, const struct audit_line *l)
+{
+	if (l->kind == audit_kind("rules"))
+		snprintf(ctx, 512, "%.*s", (int)l->len, l->text);
+	return 0;
+}
+
+/* whoever has the row of the rule set can make its digest */
+static int digest_row(void *ctx, struct meta_row *row)
+{
+	const char *parts[] = { meta_row_text(row, 0), meta_row_text(row, 1) };
+	crypto_generichash_state h;
+	uint8_t digest[32];
+
+	crypto_generichash_init(&h, NULL, 0, sizeof digest);
+	crypto_generichash_update(&h, (const uint8_t *)parts[0], strlen(parts[0]) + 1);
+	crypto_generichash_update(&h, (const uint8_t *)parts[1], strlen(parts[1]));
+	crypto_generichash_final(&h, digest, sizeof digest);
+	text_hex(digest, sizeof digest, ctx);
+	return 0;
+}
+
+static void test_rules_digest(void **state)
+{
+	char line[512] = "", hex[65] = "", wanted[96];
+	struct store s = { 0 };
+	struct audit_log log;
+
+	(void)state;
+	store_make(&s, CONFIG);
+	store_open(&s);
+	log = (struct audit_log){ s.meta, s.keyring };
+	assert_int_equal(audit_walk(&log, 0, keep_rules, line), 0);
+	assert_int_equal(meta_select(s.meta, "SELECT baseline, text FROM rule_set", digest_row, hex, ""), 0);
+	snprintf(wanted, sizeof wanted, "\"digest\":\"%s\"", hex);
+	assert_non_null(strstr(line, wanted));
+	store_destroy(&s);
+}
+
 /* more than a page of lines; the mac is the last one's */
 static void test_many(void **state)
 {
@@ -222,7 +262,7 @@ static void test_many(void **state)
 	(void)state;
 	store_make(&s, CONFIG);
 	store_open(&s);
-	for (int i = 1; i < 1000; i++)
+	for (int i = 3; i < 1000; i++)
 		append(&s, "deleted", "{}");
 	verify(&s, &f, &v);
 	assert_string_equal(f.text, "");
@@ -302,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_rules_digest),
 		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_head_vector),
 	};
