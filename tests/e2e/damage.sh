@@ -133,7 +133,9 @@ bfs_umount
 if [ "$(id -u)" = 0 ]; then
 	step 'writes that a full disk refused: fsync says so, and so does the end'
 	disk=$TEST_TMP/disk
-	trap 'umount -l "$disk" 2>/dev/null || true; clean_up' EXIT
+	clean_up_own() {
+		umount -l "$disk" 2>/dev/null
+	}
 	mkdir "$disk"
 	mount -t tmpfs -o size=96M none "$disk"
 	sed -i "s|^store = .*|store = $disk/store|" "$ini"

@@ -66,10 +66,16 @@ step() {
 	printf '%s  %s\n' "$(date +%T)" "$*"
 }
 
+# clean_up_own: what else a test has to undo at its end, whatever that is: for tests to define anew.
+clean_up_own() {
+	:
+}
+
 clean_up() {
 	local status=$? name
 	trap - ERR
 	set +e
+	clean_up_own
 	for name in "${!tool_pid[@]}"; do
 		kill "${tool_pid[$name]}" 2>/dev/null
 	done

@@ -176,7 +176,9 @@ expect_line
 expect_says "there is no store at $store: make it with \`borderfs init\`"
 
 if [ "$(id -u)" = 0 ]; then
-	trap 'clean_up_disk; clean_up' EXIT
+	clean_up_own() {
+		clean_up_disk
+	}
 	mkdir "$disk"
 	mount -t tmpfs -o size=192M none "$disk"
 	store=$disk/store

@@ -6,7 +6,9 @@
 
 server=$TOP/tests/servers/webdav-apache
 dav=$TEST_TMP/dav
-trap '"$server" remove "$dav" || true; clean_up' EXIT
+clean_up_own() {
+	"$server" remove "$dav"
+}
 "$server" start "$dav" --tls
 (umask 077 && sed -n 's/^SECRET=//p' "$dav/env" >"$TEST_TMP/dav.secret")
 
@@ -56,14 +58,13 @@ for kind in basic digest; do
 	is_stored "$mnt/tree/large" domestic || fail "not stored: $(bfs where --json "$mnt/tree/large")"
 	expect_equal "$(where_is "$mnt/tree/large" backends)" home "the backend"
 	objects $kind | grep -qvE '^[0-9a-f]{2}/[0-9a-f]{32}$' && fail "odd names: $(objects $kind | head)"
-	[ "$(objects $kind | wc -l)" -ge 4 ] || fail "too few objects: $(objects $kind)"
+	[ "$(objects $kind | wc -l)" -ge 3 ] || fail "too few objects: $(objects $kind)"
 
 	step "$kind: who was spoken to is in the audit log"
 	bfs audit show --kind connection >"$TEST_TMP/connections"
-	facts='"backend":"home","address":"127.0.0.1:PORT","network":"127.0.0.0/8","country":null,"key":"PIN","pinned":true,"connections":1'
-	facts=${facts/PORT/$(sed -n 's/^PORT=//p' "$dav/env")}
-	grep -qF "${facts/PIN/$(sed -n 's/^PIN=//p' "$dav/env")}" "$TEST_TMP/connections" ||
-		fail "no line with $facts: $(cat "$TEST_TMP/connections")"
+	port=$(sed -n 's/^PORT=//p' "$dav/env") pin=$(sed -n 's/^PIN=//p' "$dav/env")
+	facts="backend=home address=127.0.0.1:$port network=127.0.0.0/8 country=null key=$pin pinned=true connections=1"
+	grep -qF "$facts" "$TEST_TMP/connections" || fail "no line with $facts: $(cat "$TEST_TMP/connections")"
 
 	step "$kind: without the cache, and after another mount"
 	bfs cache drop >/dev/null
