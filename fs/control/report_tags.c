@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "fs/control/report.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,11 +57,16 @@ static int add_tags(char **tags, const char *list, size_t list_len)
 	int added = 0;
 
 	buf_str(&out, *tags);
-	for (size_t i = 0, n; i < list_len; i += n + 1) {
+	for (size_t i = 0, n, next; i < list_len; i = next) {
 		const char *comma = memchr(list + i, ',', list_len - i);
 		const char *tag = list + i;
 
 		n = comma ? (size_t)(comma - tag) : list_len - i;
+		next = i + n + 1;
+		for (; n && isspace((unsigned char)*tag); n--)
+			tag++;
+		while (n && isspace((unsigned char)tag[n - 1]))
+			n--;
 		if (!n || memchr(tag, 0, n) || has_tag(out.data ? (char *)out.data : "", tag, n))
 			continue;
 		if (out.len)

@@ -87,6 +87,7 @@ static int change_xattr(struct core *core, uint64_t ino, const char *name, const
 {
 	bool tags = strcmp(name, TAGS_XATTR) == 0, list = acl_is_name(name), there;
 	struct inode *inode;
+	char *lost = NULL;
 	size_t old;
 	int rc;
 
@@ -98,6 +99,8 @@ static int change_xattr(struct core *core, uint64_t ino, const char *name, const
 		goto out;
 	meta_lock(core->meta);
 	there = meta_xattr_find(inode, name, &old) != NULL;
+	if (tags)
+		lost = tags_lost(inode, value, len);
 	if (there && flags & XATTR_CREATE)
 		rc = -EEXIST;
 	else if (!there && (flags & XATTR_REPLACE || (!value && !list)))
@@ -109,10 +112,14 @@ static int change_xattr(struct core *core, uint64_t ino, const char *name, const
 	if (rc == 0) {
 		if (tags)
 			place_changed(core->place, inode);
+		if (lost)
+			audit_tags(core->place, inode, lost);
+		lost = NULL;
 		times_now(core, inode, SET_CTIME);
 		meta_inode_changed(core->meta, inode);
 	}
 	meta_unlock(core->meta);
+	free(lost);
 	if (rc == 0 && tags)
 		tags_changed(core, inode);
 out:

@@ -102,6 +102,11 @@ void audit_file(struct place *, const char *kind, uint64_t ino, const char *json
 /* place_audit_end: the log's last line and its mac, as of now; not the time. Takes the meta lock. */
 struct audit_head;
 void place_audit_end(struct place *, struct audit_head *);
+/* tags_lost: which of its tags a held file or a directory loses when its list becomes value (NULL: none), as a JSON
+ * array; malloc'd, NULL where it loses none or is neither. audit_tags: the line about that, once it is done; frees.
+ * Under the meta lock, attributes loaded. */
+char *tags_lost(const struct inode *, const void *value, size_t len);
+void audit_tags(struct place *, const struct inode *, char *lost);
 /* crossing_add: counts what moved from one zone to another, for the report. Under the meta lock. */
 void crossing_add(struct place *, uint32_t from_zone_id, uint32_t to_zone_id, uint64_t files, uint64_t bytes);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/place/internal.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,4 +78,48 @@ char **place_user_tags(struct meta *meta, struct inode *inode)
 
 	tags_load(meta, inode, &tags);
 	return tags;
+}
+
+static bool has_word(const char *list, size_t list_len, const char *word, size_t len)
+{
+	const char *p = list, *end = list + list_len, *w;
+	size_t n;
+
+	while ((w = next_word(&p, end, &n)))
+		if (n == len && memcmp(w, word, len) == 0)
+			return true;
+	return false;
+}
+
+char *tags_lost(const struct inode *inode, const void *value, size_t len)
+{
+	size_t had_len, n;
+	const char *had = meta_xattr_find((struct inode *)inode, TAGS_XATTR, &had_len), *p = had, *word;
+	json_t *lost = json_array();
+	char *out = NULL, *copy;
+
+	while (had && (inode->flags & INODE_HELD || S_ISDIR(inode->mode)) &&
+		(word = next_word(&p, had + had_len, &n))) {
+		if (has_word(value ? value : "", value ? len : 0, word, n) || !(copy = strndup(word, n)))
+			continue;
+		json_array_append_new(lost, json_bytes(copy));
+		free(copy);
+	}
+	if (json_array_size(lost))
+		out = json_dumps(lost, JSON_COMPACT);
+	json_decref(lost);
+	return out;
+}
+
+void audit_tags(struct place *p, const struct inode *inode, char *lost)
+{
+	struct buf facts = BUF_INIT;
+
+	buf_printf(&facts, "{\"ino\":%" PRIu64 ",\"lost\":%s}", inode->ino, lost);
+	if (facts.err)
+		log_error("audit: out of memory: a line of kind tags is missing");
+	else
+		audit_file(p, "tags", inode->ino, (const char *)facts.data);
+	buf_free(&facts);
+	free(lost);
 }

@@ -48,6 +48,15 @@ grep -q $'\033' "$TEST_TMP/shown" && fail "what a terminal obeys was printed"
 grep -Eq '^ +[0-9]+  20[0-9T:-]+Z  placement +/public/given \\x1b ino=[0-9]+ from=0 to=foreign wanted=foreign rule=public-goes-out' \
 	"$TEST_TMP/shown" || fail "shown: $(cat "$TEST_TMP/shown")"
 
+step "tags that are taken away"
+bfs tag add "$mnt/public" one two three >/dev/null
+bfs tag rm "$mnt/public" two >/dev/null
+setfattr -n user.xdg.tags -v three,four "$mnt/public"
+setfattr -x user.xdg.tags "$mnt/public"
+expect_equal "$(bfs audit show --json --kind tags "$mnt/public" | jq -c .facts.lost)" '["two"]
+["one"]
+["three","four"]' "what was lost"
+
 step "what cannot be asked"
 expect_status 2 bfs audit show --kind nonsense
 expect_says "there are no lines of kind \"nonsense\""

@@ -27,7 +27,7 @@ report_store() {
 	head -c 5000 /dev/zero >"$mnt/docs/deep/old"
 	touch -d 2025-03-05 "$mnt/docs/deep/old"
 	head -c 3000 /dev/zero >"$mnt/docs/tagged"
-	setfattr -n user.xdg.tags -v 'urgent,=1+1' "$mnt/docs/tagged"
+	setfattr -n user.xdg.tags -v 'urgent, =1+1 ' "$mnt/docs/tagged"
 	head -c 100 /dev/zero >"$mnt/docs/both"
 	setfattr -n user.xdg.tags -v '=1+1,<b>&"' "$mnt/docs/both"
 	bfs sync
