@@ -254,7 +254,8 @@ static int add_tag(struct judge *j, const struct rule *section, bool doubtful)
 	if (!v)
 		return -ENOMEM;
 	j->added = v;
-	v[j->added_count++] = (struct judged_tag){ { section->name, TAG_RULE, section->name }, doubtful };
+	v[j->added_count++] =
+		(struct judged_tag){ { section->name, TAG_RULE, section->name, &section->origin }, doubtful };
 	return query_add_tag(&j->query, section->name);
 }
 

@@ -18,6 +18,7 @@ struct rule_tag {
 	const char *name;
 	enum tag_origin origin;
 	const char *from; /* TAG_INHERITED: the directory's path; TAG_RULE: the section's name; else NULL */
+	const struct config_origin *section; /* TAG_RULE: where that stands; else NULL */
 };
 
 enum file_type { FILE_REGULAR, FILE_DIRECTORY, FILE_SYMLINK, FILE_OTHER };

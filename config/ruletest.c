@@ -226,7 +226,7 @@ static void judge(struct load *l, const struct test *t, const struct test_path *
 	struct rule_decision d;
 
 	for (size_t i = 0; tags && i < facts.tag_count; i++)
-		tags[i] = (struct rule_tag){ t->tags[i], TAG_USER, NULL };
+		tags[i] = (struct rule_tag){ t->tags[i], TAG_USER, NULL, NULL };
 	facts.tags = tags;
 	if (!tags || rules_decide(l->c, &facts, &d, &trace, NULL, NULL) < 0) {
 		l->no_memory = true;

@@ -147,11 +147,95 @@ static json_t *tags_json(const char *path, const struct taglist *tags)
 	return line;
 }
 
+/* ---- all tags, with where they come from: the daemon knows ---------------------------------------------------------
+ */
+
+static json_t *explain_request(const struct cli_args *args, const struct target *t)
+{
+	(void)args, (void)t;
+	return json_pack("{s:b}", "json", 1);
+}
+
+static bool listed(const json_t *list, const json_t *tag)
+{
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(list, i, one) if (json_equal(one, tag)) return true;
+	return false;
+}
+
+/* those of each name that the file has, once */
+static json_t *collect_tags(const json_t *explain)
+{
+	json_t *list = json_array(), *name, *tag;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(explain, "names"), i, name)
+	{
+		json_array_foreach(json_object_get(name, "tags"), k, tag)
+		{
+			if (!listed(list, tag))
+				json_array_append(list, tag);
+		}
+	}
+	return list;
+}
+
+static const char *member(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static void print_origins(const json_t *list)
+{
+	struct table t = TABLE_INIT(3);
+	size_t i;
+	json_t *tag;
+
+	json_array_foreach(list, i, tag)
+	{
+		const json_t *section = json_object_get(tag, "section");
+
+		table_cell(&t, "%s", member(tag, "tag"));
+		table_cell(&t, "%s", member(tag, "origin"));
+		if (section)
+			table_cell(&t, "%s:%lld", member(section, "file"),
+				(long long)json_integer_value(json_object_get(section, "line")));
+		else
+			table_cell(&t, "%s", member(tag, "from"));
+	}
+	table_print(&t, "");
+}
+
+static int print_all(void *ctx, json_t *line)
+{
+	struct target_answer *answer = ctx;
+	json_t *list = collect_tags(json_object_get(line, "explain")), *out = NULL;
+	int rc = 0;
+
+	if (!args_flag(answer->ctx, "json")) {
+		print_origins(list);
+	} else if ((out = json_pack("{s:O}", "tags", list)) &&
+		   facts_set_bytes(out, "path", answer->path, strlen(answer->path)) == 0) {
+		print_json(out);
+	} else {
+		rc = -ENOMEM;
+	}
+	json_decref(out);
+	json_decref(list);
+	return rc;
+}
+
 static int ls(const struct cli_args *args)
 {
 	struct taglist tags = { 0 };
 	int rc = check(args);
 
+	if (rc == 0 && args_flag(args, "all"))
+		return target_ask(args, "explain", explain_request, print_all, (void *)args);
 	if (rc == 0)
 		rc = load(args->operands[0], &tags);
 	if (rc == 0 && args_flag(args, "json")) {
@@ -177,6 +261,7 @@ static const struct cli_option edit_options[] = {
 
 static const struct cli_option ls_options[] = {
 	CLI_OPTION_CONFIG,
+	{ 'a', "all", NULL, "also those that are inherited or set by rules, each with where it comes from", false },
 	CLI_OPTION_JSON,
 	CLI_OPTION_HELP,
 	CLI_OPTION_END,
@@ -212,7 +297,9 @@ const struct cli_command cmd_tag_ls = {
 	.operands_min = 1,
 	.operands_max = 1,
 	.summary = "Lists the tags set on a file or directory, one a line",
-	.description = "Inherited tags, and those that rules set, are shown by `borderfs explain`.",
+	.description =
+		"With --all also the tags of the directories above and those that [tag] sections set, with their\n"
+		"origin (user, inherited, rule) and the directory, or the file and line, that they come from.",
 	.options = ls_options,
 	.run = ls,
 };

@@ -118,7 +118,7 @@ static struct dir_facts *build(const struct dir_facts *up, const char *name, cha
 	f->path = at;
 	at += up ? sprintf(at, "%s/%s", up->path, name) + 1 : 1;
 	for (size_t i = 0; i < own_count; i++)
-		f->tags[f->tag_count++] = (struct rule_tag){ place_text(&at, own[i]), TAG_INHERITED, f->path };
+		f->tags[f->tag_count++] = (struct rule_tag){ place_text(&at, own[i]), TAG_INHERITED, f->path, NULL };
 	for (size_t i = 0; up && i < up->tag_count; i++) {
 		bool hidden = false;
 
@@ -126,7 +126,7 @@ static struct dir_facts *build(const struct dir_facts *up, const char *name, cha
 			hidden |= strcmp(own[k], up->tags[i].name) == 0;
 		if (!hidden)
 			f->tags[f->tag_count++] = (struct rule_tag){ place_text(&at, up->tags[i].name), TAG_INHERITED,
-				place_text(&at, up->tags[i].from) };
+				place_text(&at, up->tags[i].from), NULL };
 	}
 	return f;
 }

@@ -114,7 +114,7 @@ static struct rule_tag *all_tags(const struct subject *s, const struct dir_facts
 	if (!(tags = malloc((own + dir->tag_count + 1) * sizeof *tags)))
 		return NULL;
 	for (; n < own; n++)
-		tags[n] = (struct rule_tag){ s->tags[n], TAG_USER, NULL };
+		tags[n] = (struct rule_tag){ s->tags[n], TAG_USER, NULL, NULL };
 	for (size_t i = 0; i < dir->tag_count; i++) {
 		bool repeated = false;
 

@@ -89,6 +89,8 @@ static json_t *tag_list(const struct rule_tag *tags, size_t count)
 
 		if (one && from)
 			json_object_set_new(one, "from", json_bytes(*from ? from : "/"));
+		if (one && tags[i].section)
+			json_object_set_new(one, "section", origin(tags[i].section));
 		json_array_append_new(list, one);
 	}
 	return list;
@@ -197,8 +199,13 @@ static void print_name(const json_t *one, struct buf *out)
 									 : " (no rule matches)\n");
 	json_array_foreach(tags, i, tag)
 	{
+		const json_t *section = json_object_get(tag, "section");
+
 		buf_printf(out, "    tag %s: ", text_of(tag, "tag"));
-		if (json_object_get(tag, "from"))
+		if (section)
+			buf_printf(out, "rule from %s:%lld\n", text_of(section, "file"),
+				(long long)json_integer_value(json_object_get(section, "line")));
+		else if (json_object_get(tag, "from"))
 			buf_printf(out, "%s from %s\n", text_of(tag, "origin"), text_of(tag, "from"));
 		else
 			buf_printf(out, "%s\n", text_of(tag, "origin"));

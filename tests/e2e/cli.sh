@@ -322,6 +322,13 @@ expect_equal "$("$BORDERFS" tag ls --json "$file" | jq -c .tags)" '["personal","
 expect_status 2 bfs tag add "$file" a,b
 expect_says "a comma separates tags"
 expect_status 2 bfs tag add "$file" $'a\nb'
+setfattr -n user.xdg.tags -v shared "$mnt/public"
+expect_equal "$(bfs tag ls --all --json "$file" | jq -c '[.tags[] | [.tag, .origin, .from]]')" \
+	'[["personal","user",null],["two words","user",null],["shared","inherited","/public"]]' "the tags' origins"
+expect_equal "$(bfs tag ls -a "$file" | sed 's/ *$//')" "personal   user
+two words  user
+shared     inherited  /public" "the tags' origins"
+setfattr -x user.xdg.tags "$mnt/public"
 bfs sync "$file" --timeout 60
 is_stored "$file" domestic || fail "not at home: $(bfs where "$file")"
 bfs tag rm "$file" 'two words' never-set

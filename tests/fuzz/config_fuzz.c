@@ -22,7 +22,8 @@ static void decide(const struct config *c)
 	static const struct rule_trace every = { NULL, NULL, NULL };
 	static const char *const paths[] = { "/", "/a", "/hr/a.vcf", "/public/b/c.tar.gz", "/x//y",
 		"/a/b/c/d/e/f/g.h" };
-	static const struct rule_tag tags[] = { { "personal", TAG_USER, NULL }, { "a", TAG_INHERITED, "/hr" } };
+	static const struct rule_tag tags[] = { { "personal", TAG_USER, NULL, NULL },
+		{ "a", TAG_INHERITED, "/hr", NULL } };
 
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		struct rule_facts f = {

@@ -114,7 +114,7 @@ static void random_facts(struct rule_facts *f, struct rule_tag *given, char *pat
 		.media_type = content,
 		.ctx = (void *)PICK(contents) };
 	for (size_t i = 0; i < f->tag_count; i++)
-		given[i] = (struct rule_tag){ PICK(tags), TAG_USER, NULL };
+		given[i] = (struct rule_tag){ PICK(tags), TAG_USER, NULL, NULL };
 }
 
 static void test_same_as_without(void **state)
@@ -226,7 +226,7 @@ static double placement_us(const struct config *c, const struct rule_facts *f, c
 /* With ten thousand rules a file is placed in under 20 microseconds; it takes one or two. */
 static void test_speed(void **state)
 {
-	static const struct rule_tag project[] = { { "project-9993", TAG_USER, NULL } };
+	static const struct rule_tag project[] = { { "project-9993", TAG_USER, NULL, NULL } };
 	static const struct {
 		const char *path, *rule;
 		size_t tags;

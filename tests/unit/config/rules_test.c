@@ -56,7 +56,7 @@ static struct rule_facts facts_of(const struct row *r, struct rule_tag *tag)
 		.media_type = give,
 		.ctx = (void *)r->content };
 
-	*tag = (struct rule_tag){ r->tags, TAG_USER, NULL };
+	*tag = (struct rule_tag){ r->tags, TAG_USER, NULL, NULL };
 	f.tags = tag;
 	f.tag_count = r->tags != NULL;
 	return f;
@@ -307,7 +307,8 @@ static void tell_rule(void *ctx, const struct rule *r, bool matched, const char 
 
 static void test_trace_and_tags(void **state)
 {
-	static const struct rule_tag given[] = { { "mine", TAG_USER, NULL }, { "dir", TAG_INHERITED, "/a" } };
+	static const struct rule_tag given[] = { { "mine", TAG_USER, NULL, NULL },
+		{ "dir", TAG_INHERITED, "/a", NULL } };
 	struct story story = { BUF_INIT };
 	const struct rule_trace trace = { tell_tag, tell_rule, &story };
 	struct rule_facts f = { .path = "/a/b.iso", .size = 2 << 20, .tags = given, .tag_count = 2 };
@@ -339,6 +340,9 @@ static void test_trace_and_tags(void **state)
 	assert_string_equal(tags[2].name, "t1");
 	assert_int_equal(tags[2].origin, TAG_RULE);
 	assert_string_equal(tags[2].from, "t1");
+	assert_int_equal(tags[2].section->line, 22);
+	assert_null(tags[0].section);
+	assert_null(tags[1].section);
 	assert_string_equal(tags[3].name, "t2");
 	assert_string_equal(tags[4].name, "t4");
 	free(tags);

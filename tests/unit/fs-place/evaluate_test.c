@@ -323,7 +323,8 @@ static void test_explain(void **state)
 {
 	struct buf out = BUF_INIT;
 	struct inode *inode;
-	json_t *all, *name;
+	json_t *all, *name, *section;
+	char expected[256];
 	struct store s;
 	uint64_t dir, ino;
 
@@ -343,12 +344,16 @@ static void test_explain(void **state)
 	assert_string_equal(json_string_value(json_object_get(name, "path")), "/public/odd\xef\xbf\xbd.key");
 	assert_int_equal(json_array_size(json_object_get(name, "tags")), 2);
 	assert_int_equal(json_array_size(json_object_get(name, "rules")), 1);
+	section = json_object_get(json_array_get(json_object_get(name, "tags"), 1), "section");
+	assert_int_equal(json_integer_value(json_object_get(section, "line")), 34);
+	snprintf(expected, sizeof expected, "tag secret: rule from %s:%d\n",
+		json_string_value(json_object_get(section, "file")), 34);
 	json_decref(all);
 	buf_reset(&out);
 	assert_int_equal(place_explain(s.place, inode, false, &out), 0);
 	assert_non_null(strstr((char *)out.data, "zone home by rule stays"));
 	assert_non_null(strstr((char *)out.data, "tag personal: inherited from /public"));
-	assert_non_null(strstr((char *)out.data, "tag secret: rule from secret"));
+	assert_non_null(strstr((char *)out.data, expected));
 	buf_free(&out);
 	store_put(&s, inode);
 	store_destroy(&s);
