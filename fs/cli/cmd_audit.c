@@ -295,11 +295,10 @@ const struct cli_command cmd_audit_show = {
 	.operands = "[PATH]",
 	.operands_max = 1,
 	.summary = "Shows the audit log, or the lines of one file",
-	.description = "KIND is placement, export, transfer, revoked, deleted, rules, lost, tampered, connection or "
-		       "key. A line\n"
-		       "names its file by number; the path shown is what the file is called now. Works through the "
-		       "daemon where\n"
-		       "the store is mounted, and opens it where it is not; PATH needs the mount.",
+	.description = "KIND is placement, export, transfer, revoked, deleted, rules, lost, tampered, connection,\n"
+		       "key or tags. A line names its file by number; the path shown is what the file is called now.\n"
+		       "Works through the daemon where the store is mounted, and opens it where it is not; PATH needs\n"
+		       "the mount.",
 	.options = show_options,
 	.run = show,
 };

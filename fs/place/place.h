@@ -105,7 +105,7 @@ void place_audit_end(struct place *, struct audit_head *);
 /* tags_lost: which of its tags a held file or a directory loses when its list becomes value (NULL: none), as a JSON
  * array; malloc'd, NULL where it loses none or is neither. audit_tags: the line about that, once it is done; frees.
  * Under the meta lock, attributes loaded. */
-char *tags_lost(const struct inode *, const void *value, size_t len);
+char *tags_lost(struct inode *, const void *value, size_t len);
 void audit_tags(struct place *, const struct inode *, char *lost);
 /* crossing_add: counts what moved from one zone to another, for the report. Under the meta lock. */
 void crossing_add(struct place *, uint32_t from_zone_id, uint32_t to_zone_id, uint64_t files, uint64_t bytes);

@@ -91,10 +91,10 @@ static bool has_word(const char *list, size_t list_len, const char *word, size_t
 	return false;
 }
 
-char *tags_lost(const struct inode *inode, const void *value, size_t len)
+char *tags_lost(struct inode *inode, const void *value, size_t len)
 {
 	size_t had_len, n;
-	const char *had = meta_xattr_find((struct inode *)inode, TAGS_XATTR, &had_len), *p = had, *word;
+	const char *had = meta_xattr_find(inode, TAGS_XATTR, &had_len), *p = had, *word;
 	json_t *lost = json_array();
 	char *out = NULL, *copy;
 
