@@ -153,6 +153,13 @@ bench:
 	tests/bench/run -b $(BUILD) $(if $(ROUNDS),-r $(ROUNDS)) $(if $(SECONDS),-s $(SECONDS)) $(if $(PEERS),-p "$(PEERS)") \
 		$(if $(PHASES),-w "$(PHASES)") $(if $(DIR),-d "$(DIR)")
 
+# To and from a cloud behind a slow link. ROUNDS, PEERS and DIR as above; WORK="up down": less of it.
+bench-clouds:
+	packaging/install-deps test bench
+	$(MAKE) $(JOBS) all $(BUILD)/tests/servers/lagproxy
+	tests/bench/clouds -b $(BUILD) $(if $(ROUNDS),-r $(ROUNDS)) $(if $(PEERS),-p "$(PEERS)") $(if $(WORK),-w "$(WORK)") \
+		$(if $(DIR),-d "$(DIR)")
+
 lint:
 	packaging/install-deps lint
 	$(MAKE) $(JOBS) BUILD=$(BUILD)/lint CC=gcc CI=1 tests
@@ -167,5 +174,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests tests fuzzers quickstart check check-azure check-page torture asan tsan fuzz bench lint format install clean
+.PHONY: all unit-tests tests fuzzers quickstart check check-azure check-page torture asan tsan fuzz bench bench-clouds lint format install clean
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
