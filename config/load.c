@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void load_message(struct load *l, bool error, const struct config_origin *o, const char *fmt, va_list ap)
 {
@@ -219,12 +220,26 @@ static void read_file(struct load *l, const char *path, const struct config_orig
 	check_sections(l, from, included != NULL);
 }
 
+/* a directory stands for the *.ini in it; malloc'd */
+static char *include_pattern(const struct load *l, const char *item)
+{
+	char *path = file_expand(item, l->dir), *pattern = NULL;
+	struct stat st;
+	bool directory = path && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+
+	if (path && asprintf(&pattern, "%s%s", item, directory ? "/*.ini" : "") < 0)
+		pattern = NULL;
+	free(path);
+	return pattern;
+}
+
 static void read_includes(struct load *l, const struct config_origin *o, const char *item)
 {
 	struct errmsg msg = { 0 };
-	char **files;
-	int rc = expand(item, l->dir, &files, &msg);
+	char **files = NULL, *pattern = include_pattern(l, item);
+	int rc = pattern ? expand(pattern, l->dir, &files, &msg) : -ENOMEM;
 
+	free(pattern);
 	if (rc == -ENOMEM)
 		l->no_memory = true;
 	else if (rc < 0)

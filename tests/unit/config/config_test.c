@@ -754,10 +754,10 @@ static void test_include_faults(void **state)
 		{ INCLUDE("sites/a/rules.d/*.ini"), "" },
 		{ INCLUDE("sites//*/rules.d/../rules.d/*.ini"),
 			INCLUDE_ERROR("there is no directory sites/b/rules.d") },
-		{ INCLUDE("sites/"), INCLUDE_ERROR("sites is not a regular file") },
+		{ INCLUDE("sites/"), NOTHING_MATCHES("sites/") },
 		{ INCLUDE("rules.d/.*"), NOTHING_MATCHES("rules.d/.*") },
 		{ INCLUDE("rules.d/[q-"), NOTHING_MATCHES("rules.d/[q-") },
-		{ INCLUDE("/"), INCLUDE_ERROR("/ cannot be read: Is a directory") },
+		{ INCLUDE("/"), NOTHING_MATCHES("/") },
 		{ INCLUDE("a,,b"), "test.ini:4: error: bad value \"a,,b\" for \"include\"; expected files, such as "
 				   "rules.d/*.ini\n" },
 		{ INCLUDE("rules.d/*.bad"),
@@ -784,6 +784,29 @@ static void test_include_faults(void **state)
 	assert_int_equal(symlink("/dev/null", "rules.d/4.bad"), 0);
 	check_rows(rows, COUNT(rows));
 	assert_int_equal(unlink("rules.d/loop.ini"), 0);
+}
+
+/* a directory is the *.ini in it, and nothing else */
+static void test_include_directory(void **state)
+{
+	static const char *const order[] = { "main", "one", "two" };
+	struct config *c;
+	char *text;
+
+	(void)state;
+	assert_int_equal(file_mkdirs("whole.d/sub.d", 0700), 0);
+	scratch_write("whole.d/2.ini", "[rule two]\npath = /x\nzone = d\n");
+	scratch_write("whole.d/1.ini", "[rule one]\npath = /x\nzone = d\n");
+	scratch_write("whole.d/3.ini.off", "[rule off]\npath = /x\nzone = d\n");
+	scratch_write("whole.d/sub.d/4.ini", "[rule below]\npath = /x\nzone = d\n");
+	scratch_write("test.ini", INCLUDE("whole.d"));
+	assert_int_equal(scratch_load(&c, &text), 0);
+	assert_string_equal(text, "");
+	free(text);
+	assert_int_equal(rules_count(c), COUNT(order));
+	for (size_t i = 0; i < COUNT(order); i++)
+		assert_string_equal(rule_name(rules_at(c, i)), order[i]);
+	config_put(c);
 }
 
 static void test_includes(void **state)
@@ -1223,6 +1246,7 @@ int main(void)
 		cmocka_unit_test(test_webdav_identity),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_include_faults),
+		cmocka_unit_test(test_include_directory),
 		cmocka_unit_test(test_includes),
 		cmocka_unit_test(test_include_places),
 		cmocka_unit_test(test_no_file),
