@@ -229,7 +229,7 @@ int guard_peer(
 {
 	const struct config_zone *zone = config->zone;
 	char text[INET6_ADDRSTRLEN] = "of an unknown family";
-	struct guard_facts unwanted;
+	struct guard_facts unwanted = { 0 };
 	struct in6_addr addr;
 	bool known;
 

@@ -32,8 +32,9 @@ dav_config() {
 }
 
 # objects KIND: files in the folder of the store.
+# but for the heads of the audit log
 objects() {
-	find "$dav/root/$1/office/data" -type f 2>/dev/null | sed "s:.*/office/data/::" | sort
+	find "$dav/root/$1/office/data" -type f -not -path '*/audit/*' 2>/dev/null | sed "s:.*/office/data/::" | sort
 }
 
 is_empty() {

@@ -105,10 +105,11 @@ static inline void mmdb_number(FILE *f, unsigned type, uint32_t v)
 
 static inline void mmdb_key(FILE *f, const char *key)
 {
-	uint8_t text[64];
+	uint8_t text[64] = { 0 };
+	size_t len = strlen(key) < 29 ? mmdb_text(text, key) : 0;
 
-	if (strlen(key) < 29)
-		fwrite(text, 1, mmdb_text(text, key), f);
+	if (len)
+		fwrite(text, 1, len, f);
 	else /* the length goes on in a byte */
 		fprintf(f, "%c%c%s", 2 << 5 | 29, (int)strlen(key) - 29, key);
 }
