@@ -10,24 +10,34 @@
 #include <sodium.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SAID_BYTES_MAX 400u /* of standard error, in a sentence */
-#define POLL_NS	       (20 * NS_PER_MS)
 
 struct running {
 	struct call_hook hook;
 	pid_t pid;
 	int out, err; /* what it prints; -1: at its end */
+	int process;  /* readable when it has ended; -1: it has */
+	int wake;     /* readable when the call is cut */
 	struct buf said;
 	size_t max;
 	int64_t until_ns;
 };
 
+/* Only who reaps the process signals it: its number may be another's afterwards. */
 static void running_cut(struct call_hook *hook)
 {
-	kill(-container_of(hook, struct running, hook)->pid, SIGKILL);
+	eventfd_write(container_of(hook, struct running, hook)->wake, 1);
+}
+
+static void end(struct running *r)
+{
+	kill(-r->pid, SIGKILL);
+	waitpid(r->pid, NULL, 0);
 }
 
 static int spawn(struct running *r, char *const argv[], int out, int err)
@@ -61,7 +71,7 @@ static int start(struct running *r, char *const argv[])
 {
 	int out[2], err[2], rc;
 
-	if (pipe2(out, O_CLOEXEC) < 0)
+	if ((r->wake = eventfd(0, EFD_CLOEXEC)) < 0 || pipe2(out, O_CLOEXEC) < 0)
 		return -errno;
 	if (pipe2(err, O_CLOEXEC) < 0) {
 		rc = -errno;
@@ -74,7 +84,18 @@ static int start(struct running *r, char *const argv[])
 	close(err[1]);
 	r->out = out[0];
 	r->err = err[0];
+	if (rc == 0 && (r->process = (int)syscall(SYS_pidfd_open, r->pid, 0)) < 0) {
+		rc = -errno;
+		end(r);
+	}
 	return rc;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 /* Of what it prints at most one byte too much is kept; of what it says, the beginning. */
@@ -87,45 +108,38 @@ static void take(int *fd, struct buf *b, size_t max)
 		buf_put(b, piece, (size_t)n < max - b->len ? (size_t)n : max - b->len);
 		sodium_memzero(piece, (size_t)n);
 	} else if (n == 0 || errno != EINTR) {
-		close(*fd);
-		*fd = -1;
+		close_fd(fd);
 	}
 }
 
-/* 0 when it has closed both */
-static int listen_to(struct running *r, struct call *c, struct buf *out)
+/* Until something happens, or it is time. */
+static int wait_some(struct running *r, struct call *c, struct buf *out)
+{
+	int64_t until_ns = r->until_ns < c->deadline_ns ? r->until_ns : c->deadline_ns;
+	struct pollfd p[] = { { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN },
+		{ .fd = r->process, .events = POLLIN }, { .fd = r->wake, .events = POLLIN } };
+
+	if (poll(p, sizeof p / sizeof p[0], clock_poll_ms(until_ns)) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (p[0].revents)
+		take(&r->out, out, r->max + 1);
+	if (p[1].revents)
+		take(&r->err, &r->said, SAID_BYTES_MAX);
+	if (p[2].revents)
+		close_fd(&r->process);
+	return 0;
+}
+
+/* 0 when it has ended, and nobody is left who could print more */
+static int watch(struct running *r, struct call *c, struct buf *out)
 {
 	int rc = 0;
 
-	while (!rc && (r->out >= 0 || r->err >= 0)) {
-		struct pollfd p[2] = { { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN } };
-
-		if (poll(p, 2, (int)(POLL_NS / NS_PER_MS)) > 0 && p[0].revents)
-			take(&r->out, out, r->max + 1);
-		if (p[1].revents)
-			take(&r->err, &r->said, SAID_BYTES_MAX);
-		rc = out->len > r->max ? -EFBIG : out->err ? out->err : call_state(c);
+	while (!rc && (r->out >= 0 || r->err >= 0 || r->process >= 0)) {
+		if (!(rc = wait_some(r, c, out)))
+			rc = out->len > r->max ? -EFBIG : out->err ? out->err : call_state(c);
 		if (!rc && clock_mono_ns() >= r->until_ns)
 			rc = -ETIMEDOUT;
-	}
-	return rc;
-}
-
-/* How it ended; it is killed where it does not end by itself in time. */
-static int reap(struct running *r, struct call *c, int rc, int *status)
-{
-	struct timespec nap = { .tv_nsec = POLL_NS };
-
-	while (!rc && waitpid(r->pid, status, WNOHANG) == 0) {
-		if ((rc = call_state(c)) < 0 || clock_mono_ns() >= r->until_ns)
-			rc = rc ? rc : -ETIMEDOUT;
-		else
-			nanosleep(&nap, NULL);
-	}
-	call_detach(c, &r->hook);
-	if (rc < 0) {
-		kill(-r->pid, SIGKILL);
-		waitpid(r->pid, status, 0);
 	}
 	return rc;
 }
@@ -165,7 +179,9 @@ static int explain(struct running *r, const char *program, int rc, int status, i
 int secret_command(
 	char *const argv[], size_t max, int64_t limit_ns, struct call *c, struct buf *out, struct errmsg *msg)
 {
-	struct running r = { .max = max, .until_ns = clock_mono_ns() + limit_ns, .out = -1, .err = -1 };
+	struct running r = {
+		.max = max, .until_ns = clock_mono_ns() + limit_ns, .out = -1, .err = -1, .process = -1, .wake = -1
+	};
 	int status = 0, rc = start(&r, argv);
 
 	list_init(&r.hook.link);
@@ -175,16 +191,20 @@ int secret_command(
 		goto out;
 	}
 	if (!(rc = call_attach(c, &r.hook)))
-		rc = listen_to(&r, c, out);
-	rc = reap(&r, c, rc, &status);
+		rc = watch(&r, c, out);
+	call_detach(c, &r.hook);
+	if (rc < 0)
+		end(&r);
+	else
+		waitpid(r.pid, &status, 0);
 	rc = explain(&r, argv[0], rc, status, limit_ns, msg);
 	if (!rc && out->len && out->data[out->len - 1] == '\n')
 		out->data[--out->len] = 0;
 out:
-	if (r.out >= 0)
-		close(r.out);
-	if (r.err >= 0)
-		close(r.err);
+	close_fd(&r.out);
+	close_fd(&r.err);
+	close_fd(&r.process);
+	close_fd(&r.wake);
 	buf_free(&r.said);
 	return rc;
 }

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 
 static atomic_llong real_shift_ns;
@@ -36,6 +37,18 @@ unsigned clock_local_minute(void)
 void clock_shift_real(int64_t ns)
 {
 	atomic_fetch_add(&real_shift_ns, ns);
+}
+
+int clock_poll_ms(int64_t deadline_ns)
+{
+	int64_t now = clock_mono_ns(), left;
+
+	if (deadline_ns == INT64_MAX)
+		return -1;
+	if (deadline_ns <= now)
+		return 0;
+	left = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
 void cond_init_mono(pthread_cond_t *c)

@@ -18,6 +18,8 @@ int64_t clock_real_ns(void);
 unsigned clock_local_minute(void);
 /* clock_shift_real: moves clock_real_ns by a number of ns, for tests of age and expiry. */
 void clock_shift_real(int64_t ns);
+/* clock_poll_ms: for poll: the time left until deadline_ns (monotonic; INT64_MAX: for ever), rounded up. */
+int clock_poll_ms(int64_t deadline_ns);
 /* cond_init_mono: a condition variable whose timed waits use CLOCK_MONOTONIC. */
 void cond_init_mono(pthread_cond_t *c);
 /* cond_wait_until: waits until signalled or until deadline_ns (monotonic; INT64_MAX: for ever). Returns 0, or

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,25 +13,12 @@
 #define RECEIVE_BYTES 16384
 #define FDS_TAKEN     8 /* room for more descriptors than are allowed, so that a surplus is seen and closed */
 
-static int poll_ms(int64_t deadline_ns)
-{
-	int64_t left;
-
-	if (deadline_ns == INT64_MAX)
-		return -1;
-	left = deadline_ns - clock_mono_ns();
-	if (left <= 0)
-		return 0;
-	left = (left + NS_PER_MS - 1) / NS_PER_MS;
-	return left > INT_MAX ? INT_MAX : (int)left;
-}
-
 int line_wait(int sock, short events, int wake_fd, int64_t deadline_ns)
 {
 	struct pollfd p[2] = { { .fd = sock, .events = events }, { .fd = wake_fd, .events = POLLIN } };
 
 	for (;;) {
-		int n = poll(p, 2, poll_ms(deadline_ns));
+		int n = poll(p, 2, clock_poll_ms(deadline_ns));
 
 		if (n < 0 && errno != EINTR)
 			return -errno;

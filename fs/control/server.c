@@ -156,8 +156,7 @@ int request_wait(struct request *r, int fd, int64_t deadline_ns)
 	for (;;) {
 		struct pollfd p[3] = { { .fd = r->sock, .events = POLLIN | POLLRDHUP },
 			{ .fd = r->server->drain_fd, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
-		int64_t left = (deadline_ns - clock_mono_ns()) / NS_PER_MS + 1;
-		int n = poll(p, 3, deadline_ns == INT64_MAX ? -1 : left < 0 ? 0 : left > 60000 ? 60000 : (int)left);
+		int n = poll(p, 3, clock_poll_ms(deadline_ns));
 
 		if (n < 0 && errno != EINTR)
 			return -errno;

@@ -7,6 +7,7 @@
 #include "backends/secret_command.h"
 #include "base/file.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static char dir[] = "/tmp/borderfs-secret.XXXXXX";
@@ -170,6 +171,63 @@ static void a_cut_ends_a_program(void **state)
 	assert_int_equal(s.again_ns, 0); /* the next one may run it at once */
 	asked_end(&a);
 	secret_destroy(&s);
+}
+
+/* Nor does it wait for what a program leaves behind, out of reach of a signal to its group. */
+static void a_cut_ends_the_wait_for_what_a_program_left(void **state)
+{
+	char *argv[] = { write_file("program", "#!/bin/sh\nsetsid sleep 3 &\n"), NULL };
+	int64_t start = clock_mono_ns();
+	struct buf out = BUF_INIT;
+	struct asked a;
+	pthread_t cutter;
+
+	(void)state;
+	ask(&a);
+	assert_int_equal(pthread_create(&cutter, NULL, cut_soon, &a.call), 0);
+	assert_int_equal(secret_command(argv, 256, 60 * NS_PER_S, &a.call, &out, &a.msg), -ERR_STOPPED);
+	pthread_join(cutter, NULL);
+	assert_true(clock_mono_ns() - start < 2 * NS_PER_S);
+	buf_free(&out);
+	asked_end(&a);
+}
+
+static void a_deadline_ends_a_program(void **state)
+{
+	char *argv[] = { write_file("program", "#!/bin/sh\nsleep 20\n"), NULL };
+	int64_t start = clock_mono_ns();
+	struct buf out = BUF_INIT;
+	struct asked a;
+
+	(void)state;
+	ask(&a)->deadline_ns = start + 300 * NS_PER_MS;
+	assert_int_equal(secret_command(argv, 256, 60 * NS_PER_S, &a.call, &out, &a.msg), -ERR_TIMEOUT);
+	assert_true(clock_mono_ns() - start >= 300 * NS_PER_MS);
+	assert_true(clock_mono_ns() - start < 5 * NS_PER_S);
+	buf_free(&out);
+	asked_end(&a);
+}
+
+/* It is woken by what happens, and does not look whether something did. */
+static void waits_asleep(void **state)
+{
+	static const char *const scripts[] = { "#!/bin/sh\nsleep 1\n", "#!/bin/sh\nexec >&- 2>&-; sleep 1\n" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(scripts); i++) {
+		char *argv[] = { write_file("program", scripts[i]), NULL };
+		struct rusage before, after;
+		struct buf out = BUF_INIT;
+		struct asked a;
+
+		getrusage(RUSAGE_THREAD, &before);
+		assert_int_equal(secret_command(argv, 256, 10 * NS_PER_S, ask(&a), &out, &a.msg), 0);
+		getrusage(RUSAGE_THREAD, &after);
+		if (after.ru_nvcsw - before.ru_nvcsw > 10)
+			fail_msg("%ld times awake", after.ru_nvcsw - before.ru_nvcsw);
+		buf_free(&out);
+		asked_end(&a);
+	}
 }
 
 static void runs_when_it_is_needed(void **state)
@@ -396,6 +454,9 @@ int main(void)
 		cmocka_unit_test(runs_a_program),
 		cmocka_unit_test(says_how_a_program_failed),
 		cmocka_unit_test(a_cut_ends_a_program),
+		cmocka_unit_test(a_cut_ends_the_wait_for_what_a_program_left),
+		cmocka_unit_test(a_deadline_ends_a_program),
+		cmocka_unit_test(waits_asleep),
 		cmocka_unit_test(runs_when_it_is_needed),
 		cmocka_unit_test(remembers_a_failure),
 		cmocka_unit_test(takes_a_credential),

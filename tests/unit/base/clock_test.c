@@ -3,6 +3,7 @@
 #include "tests/unit/base/unit.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 static void test_clocks(void **state)
@@ -33,6 +34,21 @@ static void test_local_minute(void **state)
 	tzset();
 	assert_int_equal(clock_local_minute(), 8 * 60 + 1);
 	clock_shift_real(-shift);
+}
+
+static void test_poll_ms(void **state)
+{
+	int64_t now = clock_mono_ns();
+	int ms = clock_poll_ms(now + 60 * NS_PER_S + 1);
+
+	(void)state;
+	assert_true(ms > 59000 && ms <= 60001);
+	assert_int_equal(clock_poll_ms(INT64_MAX), -1);
+	assert_int_equal(clock_poll_ms(INT64_MAX - 1), INT_MAX);
+	assert_int_equal(clock_poll_ms(now), 0);
+	assert_int_equal(clock_poll_ms(INT64_MIN), 0);
+	/* never too soon: who looks at the clock after a poll finds that it is time */
+	assert_int_equal(clock_poll_ms(clock_mono_ns() + NS_PER_MS / 2), 1);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -72,7 +88,7 @@ static void test_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clocks), cmocka_unit_test(test_local_minute),
-		cmocka_unit_test(test_wait) };
+		cmocka_unit_test(test_poll_ms), cmocka_unit_test(test_wait) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
