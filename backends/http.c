@@ -307,13 +307,18 @@ static bool is_old_tls(const char *text)
 static bool is_client_refused(const char *text)
 {
 	static const char *const alerts[] = { "alert certificate required", "alert bad certificate", "alert unknown ca",
-		"alert certificate unknown", "alert certificate expired", "alert certificate revoked",
-		"alert handshake failure" };
+		"alert certificate unknown", "alert certificate expired", "alert certificate revoked" };
 
 	for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++)
 		if (strstr(text, alerts[i]))
 			return true;
 	return false;
+}
+
+/* ... that it broke off: before TLS 1.3 where no certificate came, and of any version where no cipher is common */
+static bool is_broken_off(const char *text)
+{
+	return strstr(text, "alert handshake failure");
 }
 
 static int from_curl(struct http_slot *s, CURLcode code)
@@ -342,6 +347,13 @@ static int from_curl(struct http_slot *s, CURLcode code)
 			"client-key-file",
 			s->http->config->name, s->http->host,
 			s->http->config->client_cert_file ? " other than this one" : "", text);
+	if (is_broken_off(text))
+		return errmsg_set(s->call->msg, -ERR_DENIED,
+			"backend '%s': %s broke off the TLS handshake (%s): either it wants a client's certificate%s: "
+			"check client-cert-file and client-key-file; or it has no cipher in common with us: check the "
+			"server",
+			s->http->config->name, s->http->host, text,
+			s->http->config->client_cert_file ? " other than this one" : "");
 	return errmsg_set(s->call->msg, rc, "backend '%s': %s: %s", s->http->config->name, s->http->host, text);
 }
 
