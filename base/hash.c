@@ -32,6 +32,20 @@ void hash_free(struct hash *h)
 	memset(h, 0, sizeof *h);
 }
 
+void hash_drain(struct hash *h, void (*fn)(void *ctx, struct hash_node *), void *ctx)
+{
+	struct hash_node *n;
+
+	for (size_t i = 0; i < h->bucket_count; i++) {
+		while ((n = h->bucket[i])) {
+			h->bucket[i] = n->next;
+			n->next = NULL;
+			h->count--;
+			fn(ctx, n);
+		}
+	}
+}
+
 static struct hash_node **slot(const struct hash *h, uint64_t hash)
 {
 	return &h->bucket[hash & (h->bucket_count - 1)];

@@ -18,9 +18,11 @@ struct hash {
 	size_t count;
 };
 
-/* hash_init: -ENOMEM or 0. hash_free: frees the buckets, not the nodes. */
+/* hash_init: -ENOMEM or 0. hash_free: frees the buckets, not the nodes. hash_drain: takes every node out and hands it
+ * to fn, which may free it; the table is empty after it. */
 int hash_init(struct hash *);
 void hash_free(struct hash *);
+void hash_drain(struct hash *, void (*fn)(void *ctx, struct hash_node *), void *ctx);
 /* hash_find: the first node with this hash for which eq(node, key) holds, or NULL. */
 struct hash_node *hash_find(
 	const struct hash *, uint64_t hash, bool (*eq)(const struct hash_node *, const void *key), const void *key);

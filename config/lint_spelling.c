@@ -208,15 +208,16 @@ static void lint_directories(void *ctx, int phase, const struct rule *r)
 			lint_directory(ctx, &r->conds[i], k);
 }
 
+static void spelling_free(void *ctx, struct hash_node *n)
+{
+	(void)ctx;
+	free(spelling_of(n)->folded);
+	free(spelling_of(n));
+}
+
 static void spellings_free(struct spellings *x)
 {
-	for (size_t i = 0; i < x->table.bucket_count; i++) {
-		for (struct hash_node *n = x->table.bucket[i], *next; n; n = next) {
-			next = n->next;
-			free(spelling_of(n)->folded);
-			free(spelling_of(n));
-		}
-	}
+	hash_drain(&x->table, spelling_free, NULL);
 	hash_free(&x->table);
 }
 

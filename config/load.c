@@ -156,15 +156,10 @@ static const struct config_origin *seen_before(struct load *l, const struct doc_
 	return NULL;
 }
 
-static void seen_free(struct hash *seen)
+static void seen_free(void *ctx, struct hash_node *n)
 {
-	for (size_t i = 0; i < seen->bucket_count; i++) {
-		for (struct hash_node *n = seen->bucket[i], *next; n; n = next) {
-			next = n->next;
-			free(container_of(n, struct seen, node));
-		}
-	}
-	hash_free(seen);
+	(void)ctx;
+	free(container_of(n, struct seen, node));
 }
 
 /* true where the section itself is in order; included: it stands in an included file */
@@ -335,7 +330,8 @@ int config_load(struct config **out, const char *file, struct config_messages *m
 	if (l.c->rules && hash_init(&l.seen) == 0 && load_paths(&l, file) == 0)
 		rc = load_all(&l);
 	messages_sort(msgs);
-	seen_free(&l.seen);
+	hash_drain(&l.seen, seen_free, NULL);
+	hash_free(&l.seen);
 	doc_free(&l.doc);
 	free(l.dir);
 	if (rc < 0)

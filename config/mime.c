@@ -159,20 +159,21 @@ int mime_load(struct mime **out, const char *globs2, const char *mime_types)
 	return rc;
 }
 
+static void entry_free(void *ctx, struct hash_node *n)
+{
+	struct mime_entry *e = entry_of(n);
+
+	(void)ctx;
+	strv_free(e->types);
+	free(e->key);
+	free(e);
+}
+
 void mime_free(struct mime *m)
 {
 	if (!m)
 		return;
-	for (size_t i = 0; i < m->entries.bucket_count; i++) {
-		for (struct hash_node *n = m->entries.bucket[i], *next; n; n = next) {
-			struct mime_entry *e = entry_of(n);
-
-			next = n->next;
-			strv_free(e->types);
-			free(e->key);
-			free(e);
-		}
-	}
+	hash_drain(&m->entries, entry_free, NULL);
 	hash_free(&m->entries);
 	free(m);
 }

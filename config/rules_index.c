@@ -269,18 +269,19 @@ int rules_index_build(struct rules_index **out, const struct rules *r)
 	return 0;
 }
 
+static void bucket_free(void *ctx, struct hash_node *n)
+{
+	(void)ctx;
+	for (int phase = 0; phase < PHASES; phase++)
+		free(bucket_of(n)->list[phase].v);
+	free(bucket_of(n));
+}
+
 void rules_index_free(struct rules_index *x)
 {
 	if (!x)
 		return;
-	for (size_t i = 0; i < x->buckets.bucket_count; i++) {
-		for (struct hash_node *n = x->buckets.bucket[i], *next; n; n = next) {
-			next = n->next;
-			for (int phase = 0; phase < PHASES; phase++)
-				free(bucket_of(n)->list[phase].v);
-			free(bucket_of(n));
-		}
-	}
+	hash_drain(&x->buckets, bucket_free, NULL);
 	for (int phase = 0; phase < PHASES; phase++)
 		free(x->always.list[phase].v);
 	hash_free(&x->buckets);

@@ -75,14 +75,15 @@ int report_count(struct report_groups *groups, enum report_section section, cons
 	return 0;
 }
 
+static void group_free(void *ctx, struct hash_node *n)
+{
+	(void)ctx;
+	free(container_of(n, struct report_group, node));
+}
+
 static void groups_free(struct report_groups *groups)
 {
-	for (size_t i = 0; i < groups->hash.bucket_count; i++) {
-		for (struct hash_node *n = groups->hash.bucket[i], *next; n; n = next) {
-			next = n->next;
-			free(container_of(n, struct report_group, node));
-		}
-	}
+	hash_drain(&groups->hash, group_free, NULL);
 	for (int i = 0; i < REPORT_SECTIONS; i++)
 		free(groups->others[i]);
 	hash_free(&groups->hash);

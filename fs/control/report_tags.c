@@ -183,6 +183,15 @@ static int count_files(struct walk *w, struct meta *meta)
 		take_other, w, "");
 }
 
+static void tagged_free(void *ctx, struct hash_node *n)
+{
+	struct tagged *d = container_of(n, struct tagged, node);
+
+	(void)ctx;
+	free(d->tags);
+	free(d);
+}
+
 int report_tags(struct meta *meta, struct report_groups *groups)
 {
 	struct walk w = { .groups = groups };
@@ -197,15 +206,7 @@ int report_tags(struct meta *meta, struct report_groups *groups)
 		take_dir, &w, "");
 	if (rc == 0 && (rc = spread(&w, meta)) == 0)
 		rc = count_files(&w, meta);
-	for (size_t i = 0; i < w.dirs.bucket_count; i++) {
-		for (struct hash_node *n = w.dirs.bucket[i], *next; n; n = next) {
-			struct tagged *d = container_of(n, struct tagged, node);
-
-			next = n->next;
-			free(d->tags);
-			free(d);
-		}
-	}
+	hash_drain(&w.dirs, tagged_free, NULL);
 	hash_free(&w.dirs);
 	return rc;
 }

@@ -29,19 +29,20 @@ int conn_open(struct conn **out, struct vfs *vfs, const char *path, bool readonl
 	return 0;
 }
 
+static void stmt_free(void *ctx, struct hash_node *n)
+{
+	struct stmt *s = container_of(n, struct stmt, hash);
+
+	(void)ctx;
+	sqlite3_finalize(s->stmt);
+	free(s);
+}
+
 void conn_close(struct conn *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->stmts.bucket_count; i++) {
-		for (struct hash_node *n = c->stmts.bucket[i], *next; n; n = next) {
-			struct stmt *s = container_of(n, struct stmt, hash);
-
-			next = n->next;
-			sqlite3_finalize(s->stmt);
-			free(s);
-		}
-	}
+	hash_drain(&c->stmts, stmt_free, NULL);
 	hash_free(&c->stmts);
 	sqlite3_close_v2(c->db);
 	free(c);

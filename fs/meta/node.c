@@ -198,24 +198,20 @@ int node_loaded(struct meta *m, struct meta_node *n, int rc)
 	return rc;
 }
 
-static void table_free(struct meta *m, struct hash *table)
+static void take_out(void *ctx, struct hash_node *node)
 {
-	for (size_t i = 0; i < table->bucket_count; i++) {
-		while (table->bucket[i]) {
-			struct meta_node *n = container_of(table->bucket[i], struct meta_node, hash);
+	struct meta_node *n = container_of(node, struct meta_node, hash);
 
-			if (!(n->state & NODE_IDLE))
-				list_remove(&n->link);
-			node_kill(m, n);
-		}
-	}
+	if (!(n->state & NODE_IDLE))
+		list_remove(&n->link);
+	node_kill(ctx, n);
 }
 
 /* Blocks first: they hold their inodes. */
 void nodes_free(struct meta *m)
 {
-	table_free(m, &m->nodes[NODE_BLOCK]);
-	table_free(m, &m->nodes[NODE_DENTRY]);
-	table_free(m, &m->nodes[NODE_INODE]);
+	hash_drain(&m->nodes[NODE_BLOCK], take_out, m);
+	hash_drain(&m->nodes[NODE_DENTRY], take_out, m);
+	hash_drain(&m->nodes[NODE_INODE], take_out, m);
 	nodes_reap(m);
 }

@@ -56,14 +56,15 @@ static struct account *account_make(struct hash *accounts, struct owner o)
 	return a;
 }
 
+static void account_free(void *ctx, struct hash_node *n)
+{
+	(void)ctx;
+	free(container_of(n, struct account, hash));
+}
+
 void accounts_free(struct hash *accounts)
 {
-	for (size_t i = 0; i < accounts->bucket_count; i++) {
-		for (struct hash_node *n = accounts->bucket[i], *next; n; n = next) {
-			next = n->next;
-			free(container_of(n, struct account, hash));
-		}
-	}
+	hash_drain(accounts, account_free, NULL);
 	hash_free(accounts);
 }
 

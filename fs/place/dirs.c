@@ -20,17 +20,16 @@ void dir_facts_put(struct dir_facts *f)
 		free(f);
 }
 
+static void forget(void *ctx, struct hash_node *n)
+{
+	(void)ctx;
+	dir_facts_put(container_of(n, struct dir_facts, node));
+}
+
 /* Under the lock. All at once: the directories in use come back at once, and nothing has to be ordered by use. */
 static void forget_all(struct dirs *d)
 {
-	for (size_t i = 0; i < d->table.bucket_count; i++) {
-		while (d->table.bucket[i]) {
-			struct hash_node *node = d->table.bucket[i];
-
-			hash_remove(&d->table, node);
-			dir_facts_put(container_of(node, struct dir_facts, node));
-		}
-	}
+	hash_drain(&d->table, forget, NULL);
 	d->bytes = 0;
 }
 

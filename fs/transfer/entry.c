@@ -7,19 +7,18 @@ int entries_init(struct transfer *t)
 	return hash_init(&t->entries);
 }
 
+static void entry_free(void *ctx, struct hash_node *node)
+{
+	struct entry *e = container_of(node, struct entry, node);
+
+	if (e->pass)
+		pass_free(ctx, e->pass);
+	free(e);
+}
+
 void entries_free(struct transfer *t)
 {
-	for (size_t i = 0; i < t->entries.bucket_count; i++) {
-		while (t->entries.bucket[i]) {
-			struct hash_node *node = t->entries.bucket[i];
-			struct entry *e = container_of(node, struct entry, node);
-
-			hash_remove(&t->entries, node);
-			if (e->pass)
-				pass_free(t, e->pass);
-			free(e);
-		}
-	}
+	hash_drain(&t->entries, entry_free, t);
 	hash_free(&t->entries);
 	free(t->heap.v);
 }

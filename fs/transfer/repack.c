@@ -26,11 +26,15 @@ static void doomed_free(struct transfer *t, struct doomed *d)
 	free(d);
 }
 
+static void drop(void *ctx, struct hash_node *n)
+{
+	(void)ctx;
+	free(container_of(n, struct doomed, node));
+}
+
 void repacks_free(struct transfer *t)
 {
-	for (size_t i = 0; i < t->doomed.bucket_count; i++)
-		while (t->doomed.bucket[i])
-			doomed_free(t, container_of(t->doomed.bucket[i], struct doomed, node));
+	hash_drain(&t->doomed, drop, NULL);
 	hash_free(&t->doomed);
 }
 

@@ -73,6 +73,38 @@ static void test_one_chain(void **state)
 	hash_free(&h);
 }
 
+static void take(void *ctx, struct hash_node *n)
+{
+	struct item *i = container_of(n, struct item, node);
+
+	assert_null(n->next);
+	*(uint64_t *)ctx += i->value;
+	free(i);
+}
+
+static void test_drain(void **state)
+{
+	uint64_t sum = 0;
+	struct hash h;
+
+	(void)state;
+	assert_int_equal(hash_init(&h), 0);
+	for (uint64_t i = 0; i < ITEMS; i++) {
+		struct item *item = calloc(1, sizeof *item);
+
+		item->value = i;
+		hash_insert(&h, &item->node, hash_u64(i / 2)); /* two in each chain at least */
+	}
+	hash_drain(&h, take, &sum);
+	assert_int_equal(sum, (uint64_t)ITEMS * (ITEMS - 1) / 2);
+	assert_int_equal(h.count, 0);
+	assert_null(find(&h, 0));
+	hash_drain(&h, take, &sum);
+	assert_int_equal(sum, (uint64_t)ITEMS * (ITEMS - 1) / 2);
+	hash_free(&h);
+	hash_drain(&h, take, &sum);
+}
+
 static void test_functions(void **state)
 {
 	(void)state;
@@ -89,6 +121,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_insert_find_remove),
 		cmocka_unit_test(test_one_chain),
+		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_functions),
 	};
 
