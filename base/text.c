@@ -55,19 +55,65 @@ int text_parse_size(const char *s, uint64_t *bytes)
 	return rc < 0 ? rc : *end ? -EINVAL : 0;
 }
 
+static int moment(struct tm *tm, time_t (*make)(struct tm *), int64_t *ns)
+{
+	int day = tm->tm_mday;
+
+	if (tm->tm_year < 70 || tm->tm_year > 300)
+		return -EINVAL;
+	*ns = (int64_t)make(tm) * 1000000000;
+	return tm->tm_mday == day ? 0 : -EINVAL; /* the 31st of a month of 30 days became another day */
+}
+
 int text_parse_time(const char *s, int64_t *ns)
 {
 	struct tm tm = { .tm_isdst = -1 };
 	const char *end = strptime(s, "%Y-%m-%d", &tm);
-	int day;
 
 	if (end && *end == ' ')
 		end = strptime(end, " %H:%M", &tm);
-	if (!end || *end || tm.tm_year < 70 || tm.tm_year > 300)
+	return !end || *end ? -EINVAL : moment(&tm, mktime, ns);
+}
+
+int text_parse_utc(const char *s, int64_t *ns)
+{
+	static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ",
+		"%Y-%m-%dT%H:%M:%SZ" };
+
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct tm tm = { 0 };
+		const char *end = strptime(s, forms[i], &tm);
+
+		if (end && !*end)
+			return moment(&tm, timegm, ns);
+	}
+	return -EINVAL;
+}
+
+/* "08:30", and *s is behind it; -1 for anything else */
+static int parse_minute(const char **s)
+{
+	const char *p = *s, *from;
+	uint64_t hour, minute;
+
+	if (parse_number(p, &hour, &p) < 0 || *p != ':' || p - *s > 2)
+		return -1;
+	from = ++p;
+	if (parse_number(p, &minute, &p) < 0 || p - from != 2)
+		return -1;
+	*s = p;
+	return hour > 24 || minute > 59 || (hour == 24 && minute) ? -1 : (int)(hour * 60 + minute);
+}
+
+int text_parse_hours(const char *s, unsigned *from, unsigned *to)
+{
+	int low = parse_minute(&s), high = low >= 0 && *s++ == '-' ? parse_minute(&s) : -1;
+
+	if (high < 0 || *s || low == high || low == 24 * 60)
 		return -EINVAL;
-	day = tm.tm_mday;
-	*ns = (int64_t)mktime(&tm) * 1000000000;
-	return tm.tm_mday == day ? 0 : -EINVAL; /* the 31st of a month of 30 days became another day */
+	*from = (unsigned)low;
+	*to = (unsigned)high;
+	return 0;
 }
 
 int text_parse_rate(const char *s, uint64_t *bytes_per_s)

@@ -12,6 +12,10 @@ int text_parse_size(const char *s, uint64_t *bytes);
 int text_parse_duration(const char *s, int64_t *ns);
 /* "2026-12-01" (its midnight) or "2026-12-01 09:30", in the local time zone: nanoseconds since 1970. -EINVAL. */
 int text_parse_time(const char *s, int64_t *ns);
+/* "2026-12-01", "2026-12-01T09:30" or "2026-12-01T09:30:05", in UTC, a Z behind a time or not: the same. */
+int text_parse_utc(const char *s, int64_t *ns);
+/* "08:00-18:00", "22:30-02:00": minutes of the day, 0..1440; from > to: over midnight. -EINVAL, also for no time. */
+int text_parse_hours(const char *s, unsigned *from, unsigned *to);
 /* "20M/s": bytes a second. */
 int text_parse_rate(const char *s, uint64_t *bytes_per_s);
 /* text_size: "3.2 MiB" into out (at least 16 bytes); returns out. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The table of keys of [backend], by the type of the backend, and the readers of the values that only it has. */
 #include "base/clock.h"
+#include "base/text.h"
 #include "config/load.h"
 #include "config/strv.h"
 
@@ -177,29 +178,6 @@ static bool key_command(struct load *l, const struct key *k, const struct doc_en
 	return true;
 }
 
-/* "08:30", and what follows it; -1 for anything else */
-static int parse_minute(const char **text)
-{
-	const char *s = *text;
-	int hour, minute;
-
-	for (int i = 0; i < 5; i++)
-		if (i == 2 ? s[i] != ':' : !isdigit((unsigned char)s[i]))
-			return -1;
-	hour = (s[0] - '0') * 10 + s[1] - '0';
-	minute = (s[3] - '0') * 10 + s[4] - '0';
-	*text = s + 5;
-	return hour > 24 || minute > 59 || (hour == 24 && minute) ? -1 : hour * 60 + minute;
-}
-
-static bool parse_hours(const char *text, struct config_hours *out)
-{
-	int from = parse_minute(&text), to = from >= 0 && *text++ == '-' ? parse_minute(&text) : -1;
-
-	*out = (struct config_hours){ (unsigned)from, (unsigned)to };
-	return to >= 0 && !*text && from != to;
-}
-
 static bool key_hours(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
 {
 	struct config_backend *b = target;
@@ -210,8 +188,11 @@ static bool key_hours(struct load *l, const struct key *k, const struct doc_entr
 	b->limit_hours = ok && n ? calloc(n, sizeof *b->limit_hours) : NULL;
 	if (ok && n && !b->limit_hours)
 		l->no_memory = true;
-	for (size_t i = 0; ok && b->limit_hours && i < n; i++)
-		ok = parse_hours(items[i], &b->limit_hours[b->limit_hours_count++]);
+	for (size_t i = 0; ok && b->limit_hours && i < n; i++) {
+		struct config_hours *h = &b->limit_hours[b->limit_hours_count++];
+
+		ok = text_parse_hours(items[i], &h->from, &h->to) == 0;
+	}
 	strv_free(items);
 	return ok;
 }

@@ -34,21 +34,6 @@ static int64_t minute_of_day(const struct tm *tm, int days, int minute)
 /* ---- reading ------------------------------------------------------------------------------------------------------
  */
 
-/* "08:00" to "24:00"; *end is behind it */
-static bool read_clock(const char *s, int *minutes, const char **end)
-{
-	struct tm tm = { 0 };
-	const char *p = strptime(s, "%H:%M", &tm);
-
-	*minutes = tm.tm_hour * 60 + tm.tm_min;
-	if (!p && strncmp(s, "24:00", 5) == 0) {
-		*minutes = DAY_MINUTES;
-		p = s + 5;
-	}
-	*end = p;
-	return p != NULL;
-}
-
 static bool read_day(const char *s, int *day, const char **end)
 {
 	static const char *const days[] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun" };
@@ -75,13 +60,11 @@ static void put_circle(int low, int high, int circle, struct cond_range out[2], 
 
 static bool parse_hours(const char *s, struct cond_range out[2], size_t *count)
 {
-	int low, high;
+	unsigned from, to;
 
-	if (!read_clock(s, &low, &s) || *s++ != '-' || !read_clock(s, &high, &s) || *s)
+	if (text_parse_hours(s, &from, &to) < 0)
 		return false;
-	if (low == high || low == DAY_MINUTES)
-		return false;
-	put_circle(low, high, DAY_MINUTES, out, count);
+	put_circle((int)from, (int)to, DAY_MINUTES, out, count);
 	return true;
 }
 

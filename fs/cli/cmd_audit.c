@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct printer {
 	bool json;
@@ -118,8 +117,7 @@ static int print_line(void *ctx, json_t *line)
 		print_json(line);
 		return 0;
 	}
-	printf("%8lld  %.19sZ  %-9s ", (long long)json_integer_value(json_object_get(line, "seq")), time ? time : "-",
-		kind ? kind : "?");
+	printf("%8lld  %.19sZ  %-9s ", number_at(line, "seq"), time ? time : "-", kind ? kind : "?");
 	if (path) {
 		printf(" ");
 		print_text(path, strlen(path));
@@ -135,19 +133,10 @@ static int print_line(void *ctx, json_t *line)
 /* A moment in UTC, or how long ago. */
 static int parse_when(const char *text, int64_t *ns)
 {
-	static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ",
-		"%Y-%m-%dT%H:%M:%SZ" };
 	int64_t ago;
 
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		struct tm tm = { 0 };
-		const char *end = strptime(text, forms[i], &tm);
-
-		if (end && !*end) {
-			*ns = (int64_t)timegm(&tm) * NS_PER_S;
-			return 0;
-		}
-	}
+	if (text_parse_utc(text, ns) == 0)
+		return 0;
 	if (text_parse_duration(text, &ago) < 0)
 		return -1;
 	*ns = clock_real_ns() - ago;
@@ -229,13 +218,13 @@ static void print_head(const json_t *last)
 {
 	const json_t *head = json_object_get(last, "head"), *asked = json_object_get(last, "asked");
 	const char *time = json_string_value(json_object_get(head, "time"));
-	long long bad = (long long)json_integer_value(json_object_get(last, "bad_heads"));
+	long long bad = number_at(last, "bad_heads");
 
 	if (bad)
 		printf("in the place of published heads there are objects that are none of this store: %lld\n", bad);
 	if (time)
-		printf("it leads to the newest head that was published: line %lld, %.19sZ\n",
-			(long long)json_integer_value(json_object_get(head, "line")), time);
+		printf("it leads to the newest head that was published: line %lld, %.19sZ\n", number_at(head, "line"),
+			time);
 	else if (!asked)
 		printf("not compared with published heads: mount the store for that\n");
 	else if (!json_integer_value(asked))
@@ -256,10 +245,10 @@ static void print_verdict(const struct printer *p, json_t *last)
 		json_object_del(last, own[i]);
 	if (p->json)
 		print_json(last);
-	if (p->json || json_integer_value(json_object_get(last, "findings")))
+	if (p->json || number_at(last, "findings"))
 		return;
-	printf("the audit log holds: %lld lines, the last of %.19sZ, mac %.16s\n",
-		(long long)json_integer_value(json_object_get(last, "lines")), time ? time : "-", mac ? mac : "-");
+	printf("the audit log holds: %lld lines, the last of %.19sZ, mac %.16s\n", number_at(last, "lines"),
+		time ? time : "-", mac ? mac : "-");
 	print_head(last);
 }
 

@@ -206,6 +206,71 @@ static void test_times(void **state)
 	assert_int_equal(v, (1796083200 - 8 * 3600) * 1000000000LL);
 }
 
+static void test_utc(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		int64_t s;
+	} rows[] = {
+		{ "2026-12-01", 0, 1796083200 },
+		{ "2026-12-01T09:30", 0, 1796117400 },
+		{ "2026-12-01T09:30Z", 0, 1796117400 },
+		{ "2026-12-01T09:30:05", 0, 1796117405 },
+		{ "2026-12-01T09:30:05Z", 0, 1796117405 },
+		{ "2026-12-01 09:30", -EINVAL, 0 },
+		{ "2026-12-01Z", -EINVAL, 0 },
+		{ "2026-02-30", -EINVAL, 0 },
+		{ "1969-12-31", -EINVAL, 0 },
+		{ "30d", -EINVAL, 0 },
+		{ "", -EINVAL, 0 },
+	};
+	int64_t v;
+
+	(void)state;
+	setenv("TZ", "Asia/Shanghai", 1);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(text_parse_utc(rows[i].text, &v), rows[i].rc);
+		if (!rows[i].rc)
+			assert_int_equal(v, rows[i].s * 1000000000);
+	}
+}
+
+static void test_hours(void **state)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		unsigned from, to;
+	} rows[] = {
+		{ "08:00-18:30", 0, 480, 1110 },
+		{ "8:00-9:05", 0, 480, 545 },
+		{ "22:30-02:00", 0, 1350, 120 },
+		{ "00:00-24:00", 0, 0, 1440 },
+		{ "24:00-08:00", -EINVAL, 0, 0 },
+		{ "08:00-08:00", -EINVAL, 0, 0 },
+		{ "08:00-24:01", -EINVAL, 0, 0 },
+		{ "08:60-09:00", -EINVAL, 0, 0 },
+		{ "008:00-09:00", -EINVAL, 0, 0 },
+		{ "8:5-9:00", -EINVAL, 0, 0 },
+		{ "08:00", -EINVAL, 0, 0 },
+		{ "8-18", -EINVAL, 0, 0 },
+		{ "08:00-18:00x", -EINVAL, 0, 0 },
+		{ " 08:00-18:00", -EINVAL, 0, 0 },
+		{ "", -EINVAL, 0, 0 },
+	};
+	unsigned from, to;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(text_parse_hours(rows[i].text, &from, &to), rows[i].rc);
+		if (rows[i].rc)
+			continue;
+		assert_int_equal(from, rows[i].from);
+		assert_int_equal(to, rows[i].to);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +278,8 @@ int main(void)
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_rates),
 		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_utc),
+		cmocka_unit_test(test_hours),
 		cmocka_unit_test(test_size_text),
 		cmocka_unit_test(test_duration_text),
 		cmocka_unit_test(test_hex),
