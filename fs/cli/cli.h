@@ -107,6 +107,10 @@ int cli_ask(const struct cli_daemon *, const char *op, json_t *args, int fd, int
  * went wrong on standard error. */
 int cli_verdict(int rc, const json_t *last, struct errmsg *);
 
+/* text_at, number_at: a member of an object; "" and 0 where it has none of that type. */
+const char *text_at(const json_t *, const char *key);
+long long number_at(const json_t *, const char *key);
+
 /* print_json: one object, one line, to standard output, which is flushed; no control character in it. */
 void print_json(const json_t *);
 /* print_text: text for people to standard output: control characters and what is no UTF-8 made visible, as \xNN. */

@@ -9,8 +9,8 @@
 
 static void print_dropped(const struct cli_args *args, const json_t *facts)
 {
-	uint64_t dropped = (uint64_t)json_integer_value(json_object_get(facts, "bytes_dropped"));
-	uint64_t dirty = (uint64_t)json_integer_value(json_object_get(facts, "bytes_dirty"));
+	uint64_t dropped = (uint64_t)number_at(facts, "bytes_dropped");
+	uint64_t dirty = (uint64_t)number_at(facts, "bytes_dirty");
 	char a[32], b[32];
 
 	if (args_flag(args, "json")) {

@@ -5,16 +5,11 @@
 
 static int print_message(void *ctx, json_t *line)
 {
-	const char *file = json_string_value(json_object_get(line, "file"));
-	const char *level = json_string_value(json_object_get(line, "level"));
-	const char *text = json_string_value(json_object_get(line, "text"));
-	json_int_t number = json_integer_value(json_object_get(line, "line"));
-
 	(void)ctx;
-	fprintf(stderr, "%s", file ? file : "");
-	if (number)
-		fprintf(stderr, ":%lld", (long long)number);
-	fprintf(stderr, ": %s: %s\n", level ? level : "", text ? text : "");
+	fprintf(stderr, "%s", text_at(line, "file"));
+	if (number_at(line, "line"))
+		fprintf(stderr, ":%lld", number_at(line, "line"));
+	fprintf(stderr, ": %s: %s\n", text_at(line, "level"), text_at(line, "text"));
 	return 0;
 }
 

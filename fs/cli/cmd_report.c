@@ -23,18 +23,6 @@ struct report {
 	struct report_rows rows;
 };
 
-static const char *text_at(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-
-	return text ? text : "";
-}
-
-static long long number_at(const json_t *row, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(row, key));
-}
-
 /* The daemon gives numbers: the names of users are this machine's. */
 static void name_owner(json_t *row)
 {

@@ -13,18 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *text_at(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "-";
-}
-
-static int64_t number_at(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 static char *size_at(const json_t *o, const char *key, char *out, size_t len)
 {
 	return text_size((uint64_t)number_at(o, key), out, len);
@@ -63,8 +51,8 @@ static void backend_row(struct table *t, const json_t *zone, const json_t *b)
 	table_cell(t, "%.1f ms", json_real_value(json_object_get(b, "latency_ms")));
 	table_cell(t, "%s", size_at(b, "bytes_sent", sent, sizeof sent));
 	table_cell(t, "%s", size_at(b, "bytes_received", received, sizeof received));
-	table_cell(t, "%lld", (long long)number_at(b, "deletions_waiting"));
-	table_cell(t, "%lld of %lld", (long long)number_at(b, "failures"), (long long)number_at(b, "requests"));
+	table_cell(t, "%lld", number_at(b, "deletions_waiting"));
+	table_cell(t, "%lld of %lld", number_at(b, "failures"), number_at(b, "requests"));
 }
 
 static void print_backends(const json_t *status)
@@ -179,10 +167,9 @@ static const char *bytes_of(const json_t *usage, char *out, size_t len)
 static const char *inodes_of(const json_t *usage, char *out, size_t len)
 {
 	if (json_is_integer(json_object_get(usage, "inodes_max")))
-		snprintf(out, len, "%lld of %lld", (long long)number_at(usage, "inodes"),
-			(long long)number_at(usage, "inodes_max"));
+		snprintf(out, len, "%lld of %lld", number_at(usage, "inodes"), number_at(usage, "inodes_max"));
 	else
-		snprintf(out, len, "%lld", (long long)number_at(usage, "inodes"));
+		snprintf(out, len, "%lld", number_at(usage, "inodes"));
 	return out;
 }
 
@@ -238,10 +225,10 @@ static void print_status(const struct cli_daemon *d, const json_t *status)
 
 	if (mounts_by_config(d->config_file, &at) == 0) {
 		printf("%s, mounted at %s (process %lld)\n", text_at(status, "name"), at.directory,
-			(long long)number_at(status, "pid"));
+			number_at(status, "pid"));
 		mount_at_free(&at);
 	} else {
-		printf("%s (process %lld)\n", text_at(status, "name"), (long long)number_at(status, "pid"));
+		printf("%s (process %lld)\n", text_at(status, "name"), number_at(status, "pid"));
 	}
 	if (json_is_string(json_object_get(status, "failed")))
 		printf("READ-ONLY: the store %s cannot be written any more: %s; make room or repair its disk, then "

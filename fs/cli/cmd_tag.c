@@ -182,13 +182,6 @@ static json_t *collect_tags(const json_t *explain)
 	return list;
 }
 
-static const char *member(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 static void print_origins(const json_t *list)
 {
 	struct table t = TABLE_INIT(3);
@@ -199,13 +192,12 @@ static void print_origins(const json_t *list)
 	{
 		const json_t *section = json_object_get(tag, "section");
 
-		table_cell(&t, "%s", member(tag, "tag"));
-		table_cell(&t, "%s", member(tag, "origin"));
+		table_cell(&t, "%s", text_at(tag, "tag"));
+		table_cell(&t, "%s", text_at(tag, "origin"));
 		if (section)
-			table_cell(&t, "%s:%lld", member(section, "file"),
-				(long long)json_integer_value(json_object_get(section, "line")));
+			table_cell(&t, "%s:%lld", text_at(section, "file"), number_at(section, "line"));
 		else
-			table_cell(&t, "%s", member(tag, "from"));
+			table_cell(&t, "%s", text_at(tag, "from"));
 	}
 	table_print(&t, "");
 }

@@ -76,6 +76,18 @@ int complain_rc(int rc, struct errmsg *msg)
 	return outcome_of(rc);
 }
 
+const char *text_at(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+long long number_at(const json_t *object, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(object, key));
+}
+
 /* JSON lets U+007F and above stand as they are; these are inside its strings only. */
 static void put_json(struct buf *out, const char *text)
 {

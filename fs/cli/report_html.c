@@ -48,18 +48,6 @@ void html_text(struct buf *out, const char *text)
 	}
 }
 
-static const char *text_at(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-
-	return text ? text : "";
-}
-
-static uint64_t number_at(const json_t *row, const char *key)
-{
-	return (uint64_t)json_integer_value(json_object_get(row, key));
-}
-
 static void put_name(struct buf *out, const json_t *row, const char *key)
 {
 	const json_t *name = json_object_get(row, key);
@@ -104,8 +92,20 @@ static uint64_t sum(const json_t *rows, const char *key)
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row) total += number_at(row, key);
+	json_array_foreach(rows, i, row) total += (uint64_t)number_at(row, key);
 	return total;
+}
+
+/* of the rows from first on */
+static uint64_t most_bytes(const json_t *rows, size_t first)
+{
+	uint64_t most = 0, bytes;
+
+	for (size_t i = first; i < json_array_size(rows); i++) {
+		bytes = (uint64_t)number_at(json_array_get(rows, i), "bytes");
+		most = bytes > most ? bytes : most;
+	}
+	return most;
 }
 
 /* ---- bars ----------------------------------------------------------------------------------------------------- */
@@ -147,13 +147,12 @@ static void put_bar(struct buf *out, uint64_t bytes, uint64_t files, double perc
 static void put_bars(struct buf *out, const struct report_rows *r, const char *name, const char *title)
 {
 	const json_t *rows = section(r, name);
-	uint64_t most = 0, rest_bytes = 0, rest_files = 0;
+	uint64_t most = most_bytes(rows, 0), rest_bytes = 0, rest_files = 0;
 	json_t *row;
 	size_t i;
 
 	if (!json_array_size(rows))
 		return;
-	json_array_foreach(rows, i, row) most = number_at(row, "bytes") > most ? number_at(row, "bytes") : most;
 	buf_printf(out, "<section><h2>%s</h2>\n", title);
 	json_array_foreach(rows, i, row)
 	{
@@ -183,13 +182,11 @@ static void put_months(struct buf *out, const struct report_rows *r)
 	const json_t *rows = section(r, "month");
 	size_t count = json_array_size(rows), first = count > MONTHS_MAX ? count - MONTHS_MAX : 0, i;
 	size_t shown = count - first, step = shown > 6 ? (shown + 5) / 6 : 1;
-	uint64_t most = 1;
+	uint64_t most = most_bytes(rows, first);
 	json_t *row;
 
 	if (!count)
 		return;
-	json_array_foreach(rows, i, row) if (i >= first && number_at(row, "bytes") > most) most =
-		number_at(row, "bytes");
 	buf_str(out, "<section class=\"wide\"><h2>Last changed in</h2>\n<svg height=\"150\" role=\"img\" "
 		     "aria-label=\"bytes by the month in which their files were last changed\">\n");
 	json_array_foreach(rows, i, row)
@@ -199,7 +196,7 @@ static void put_months(struct buf *out, const struct report_rows *r)
 		if (i < first)
 			continue;
 		x = slot * (double)(i - first);
-		height = 1 + 119.0 * (double)number_at(row, "bytes") / (double)most;
+		height = 1 + 119.0 * (double)number_at(row, "bytes") / (double)(most ? most : 1);
 		buf_printf(out,
 			"<rect class=\"plain\" x=\"%.2f%%\" y=\"%.1f\" width=\"%.2f%%\" height=\"%.1f\" "
 			"rx=\"2\"><title>",
