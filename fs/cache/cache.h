@@ -71,11 +71,11 @@ int cache_truncate(struct cache *, struct inode *, uint64_t size, struct cache_n
 int cache_punch(struct cache *, struct inode *, uint64_t off, uint64_t len, struct cache_need *need);
 
 /* cache_share: a block of one file becomes what a block of another is, len bytes, all it will be, by one more reference
- * to the same object, if that lies in the zone; nothing is read, sent or kept locally. 1; 0: it cannot be (some of it
- * is on no backend, or in another zone; something of the target is unsynced): the bytes are to be copied. -EDQUOT,
- * -ENOSPC as cache_write. data_lock of the source shared, of the target exclusive. Blocks on the local disk. */
+ * to the same object, if that is still the one named; nothing is read, sent or kept locally. 1; 0: it cannot be (some
+ * of it is on no backend, or in another object; something of the target is unsynced): the bytes are to be copied.
+ * -EDQUOT, -ENOSPC as cache_write. data_lock of the source shared, of the target exclusive. Blocks on the local disk. */
 int cache_share(struct cache *, struct inode *from, uint32_t from_index, struct inode *to, uint32_t to_index,
-	uint32_t len, uint32_t zone_id);
+	uint32_t len, const uint8_t object[OBJECT_ID_BYTES]);
 
 /* cache_sync: everything written to the inode before the call is sealed, synced and published (with disk_size); the
  * caller then waits with meta_sync for the batch. Returns 0 at once where nothing is unsynced. Takes data_lock itself

@@ -168,12 +168,12 @@ static int target_enter(struct share *s, uint32_t index)
 }
 
 int cache_share(struct cache *c, struct inode *from, uint32_t from_index, struct inode *to, uint32_t to_index,
-	uint32_t len, uint32_t zone_id)
+	uint32_t len, const uint8_t object[OBJECT_ID_BYTES])
 {
 	struct share s = { .c = c, .inode = to, .end = (uint64_t)to_index * c->block_bytes + len };
 	int rc = source_take(c, from, from_index, &s.source);
 
-	if (rc == 1 && (s.source.extent.zone_id != zone_id || s.source.extent.len > len))
+	if (rc == 1 && (memcmp(s.source.extent.object, object, OBJECT_ID_BYTES) != 0 || s.source.extent.len > len))
 		rc = 0;
 	if (rc == 1 && (rc = cnode_get(c, to->ino, &s.n)) == 0) {
 		pthread_mutex_lock(&s.n->publish);

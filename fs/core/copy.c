@@ -57,6 +57,37 @@ static uint32_t zone_of(struct core *core, struct inode *inode)
 	return zone_id;
 }
 
+/* What the block of the source points at; false: nothing that lies in the zone. */
+static bool extent_in(struct core *core, struct inode *inode, uint32_t index, uint32_t zone_id, struct extent *out)
+{
+	struct block *block;
+
+	if (meta_block_get(core->meta, inode, index, &block) < 0)
+		return false;
+	meta_lock(core->meta);
+	*out = block->extent;
+	meta_unlock(core->meta);
+	meta_block_put(core->meta, block);
+	return out->len && out->zone_id == zone_id;
+}
+
+/* Under both locks. */
+static int share_block(struct core *core, struct core_io *io, uint64_t off, uint64_t to, uint32_t len, uint32_t zone_id)
+{
+	uint64_t bytes = meta_block_bytes(core->meta);
+	struct transfer_share share;
+	struct extent extent;
+	int rc;
+
+	if (!extent_in(core, io->inode, (uint32_t)(off / bytes), zone_id, &extent))
+		return 0;
+	transfer_share_begin(core->transfer, &share, extent.object);
+	rc = cache_share(core->cache, io->inode, (uint32_t)(off / bytes), io->target, (uint32_t)(to / bytes), len,
+		extent.object);
+	transfer_share_end(core->transfer, &share);
+	return rc;
+}
+
 ssize_t copy_share(struct core *core, struct core_io *io)
 {
 	uint64_t bytes = meta_block_bytes(core->meta), off = io->off + io->progress, to = io->target_off + io->progress;
@@ -72,9 +103,7 @@ ssize_t copy_share(struct core *core, struct core_io *io)
 		return 0;
 	lock_both(io->inode, io->target);
 	len = whole(core, io, off, to);
-	rc = len ? cache_share(core->cache, io->inode, (uint32_t)(off / bytes), io->target, (uint32_t)(to / bytes), len,
-			   zone_id)
-		 : 0;
+	rc = len ? share_block(core, io, off, to, len, zone_id) : 0;
 	if (rc == 1)
 		content_written(core, io->target, true);
 	unlock_both(io->inode, io->target);

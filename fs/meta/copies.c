@@ -183,20 +183,3 @@ int64_t meta_shortage_blocks(struct meta *m, uint32_t zone_id, int64_t max)
 	rc = query_close(&q);
 	return rc < 0 ? rc : count;
 }
-
-int meta_object_inos(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max)
-{
-	struct query q;
-	size_t count = 0;
-	int rc;
-
-	query_open(&q, m,
-		"SELECT e.ino FROM extent e JOIN object o ON o.num = e.object WHERE o.id = ?1 AND e.ino > ?2"
-		" UNION SELECT r.ino FROM remnant r JOIN object o ON o.num = r.object JOIN inode i ON i.ino = r.ino"
-		" WHERE o.id = ?1 AND r.ino > ?2 ORDER BY 1 LIMIT ?3",
-		"bii", id, (size_t)OBJECT_ID_BYTES, (int64_t)after_ino, (int64_t)max);
-	while (count < max && query_step(&q) > 0)
-		out[count++] = (uint64_t)meta_row_i64(&q.row, 0);
-	rc = query_close(&q);
-	return rc < 0 ? rc : (int)count;
-}

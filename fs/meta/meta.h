@@ -412,8 +412,8 @@ struct extent_row {
 int meta_object_extents(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t from, uint64_t end,
 	struct extent_row *out, size_t max);
 
-/* meta_object_inos: the files whose bytes an object holds, also those that no extent points at any more: numbers above
- * after_ino, in order, as of the last commit. The number, or an error. Blocks. */
+/* meta_object_inos: the files with blocks in an object: numbers above after_ino, in order, as of the last commit. The
+ * number, or an error. Blocks. */
 int meta_object_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max);
 
 /* Copies that are to be made again, or for the first time: objects with fewer sound copies than their zone asks for, or
@@ -447,8 +447,8 @@ int64_t meta_shortage_blocks(struct meta *, uint32_t zone_id, int64_t max);
  * and at once where those bytes belong to another zone by now.
  * meta_repacks: up to max packs that are due at now_s and can be rewritten (a file with a name points at them), as of
  * the last commit, earliest first; *next_s: when the next is due that is not yet, 0: there is none. meta_repack_later:
- * it is looked at again then. meta_repack_note: its member of this file never got its extent. meta_repack_inos: the
- * files with blocks in it, numbers above after_ino, in order. meta_repack_changes: grows with every member that goes;
+ * it is looked at again then. meta_repack_note: its member of this file never got its extent. meta_is_repack:
+ * whether an object is among the packs, due or not: 1, 0, or an error. meta_repack_changes: grows with every member that goes;
  * cheap. */
 #define META_REPACK_LOOK_S 60
 struct repack {
@@ -460,7 +460,7 @@ struct repack {
 int meta_repacks(struct meta *, int64_t now_s, struct repack *out, size_t max, int64_t *next_s);
 void meta_repack_later(struct meta *, const uint8_t id[OBJECT_ID_BYTES], int64_t due_s); /* under the meta lock */
 void meta_repack_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino);	 /* under the meta lock */
-int meta_repack_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max);
+int meta_is_repack(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);
 uint64_t meta_repack_changes(const struct meta *);
 
 /* The deletions that are due: only those whose cause is durable (I4: nothing on disk points at the object any more),

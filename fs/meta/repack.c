@@ -125,7 +125,7 @@ int meta_repacks(struct meta *m, int64_t at_s, struct repack *out, size_t max, i
 	return rc < 0 ? rc : (int)count;
 }
 
-int meta_repack_inos(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max)
+int meta_object_inos(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t after_ino, uint64_t *out, size_t max)
 {
 	struct query q;
 	size_t count = 0;
@@ -139,4 +139,16 @@ int meta_repack_inos(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t
 		out[count++] = (uint64_t)meta_row_i64(&q.row, 0);
 	rc = query_close(&q);
 	return rc < 0 ? rc : (int)count;
+}
+
+int meta_is_repack(struct meta *m, const uint8_t id[OBJECT_ID_BYTES])
+{
+	struct query q;
+	int rc, is;
+
+	query_open(&q, m, "SELECT 1 FROM repack WHERE object = (SELECT num FROM object WHERE id = ?1)", "b", id,
+		(size_t)OBJECT_ID_BYTES);
+	is = query_step(&q) > 0;
+	rc = query_close(&q);
+	return rc < 0 ? rc : is;
 }

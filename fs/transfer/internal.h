@@ -604,6 +604,7 @@ struct transfer {
 	struct hash ranges;
 	struct list finished; /* fetches to be told -EINTR */
 	struct list repairs;  /* objects whose copies are being made */
+	struct list shares;   /* struct transfer_share: objects that are about to have one more file */
 	pthread_cond_t repair;
 	bool mirrors_changed, mirrors_looking;
 	int64_t mirrors_look_ns; /* monotonic: when to look through all objects, if the configuration changed */

@@ -253,7 +253,7 @@ static int tell(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
 
 	do {
 		pthread_mutex_unlock(&t->lock);
-		n = meta_repack_inos(t->meta, id, after, inos, INOS_PAGE);
+		n = meta_object_inos(t->meta, id, after, inos, INOS_PAGE);
 		pthread_mutex_lock(&t->lock);
 		if (n > 0) {
 			after = inos[n - 1];

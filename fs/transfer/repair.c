@@ -4,8 +4,10 @@
  * known before its first byte leaves. One object of a zone at a time, so that no zone waits for another's backends
  * (I8).
  *
- * What a copy may be sent for is asked as for an upload (I1): of every file that has bytes in the object. A deletion of
- * the object ends its repair first, so that nothing appears after it was confirmed gone. */
+ * What a copy may be sent for is asked as for an upload (I1): of every file that has bytes in the object. They are read
+ * from what is committed after the repair is known to those who share objects, who end it. A pack that may hold bytes
+ * which no file has any more gets no copy: nothing says whose they were, and it is rewritten soon. A deletion of the
+ * object ends its repair first, so that nothing appears after it was confirmed gone. */
 #include "fs/transfer/internal.h"
 
 #include "backends/guard.h"
@@ -33,7 +35,7 @@ struct repair {
 	bool refused;	   /* by the backend that was to have one: there may be another */
 	/* under the lock */
 	struct call *call; /* under way */
-	bool cancelled;	   /* it is to be deleted */
+	bool cancelled;	   /* it is to be deleted, or to be shared */
 };
 
 static int repair_state(const struct repair *r)
@@ -66,6 +68,13 @@ static void call_end(struct repair *r, struct flight *f)
 	flight_end(f);
 }
 
+static void cancel(struct repair *r)
+{
+	r->cancelled = true;
+	if (r->call)
+		call_cut(r->call, -ERR_STALE);
+}
+
 void repair_yield(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
 {
 	struct list *it = t->repairs.next;
@@ -76,12 +85,40 @@ void repair_yield(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
 		it = it->next;
 		if (memcmp(r->id, id, sizeof r->id) != 0)
 			continue;
-		r->cancelled = true;
-		if (r->call)
-			call_cut(r->call, -ERR_STALE);
+		cancel(r);
 		pthread_cond_wait(&t->changed, &t->lock);
 		it = t->repairs.next;
 	}
+}
+
+void transfer_share_begin(struct transfer *t, struct transfer_share *s, const uint8_t object[OBJECT_ID_BYTES])
+{
+	memcpy(s->object, object, sizeof s->object);
+	pthread_mutex_lock(&t->lock);
+	list_append(&t->shares, &s->link);
+	list_for_each (it, &t->repairs) {
+		struct repair *r = list_entry(it, struct repair, link);
+
+		if (memcmp(r->id, object, sizeof r->id) == 0)
+			cancel(r);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void transfer_share_end(struct transfer *t, struct transfer_share *s)
+{
+	pthread_mutex_lock(&t->lock);
+	list_remove(&s->link);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* With the lock. */
+static bool is_being_shared(const struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
+{
+	list_for_each (it, &t->shares)
+		if (memcmp(list_entry(it, struct transfer_share, link)->object, id, OBJECT_ID_BYTES) == 0)
+			return true;
+	return false;
 }
 
 /* Asked before each request with a body (I1). */
@@ -130,16 +167,21 @@ static int member_add(struct repair *r, uint64_t ino)
 
 static int members_load(struct repair *r)
 {
+	struct meta *meta = r->w->t->meta;
 	uint64_t inos[INOS_PAGE], after = 0;
-	int n, rc = 0;
+	int n, rc = meta_commit(meta);
 
-	do {
-		if ((n = meta_object_inos(r->w->t->meta, r->id, after, inos, INOS_PAGE)) < 0)
+	if (rc == 0 && (rc = meta_is_repack(meta, r->id)) > 0)
+		return -ERR_REVOKED;
+	while (rc == 0) {
+		if ((n = meta_object_inos(meta, r->id, after, inos, INOS_PAGE)) < 0)
 			return n;
 		for (int i = 0; rc == 0 && i < n; i++)
 			rc = member_add(r, inos[i]);
-		after = n > 0 ? inos[n - 1] : after;
-	} while (rc == 0 && n == (int)INOS_PAGE);
+		if (n < (int)INOS_PAGE)
+			break;
+		after = inos[n - 1];
+	}
 	return rc;
 }
 
@@ -460,6 +502,7 @@ int repair_object(struct worker *w, uint32_t zone_id, const struct shortage *s, 
 	memcpy(r.id, s->object, sizeof r.id);
 	pthread_mutex_lock(&t->lock);
 	list_append(&t->repairs, &r.link);
+	r.cancelled = is_being_shared(t, r.id);
 	pthread_mutex_unlock(&t->lock);
 	do
 		rc = repair_step(&r);

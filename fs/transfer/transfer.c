@@ -33,6 +33,7 @@ static void init_lists(struct transfer *t)
 	list_init(&t->finished);
 	list_init(&t->readings);
 	list_init(&t->repairs);
+	list_init(&t->shares);
 	t->zone_turn = t->fetch_turn = &t->zones;
 	t->ticket = 1;
 	t->entries_max = ENTRIES_MAX;

@@ -74,6 +74,16 @@ void transfer_pressure(struct transfer *);
  * leaves. Blocks on the local disk, never on the network. */
 void transfer_revalidate(struct transfer *, uint64_t ino);
 
+/* transfer_share_begin, transfer_share_end: around the operation by which one more file points at an object. What makes
+ * a copy of it knows the files whose bytes it sends as of its beginning (I1): it is cut here, and none begins until the
+ * end. Several may share one object at a time. Never blocks. */
+struct transfer_share {
+	struct list link; /* transfer's */
+	uint8_t object[OBJECT_ID_BYTES];
+};
+void transfer_share_begin(struct transfer *, struct transfer_share *, const uint8_t object[OBJECT_ID_BYTES]);
+void transfer_share_end(struct transfer *, struct transfer_share *);
+
 /* A fetch of a part of a block that cache_read or cache_write needs. The struct is the caller's until done is called,
  * exactly once, on a worker, without locks (also before transfer_fetch returns, for instant failures). */
 struct fetch {

@@ -423,13 +423,16 @@ static void step_names(struct world *w)
 
 static int shares(struct world *w, struct inode *from)
 {
+	struct block *block;
 	int rc;
 
+	assert_int_equal(meta_block_get(w->f.m, from, 0, &block), 0);
 	pthread_rwlock_rdlock(&from->data_lock);
 	pthread_rwlock_wrlock(&w->ip->data_lock);
-	rc = cache_share(w->f.c, from, 0, w->ip, 0, BLOCK, 1);
+	rc = cache_share(w->f.c, from, 0, w->ip, 0, BLOCK, block->extent.object);
 	pthread_rwlock_unlock(&w->ip->data_lock);
 	pthread_rwlock_unlock(&from->data_lock);
+	meta_block_put(w->f.m, block);
 	return rc;
 }
 

@@ -2,24 +2,26 @@
 /* Blocks that are one object with several references. */
 #include "tests/unit/fs-cache/one_file.h"
 
-#define ZONE 1
-
 static int setup(void **state)
 {
 	return one_file_setup(state, 64u << 20, 12);
 }
 
-static int share(struct test *t, uint32_t from, struct inode *to, uint32_t index, uint32_t len, uint32_t zone_id)
+/* object: NULL for the one that it has */
+static int share(struct test *t, uint32_t from, struct inode *to, uint32_t index, uint32_t len, const uint8_t *object)
 {
+	struct block *block;
 	int rc;
 
+	assert_int_equal(meta_block_get(t->f.m, t->ip, from, &block), 0);
 	if (to != t->ip)
 		pthread_rwlock_rdlock(&t->ip->data_lock);
 	pthread_rwlock_wrlock(&to->data_lock);
-	rc = cache_share(t->f.c, t->ip, from, to, index, len, zone_id);
+	rc = cache_share(t->f.c, t->ip, from, to, index, len, object ? object : block->extent.object);
 	pthread_rwlock_unlock(&to->data_lock);
 	if (to != t->ip)
 		pthread_rwlock_unlock(&t->ip->data_lock);
+	meta_block_put(t->f.m, block);
 	return rc;
 }
 
@@ -62,9 +64,9 @@ static void becomes_the_same(void **state)
 
 	stored(t, len);
 	references(t, 3, 3);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 1);
-	assert_int_equal(share(t, 1, to, 1, BLOCK, ZONE), 1);
-	assert_int_equal(share(t, 2, to, 2, 5000, ZONE), 1);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 1);
+	assert_int_equal(share(t, 1, to, 1, BLOCK, NULL), 1);
+	assert_int_equal(share(t, 2, to, 2, 5000, NULL), 1);
 	assert_int_equal(to->size, len);
 	assert_int_equal(to->disk_size, len);
 	assert_int_equal(to->bytes, 2 * BLOCK + 2 * UNIT);
@@ -85,8 +87,8 @@ static void a_write_ends_it(void **state)
 	uint8_t *expected = malloc(2 * BLOCK);
 
 	stored(t, 2 * BLOCK);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 1);
-	assert_int_equal(share(t, 1, to, 1, BLOCK, ZONE), 1);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 1);
+	assert_int_equal(share(t, 1, to, 1, BLOCK, NULL), 1);
 	memcpy(expected, t->bytes, 2 * BLOCK);
 	memcpy(expected + 100, t->bytes + BLOCK, 10000);
 	assert_int_equal(fix_write(&t->f, to, 100, t->bytes + BLOCK, 10000), 0);
@@ -122,7 +124,7 @@ static void takes_the_place_of_what_was(void **state)
 		fix_sync(&t->f, to);
 		if (how == 2)
 			assert_int_equal(fix_upload(&t->f, to, 0), 0);
-		assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 1);
+		assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 1);
 		assert_int_equal(to->bytes, BLOCK);
 		fix_check(&t->f, to, t->bytes, BLOCK);
 		references(t, 1, 2);
@@ -133,28 +135,29 @@ static void takes_the_place_of_what_was(void **state)
 static void what_is_not_shared(void **state)
 {
 	struct test *t = *state;
+	static const uint8_t other[OBJECT_ID_BYTES] = { 1 };
 	struct inode *to = fix_file(&t->f);
 
 	assert_int_equal(fix_write(&t->f, t->ip, 0, t->bytes, BLOCK), 0);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 0);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 0);
 	fix_sync(&t->f, t->ip);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 0);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 0);
 	assert_int_equal(fix_upload(&t->f, t->ip, 0), 0);
-	/* another zone; a part; a hole */
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE + 1), 0);
-	assert_int_equal(share(t, 0, to, 0, BLOCK - 1, ZONE), 0);
-	assert_int_equal(share(t, 1, to, 0, BLOCK, ZONE), 0);
+	/* another object than was asked for; a part; a hole */
+	assert_int_equal(share(t, 0, to, 0, BLOCK, other), 0);
+	assert_int_equal(share(t, 0, to, 0, BLOCK - 1, NULL), 0);
+	assert_int_equal(share(t, 1, to, 0, BLOCK, NULL), 0);
 	/* changed since it was stored */
 	assert_int_equal(fix_write(&t->f, t->ip, 7, t->bytes, 1), 0);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 0);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 0);
 	fix_sync(&t->f, t->ip);
 	assert_int_equal(fix_upload(&t->f, t->ip, 0), 0);
 	/* a target whose size on disk waits for a sync */
 	assert_int_equal(fix_write(&t->f, to, 0, t->bytes, 20000), 0);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 0);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 0);
 	references(t, 1, 1);
 	fix_sync(&t->f, to);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 1);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 1);
 	meta_inode_put(t->f.m, to);
 }
 
@@ -167,7 +170,7 @@ static void a_quota_counts_for_each(void **state)
 
 	stored(t, BLOCK);
 	assert_int_equal(meta_quotas_set(t->f.m, &none, &quota, 1), 0);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), -EDQUOT);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), -EDQUOT);
 	assert_int_equal(to->size, 0);
 	assert_int_equal(to->bytes, 0);
 	references(t, 1, 1);
@@ -186,7 +189,7 @@ static void holes_stay(void **state)
 	assert_int_equal(fix_call(&t->f, t->ip, CALL_TRUNCATE, BLOCK, NULL, 0), 0);
 	fix_sync(&t->f, t->ip);
 	assert_int_equal(fix_upload(&t->f, t->ip, 0), 0);
-	assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 1);
+	assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 1);
 	assert_int_equal(to->bytes, UNIT);
 	assert_int_equal(cache_read(t->f.c, to, 4 * UNIT, got, UNIT, &need), 0);
 	assert_memory_equal(got, expected, UNIT);
@@ -206,7 +209,7 @@ static void inside_one_file(void **state)
 	stored(t, 2 * BLOCK);
 	memcpy(expected, t->bytes + BLOCK, BLOCK);
 	memcpy(expected + BLOCK, t->bytes + BLOCK, BLOCK);
-	assert_int_equal(share(t, 1, t->ip, 0, BLOCK, ZONE), 1);
+	assert_int_equal(share(t, 1, t->ip, 0, BLOCK, NULL), 1);
 	references(t, 1, 2);
 	fix_check(&t->f, t->ip, expected, 2 * BLOCK);
 	assert_int_equal(t->ip->bytes, 2 * BLOCK);
@@ -224,7 +227,7 @@ static void a_crash_keeps_all_or_nothing(void **state)
 	assert_int_equal(meta_sync(t->f.m), 0);
 	for (int done = 0; done < 2; done++) {
 		if (done)
-			assert_int_equal(share(t, 0, to, 0, BLOCK, ZONE), 1);
+			assert_int_equal(share(t, 0, to, 0, BLOCK, NULL), 1);
 		assert_int_equal(meta_commit(t->f.m), 0);
 		fix_crash_meta(&t->f, &crash);
 		fix_crash_files(&t->f, &crash);

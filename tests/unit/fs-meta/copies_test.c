@@ -219,7 +219,7 @@ static void deleted(void **state)
 	fix_end(&f);
 }
 
-/* Whose bytes an object holds. */
+/* Whose bytes an object holds, and whether that is all of them. */
 static void members(void **state)
 {
 	uint8_t id[OBJECT_ID_BYTES], other[OBJECT_ID_BYTES];
@@ -234,13 +234,13 @@ static void members(void **state)
 	assert_int_equal(meta_object_inos(f.m, id, 0, inos, 4), 1);
 	assert_int_equal(inos[0], ip->ino);
 	assert_int_equal(meta_object_inos(f.m, id, ip->ino, inos, 4), 0);
+	assert_int_equal(meta_is_repack(f.m, other), 0);
 	meta_lock(f.m);
 	meta_repack_note(f.m, other, ip->ino); /* a remnant of f */
 	meta_unlock(f.m);
 	assert_int_equal(meta_commit(f.m), 0);
-	assert_int_equal(meta_object_inos(f.m, other, 0, inos, 4), 2);
-	assert_int_equal(inos[0], ip->ino);
-	assert_int_equal(meta_object_inos(f.m, other, 0, inos, 1), 1);
+	assert_int_equal(meta_is_repack(f.m, other), 1);
+	assert_int_equal(meta_is_repack(f.m, id), 0);
 	meta_inode_put(f.m, ip);
 	fix_end(&f);
 }

@@ -22,7 +22,7 @@ struct mirror {
 	struct cloud c;
 	struct fault *f[COUNT(names)];
 	uint8_t *data;
-	uint64_t ino;
+	uint64_t ino, public, sharer;
 };
 
 static void make_clouds(struct mirror *m, const char *config)
@@ -401,7 +401,8 @@ static void tag_personal(void *ctx)
 static void begin_abroad(struct mirror *m, const char *config)
 {
 	begin(m, config);
-	m->ino = cloud_write(&m->c, store_mkdir(&m->c.s, META_ROOT_INO, "public"), "abroad", m->data, BYTES);
+	m->public = store_mkdir(&m->c.s, META_ROOT_INO, "public");
+	m->ino = cloud_write(&m->c, m->public, "abroad", m->data, BYTES);
 	cloud_sync(&m->c, m->ino);
 	cloud_evict(&m->c);
 	spoil_gone(object_in(m, "far"));
@@ -454,6 +455,137 @@ static void test_cut(void **state)
 	assert_true(sent == UINT64_MAX || sent < BYTES);
 	assert_int_equal(fault_body_sent(m.f[2]), UINT64_MAX);
 	expect_home(&m);
+	end(&m);
+}
+
+/* One more file comes to have what m->ino has, as copy_file_range has it do. */
+static void share_it(void *ctx)
+{
+	struct mirror *m = ctx;
+	struct inode *from = store_inode(&m->c.s, m->ino), *to = store_inode(&m->c.s, m->sharer);
+	struct transfer_share share;
+	struct block *block;
+
+	/* what was just fetched is in memory only */
+	assert_int_equal(cache_sync(m->c.s.cache, from), 0);
+	assert_int_equal(meta_block_get(m->c.s.meta, from, 0, &block), 0);
+	pthread_rwlock_rdlock(&from->data_lock);
+	pthread_rwlock_wrlock(&to->data_lock);
+	transfer_share_begin(m->c.t, &share, block->extent.object);
+	assert_int_equal(cache_share(m->c.s.cache, from, 0, to, 0, BYTES, block->extent.object), 1);
+	transfer_share_end(m->c.t, &share);
+	pthread_rwlock_unlock(&to->data_lock);
+	pthread_rwlock_unlock(&from->data_lock);
+	meta_block_put(m->c.s.meta, block);
+	store_put(&m->c.s, from);
+	store_put(&m->c.s, to);
+}
+
+static void share_and_tag(void *ctx)
+{
+	struct mirror *m = ctx;
+
+	share_it(m);
+	cloud_tags(&m->c, m->sharer, "personal");
+}
+
+static int put_rc(struct fault *f)
+{
+	int rc;
+
+	pthread_mutex_lock(&f->lock);
+	rc = f->put_rc;
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+/* A file that comes to share the object while a copy of it is made: nothing more is sent for the old set of files (I1).
+ * Where it stays abroad, the copy is made again; where it came home, the object gets no copy while it is in it. */
+static void test_shared_meanwhile(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin_abroad(&m, TWO);
+	m.sharer = store_file(&m.c.s, m.public, "sharer");
+	m.f[2]->ctx = &m;
+	m.f[2]->before_put = share_and_tag;
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	for (int i = 0; i < 1000 && put_rc(m.f[2]) == 0; i++)
+		fault_sleep(5);
+	assert_int_equal(put_rc(m.f[2]), -ERR_STALE);
+	wait_whole(&m);
+	cloud_expect_where(&m.c, m.sharer, WHERE_STORED, "home");
+	cloud_expect_where(&m.c, m.ino, WHERE_STORED, "abroad");
+	assert_int_equal(cloud_objects(&m.c, "far"), 1);
+	cloud_expect(&m.c, m.sharer, m.data, BYTES);
+	end(&m);
+}
+
+/* The same for one that begins in the middle of the operation. */
+static void test_shared_first(void **state)
+{
+	struct transfer_share share;
+	struct block *block;
+	struct inode *inode;
+	struct mirror m;
+
+	(void)state;
+	begin_abroad(&m, TWO);
+	inode = store_inode(&m.c.s, m.ino);
+	assert_int_equal(meta_block_get(m.c.s.meta, inode, 0, &block), 0);
+	transfer_share_begin(m.c.t, &share, block->extent.object);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	fault_sleep(300);
+	assert_int_equal(fault_count(m.f[2], OP_PUT), 1);
+	transfer_share_end(m.c.t, &share);
+	meta_block_put(m.c.s.meta, block);
+	store_put(&m.c.s, inode);
+	wait_whole(&m);
+	assert_int_equal(cloud_objects(&m.c, "far"), 1);
+	end(&m);
+}
+
+static int count_row(void *ctx, struct meta_row *row)
+{
+	*(int64_t *)ctx = meta_row_i64(row, 0);
+	return 0;
+}
+
+static int64_t repacks(struct mirror *m)
+{
+	int64_t count = -1;
+
+	assert_int_equal(meta_commit(m->c.s.meta), 0);
+	assert_int_equal(meta_select(m->c.s.meta, "SELECT count(*) FROM repack", count_row, &count, ""), 0);
+	return count;
+}
+
+/* A pack that holds bytes of a file that is gone: nobody can say where they may be, so it gets no copy. */
+static void test_dead_member(void **state)
+{
+	struct mirror m;
+	uint64_t dir, other;
+
+	(void)state;
+	begin(&m, TWO);
+	dir = store_mkdir(&m.c.s, META_ROOT_INO, "public");
+	m.ino = cloud_write(&m.c, dir, "abroad", m.data, BYTES);
+	other = cloud_write(&m.c, dir, "other", m.data, 5000);
+	cloud_sync(&m.c, 0);
+	assert_int_equal(cloud_members(&m.c, "far"), 2);
+	cloud_evict(&m.c);
+	cloud_delete(&m.c, dir, "other", other);
+	assert_int_equal(repacks(&m), 1);
+	m.f[3]->delay_ns = 5 * NS_PER_MS;
+	spoil_gone(object_in(&m, "far"));
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	for (int i = 0; i < 1000 && !blocks_short(&m); i++)
+		fault_sleep(10);
+	assert_int_equal(blocks_short(&m), 1);
+	fault_sleep(300);
+	assert_int_equal(fault_count(m.f[2], OP_PUT), 1);
+	assert_int_equal(cloud_objects(&m.c, "far"), 0);
 	end(&m);
 }
 
@@ -532,6 +664,9 @@ int main(void)
 		cmocka_unit_test(test_configured),
 		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_shared_meanwhile),
+		cmocka_unit_test(test_shared_first),
+		cmocka_unit_test(test_dead_member),
 		cmocka_unit_test(test_deleted_meanwhile),
 		cmocka_unit_test(test_resumed),
 	};

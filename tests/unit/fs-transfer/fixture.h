@@ -123,6 +123,19 @@ static inline uint64_t cloud_write(struct cloud *c, uint64_t parent, const char 
 	return ino;
 }
 
+/* the only name of a file that nobody has open goes, and the file with it */
+static inline void cloud_delete(struct cloud *c, uint64_t parent, const char *name, uint64_t ino)
+{
+	struct inode *inode = store_inode(&c->s, ino);
+
+	store_name(&c->s, parent, name, 0);
+	meta_lock(c->s.meta);
+	meta_inode_delete(c->s.meta, inode);
+	meta_unlock(c->s.meta);
+	cache_inode_gone(c->s.cache, inode);
+	store_put(&c->s, inode);
+}
+
 static inline int cloud_pread(struct cloud *c, uint64_t ino, void *out, size_t len, uint64_t off, uint32_t ahead)
 {
 	struct inode *inode = store_inode(&c->s, ino);

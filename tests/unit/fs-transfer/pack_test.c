@@ -486,15 +486,10 @@ static bool wait_members(struct packed *p, size_t count)
 static void delete_files(struct packed *p, int count)
 {
 	for (int i = 0; i < count; i++) {
-		struct inode *inode = store_inode(&p->c.s, p->ino[i]);
+		char name[16];
 
-		unlink_file(p, i);
-		meta_lock(p->c.s.meta);
-		inode->nlink = 0;
-		meta_inode_delete(p->c.s.meta, inode);
-		meta_unlock(p->c.s.meta);
-		cache_inode_gone(p->c.s.cache, inode);
-		store_put(&p->c.s, inode);
+		snprintf(name, sizeof name, "%d", i);
+		cloud_delete(&p->c, p->public, name, p->ino[i]);
 	}
 	cloud_sync(&p->c, 0);
 }
