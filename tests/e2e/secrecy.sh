@@ -186,12 +186,12 @@ fetch_buckets
 check_unreadable 'changed and uploaded'
 
 step 'killed while uploading'
+mark=$(log_mark foreign)
 lines 1 20000 >"$mnt/telltale-name-1"
 for i in {2..60}; do
 	lines "$i" $((500 * i)) >"$mnt/outgoing-parcels/telltale-name-$i"
 done
 sync "$mnt"/telltale-name-1 "$mnt"/outgoing-parcels/*
-mark=$(log_mark foreign)
 being_uploaded() {
 	[ "$(log_since foreign "$mark" | grep -c ^PUT)" -ge 5 ]
 }
