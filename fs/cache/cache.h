@@ -73,7 +73,8 @@ int cache_punch(struct cache *, struct inode *, uint64_t off, uint64_t len, stru
 /* cache_share: a block of one file becomes what a block of another is, len bytes, all it will be, by one more reference
  * to the same object, if that is still the one named; nothing is read, sent or kept locally. 1; 0: it cannot be (some
  * of it is on no backend, or in another object; something of the target is unsynced): the bytes are to be copied.
- * -EDQUOT, -ENOSPC as cache_write. data_lock of the source shared, of the target exclusive. Blocks on the local disk. */
+ * -EDQUOT, -ENOSPC as cache_write. data_lock of the source shared, of the target exclusive. Blocks on the local disk.
+ */
 int cache_share(struct cache *, struct inode *from, uint32_t from_index, struct inode *to, uint32_t to_index,
 	uint32_t len, const uint8_t object[OBJECT_ID_BYTES]);
 

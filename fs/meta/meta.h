@@ -448,8 +448,8 @@ int64_t meta_shortage_blocks(struct meta *, uint32_t zone_id, int64_t max);
  * meta_repacks: up to max packs that are due at now_s and can be rewritten (a file with a name points at them), as of
  * the last commit, earliest first; *next_s: when the next is due that is not yet, 0: there is none. meta_repack_later:
  * it is looked at again then. meta_repack_note: its member of this file never got its extent. meta_is_repack:
- * whether an object is among the packs, due or not: 1, 0, or an error. meta_repack_changes: grows with every member that goes;
- * cheap. */
+ * whether an object is among the packs, due or not: 1, 0, or an error. meta_repack_changes: grows with every member
+ * that goes; cheap. */
 #define META_REPACK_LOOK_S 60
 struct repack {
 	uint8_t object[OBJECT_ID_BYTES];
