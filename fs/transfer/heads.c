@@ -13,10 +13,29 @@
 #define NEAR	      8	 /* this many numbers behind a known one are all tried: a backend may have missed some */
 #define FAR	      20 /* and as many powers of two */
 
-static int always(struct call *call)
+static uint32_t home_zone(struct transfer *t)
 {
-	(void)call;
-	return 0;
+	struct config *config = place_config(t->place);
+	uint32_t home = place_zone_id(t->place, config->home);
+
+	config_put(config);
+	return home;
+}
+
+/* Asked before each request with a body (I1): the zone is still home, and the backend still the configuration's. */
+static int check(struct call *call)
+{
+	struct flight *f = container_of(call, struct flight, call);
+	uint32_t home = home_zone(f->t);
+	int rc = f->zone_id == home ? 0 : -ERR_REVOKED;
+
+	pthread_mutex_lock(&f->t->lock);
+	if (f->t->stopping)
+		rc = -ERR_STOPPED;
+	else if (f->endpoint->retired)
+		rc = -ERR_REVOKED;
+	pthread_mutex_unlock(&f->t->lock);
+	return rc;
 }
 
 static void head_name(uint64_t number, char out[32])
@@ -25,13 +44,10 @@ static void head_name(uint64_t number, char out[32])
 }
 
 /* the endpoints of the home zone, referenced; how many */
-static size_t home_endpoints(struct transfer *t, struct endpoint **out, size_t max)
+static size_t home_endpoints(struct transfer *t, uint32_t home, struct endpoint **out, size_t max)
 {
-	struct config *config = place_config(t->place);
-	uint32_t home = place_zone_id(t->place, config->home);
 	size_t n = 0;
 
-	config_put(config);
 	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < t->endpoints.count && n < max; i++)
 		if (home && t->endpoints.v[i]->zone_id == home)
@@ -57,24 +73,33 @@ static int get_head(struct transfer *t, struct endpoint *e, uint64_t number, int
 	return rc;
 }
 
-static int put_head(struct transfer *t, struct endpoint *e, uint64_t number, int64_t deadline_ns, const uint8_t *head)
+/* What is published: to which zone, under which number, until when. */
+struct head_put {
+	uint32_t zone_id;
+	uint64_t number;
+	int64_t deadline_ns;
+	const uint8_t *bytes;
+	uint64_t last; /* line of the log */
+};
+
+static int put_head(struct transfer *t, struct endpoint *e, const struct head_put *p)
 {
 	struct source_memory source;
 	struct flight f;
 	char name[32];
 	int rc;
 
-	head_name(number, name);
+	head_name(p->number, name);
 	flight_init(&f, t);
 	f.body = true;
-	f.zone_id = f.call.zone_id = e->zone_id;
-	f.call.check = always;
-	f.call.deadline_ns = deadline_ns;
+	f.zone_id = f.call.zone_id = p->zone_id;
+	f.call.check = check;
+	f.call.deadline_ns = p->deadline_ns;
 	flight_begin(&f, e);
-	rc = guard_put(e->backend, &f.call, name, source_memory(&source, head, AUDIT_HEAD_BYTES));
+	rc = guard_put(e->backend, &f.call, name, source_memory(&source, p->bytes, AUDIT_HEAD_BYTES));
 	flight_end(&f);
 	if (rc < 0 && rc != -ERR_STOPPED)
-		log_debug("audit: head %" PRIu64 " on backend '%s': %s", number, e->backend->config->name,
+		log_debug("audit: head %" PRIu64 " on backend '%s': %s", p->number, e->backend->config->name,
 			errmsg_text(&f.msg, rc));
 	flight_free(&f);
 	return rc;
@@ -161,7 +186,7 @@ static int look_beyond(struct look *l, uint64_t from)
 int transfer_newest_head(struct transfer *t, struct audit_head *head, struct audit_heads *seen)
 {
 	struct endpoint *v[HEAD_BACKENDS_MAX];
-	size_t n = home_endpoints(t, v, HEAD_BACKENDS_MAX);
+	size_t n = home_endpoints(t, home_zone(t), v, HEAD_BACKENDS_MAX);
 	uint64_t seq, known = known_number(t, &seq);
 	int rc = -ERR_UNREACHABLE;
 
@@ -213,38 +238,36 @@ static int check_unknown(struct transfer *t, const struct audit_head *head, uint
 }
 
 /* A number in whose place this backend has nothing. */
-static int free_number(struct transfer *t, struct endpoint *e, uint64_t *number, int64_t deadline_ns, uint64_t last)
+static int free_number(struct transfer *t, struct endpoint *e, struct head_put *p)
 {
 	struct audit_head head;
 	struct look l;
 	int rc;
 
-	look_init(&l, t, e, deadline_ns, &head);
-	if ((rc = try_number(&l, *number)) < 0 || (!rc && !l.taken))
+	look_init(&l, t, e, p->deadline_ns, &head);
+	if ((rc = try_number(&l, p->number)) < 0 || (!rc && !l.taken))
 		return rc;
-	if ((rc = look_beyond(&l, *number)) < 0)
+	if ((rc = look_beyond(&l, p->number)) < 0)
 		return rc;
-	*number = (l.newest > l.taken ? l.newest : l.taken) + 1;
-	return check_unknown(t, &head, last);
+	p->number = (l.newest > l.taken ? l.newest : l.taken) + 1;
+	return check_unknown(t, &head, p->last);
 }
 
-static int publish_to(struct transfer *t, struct endpoint *const *v, size_t n, uint64_t *number, int64_t deadline_ns,
-	const uint8_t *bytes, uint64_t last)
+static int publish_to(struct transfer *t, struct endpoint *const *v, size_t n, struct head_put *p)
 {
 	bool up[HEAD_BACKENDS_MAX];
 	int rc = -ERR_UNREACHABLE;
 
 	for (size_t i = 0; i < n; i++) {
 		int64_t retry_ns;
-		int rc2 = backend_is_down(v[i]->backend, &retry_ns) ? -ERR_UNREACHABLE
-								    : free_number(t, v[i], number, deadline_ns, last);
+		int rc2 = backend_is_down(v[i]->backend, &retry_ns) ? -ERR_UNREACHABLE : free_number(t, v[i], p);
 
 		if (rc2 == -ERR_TAMPERED)
 			return rc2;
 		up[i] = rc2 == 0;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (up[i] && put_head(t, v[i], *number, deadline_ns, bytes) == 0)
+		if (up[i] && put_head(t, v[i], p) == 0)
 			rc = 0;
 	return rc;
 }
@@ -253,8 +276,9 @@ int transfer_publish_head(struct transfer *t, int64_t deadline_ns)
 {
 	struct endpoint *v[HEAD_BACKENDS_MAX];
 	uint8_t bytes[AUDIT_HEAD_BYTES], kept[16];
+	struct head_put put = { .zone_id = home_zone(t), .deadline_ns = deadline_ns, .bytes = bytes };
 	struct audit_head end;
-	uint64_t number, seq;
+	uint64_t seq;
 	size_t n;
 	int rc;
 
@@ -265,17 +289,18 @@ int transfer_publish_head(struct transfer *t, int64_t deadline_ns)
 		return -ERR_BUSY;
 	place_audit_end(t->place, &end);
 	end.time_s = clock_real_ns() / NS_PER_S;
-	number = known_number(t, &seq) + 1;
+	put.number = known_number(t, &seq) + 1;
+	put.last = end.seq;
 	/* what a head says must not be lost by a power cut after it */
 	if (end.seq == seq || (rc = meta_sync(t->meta)) < 0 || (rc = audit_head_sign(t->keyring, &end, bytes)) < 0) {
 		rc = end.seq == seq ? 0 : rc;
 		goto out;
 	}
-	n = home_endpoints(t, v, HEAD_BACKENDS_MAX);
-	rc = publish_to(t, v, n, &number, deadline_ns, bytes, end.seq);
+	n = home_endpoints(t, put.zone_id, v, HEAD_BACKENDS_MAX);
+	rc = publish_to(t, v, n, &put);
 	for (size_t i = 0; i < n; i++)
 		endpoint_put(t, v[i]);
-	put_le64(kept, number);
+	put_le64(kept, put.number);
 	put_le64(kept + 8, end.seq);
 	if (rc == 0)
 		rc = meta_setting_set(t->meta, SETTING, kept, sizeof kept);

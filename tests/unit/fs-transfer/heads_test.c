@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Heads of the audit log: where they go, which one is found, and what they tell of a log that was cut off. */
-#include "tests/unit/fs-transfer/fixture.h"
+#include "tests/unit/fs-transfer/fault.h"
 
 #define CONFIG CLOUD_CONFIG("", "", CLOUD_RULES)
 
@@ -74,6 +74,33 @@ static void test_publish(void **state)
 	add_line(&c, "{}");
 	assert_int_equal(publish(&c), 0);
 	newest(&c, 14, first + 13);
+	cloud_destroy(&c);
+}
+
+static void retire(void *ctx)
+{
+	struct cloud *c = ctx;
+
+	pthread_mutex_lock(&c->t->lock);
+	for (size_t i = 0; i < c->t->endpoints.count; i++)
+		c->t->endpoints.v[i]->retired = true;
+	pthread_mutex_unlock(&c->t->lock);
+}
+
+/* A backend that the configuration loses just before the bytes would leave gets none (I1). */
+static void test_retired(void **state)
+{
+	struct fault *near;
+	struct cloud c;
+
+	(void)state;
+	cloud_make(&c, CONFIG);
+	near = fault_wrap(&c, "near");
+	near->ctx = &c;
+	near->before_put = retire;
+	assert_int_equal(publish(&c), -ERR_UNREACHABLE);
+	assert_int_equal(near->put_rc, -ERR_REVOKED);
+	assert_int_equal(head_size(&c, "near", 1), -1);
 	cloud_destroy(&c);
 }
 
@@ -262,6 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_publish),
+		cmocka_unit_test(test_retired),
 		cmocka_unit_test(test_forgotten),
 		cmocka_unit_test(test_set_back),
 		cmocka_unit_test(test_forged),
