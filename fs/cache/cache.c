@@ -411,8 +411,12 @@ void cache_inode_gone(struct cache *c, struct inode *inode)
 	struct cnode *n;
 	uint64_t batch;
 
-	/* a fill seals without the block's mutex, into the file that goes here */
+	/* a fill seals without the block's mutex, into the file that goes here; and what blocks have in their rows is
+	 * read without the meta lock */
 	pthread_rwlock_wrlock(&inode->data_lock);
+	meta_lock(c->meta);
+	meta_inode_delete(c->meta, inode);
+	meta_unlock(c->meta);
 	batch = gone_batch(c, inode->ino);
 	if ((n = cnode_find(c, inode->ino))) {
 		gone_blocks(c, n, batch);

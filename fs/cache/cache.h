@@ -93,8 +93,9 @@ bool cache_is_synced(struct cache *, struct inode *);
 int cache_fsync(struct cache *, struct inode *);
 bool cache_is_logged(struct cache *, struct inode *);
 
-/* cache_inode_gone: the inode was deleted (meta_inode_delete): its block files go, dirty pages too. Takes data_lock
- * itself, alone: what fetches and uploads for it may be under way. Under no lock. */
+/* cache_inode_gone: the inode, which nobody can reach, is deleted (meta_inode_delete), its block files and dirty pages
+ * with it: in one, for who reads it under data_lock. Takes data_lock itself, alone: what fetches and uploads for it may
+ * be under way. Under no lock. */
 void cache_inode_gone(struct cache *, struct inode *);
 
 /* What a fetch brought: plaintext of [off, off+len) of the block, whole units (the last may end with the extent), as of

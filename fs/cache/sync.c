@@ -429,7 +429,7 @@ static size_t jobs_begin(struct cache *c, struct job *jobs, size_t count)
 		struct job job = jobs[i];
 
 		if (meta_inode_get(c->meta, job.n->ino, &job.inode) < 0) {
-			/* deleted: cache_inode_gone is about to come */
+			/* deleted: cache_inode_gone is about to drop it */
 			pthread_mutex_lock(&c->lock);
 			postpone(c, job.n);
 			cnode_put_locked(c, job.n);

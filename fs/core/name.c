@@ -376,10 +376,10 @@ void orphan_settle(struct core *core, struct inode *inode)
 
 	meta_lock(core->meta);
 	gone = inode->nlink == 0 && inode->core && inode->lookups & ORPHAN_FORGOTTEN && inode->open_count == 0;
-	if (gone) {
+	if (gone)
 		inode->core = NULL;
+	if (gone && !S_ISREG(inode->mode))
 		meta_inode_delete(core->meta, inode);
-	}
 	meta_unlock(core->meta);
 	if (!gone)
 		return;

@@ -619,7 +619,6 @@ static void inode_gone(void **state)
 	assert_int_equal(files_on_disk(t), 3);
 	meta_lock(t->f.m);
 	t->ip->nlink = 0;
-	meta_inode_delete(t->f.m, t->ip);
 	meta_unlock(t->f.m);
 	cache_inode_gone(t->f.c, t->ip);
 	meta_inode_put(t->f.m, t->ip);

@@ -328,7 +328,6 @@ static void step_deleted(struct world *w)
 	meta_lock(w->f.m);
 	w->ip->nlink = 0;
 	meta_inode_changed(w->f.m, w->ip);
-	meta_inode_delete(w->f.m, w->ip);
 	meta_unlock(w->f.m);
 	cache_inode_gone(w->f.c, w->ip);
 	assert_int_equal(meta_sync(w->f.m), 0);

@@ -288,6 +288,43 @@ static void test_seek_by_units(void **state)
 	assert_int_equal(off, 24576);
 }
 
+struct forgotten {
+	struct fixture *f;
+	uint64_t ino;
+};
+
+static void *forgotten_main(void *arg)
+{
+	struct forgotten *who = arg;
+
+	core_forget(who->f->core, who->ino);
+	return NULL;
+}
+
+/* What an upload, or a rule on media types, reads of a file is there until it has read it. */
+static void test_deleted_while_read(void **state)
+{
+	struct fixture *f = *state;
+	struct forgotten who = { f, fixture_write(f, ROOT, "small", "some bytes") };
+	struct cache_need need;
+	struct inode *inode;
+	pthread_t thread;
+	char got[16] = "";
+
+	assert_int_equal(core_fsync(f->core, who.ino), 0);
+	assert_int_equal(meta_inode_get(core_meta(f->core), who.ino, &inode), 0);
+	assert_int_equal(core_unlink(f->core, ROOT, "small"), 0);
+	pthread_rwlock_rdlock(&inode->data_lock);
+	assert_int_equal(pthread_create(&thread, NULL, forgotten_main, &who), 0);
+	nanosleep(&(struct timespec){ 0, 50 * NS_PER_MS }, NULL);
+	assert_int_equal(cache_read(core_cache(f->core), inode, 0, got, 10, &need), 0);
+	assert_string_equal(got, "some bytes");
+	pthread_rwlock_unlock(&inode->data_lock);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	meta_inode_put(core_meta(f->core), inode);
+	assert_int_equal(meta_inode_get(core_meta(f->core), who.ino, &inode), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sparse_and_seek, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seek_by_units, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deleted_while_read, setup, teardown),
 	};
 
 	if (crypt_init() < 0)

@@ -130,7 +130,6 @@ static inline void cloud_delete(struct cloud *c, uint64_t parent, const char *na
 
 	store_name(&c->s, parent, name, 0);
 	meta_lock(c->s.meta);
-	meta_inode_delete(c->s.meta, inode);
 	meta_unlock(c->s.meta);
 	cache_inode_gone(c->s.cache, inode);
 	store_put(&c->s, inode);

@@ -135,9 +135,6 @@ static void op_unlink(struct model *m, int i)
 	store_name(&m->c.s, m->dirs[f->dir], name, 0);
 	transfer_revalidate(m->c.t, f->ino);
 	transfer_touch(m->c.t, f->ino);
-	meta_lock(m->c.s.meta);
-	meta_inode_delete(m->c.s.meta, inode);
-	meta_unlock(m->c.s.meta);
 	cache_inode_gone(m->c.s.cache, inode);
 	store_put(&m->c.s, inode);
 	f->ino = 0;

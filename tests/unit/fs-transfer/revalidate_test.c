@@ -142,9 +142,6 @@ static void test_unlinked(void **state)
 	store_name(&b.c.s, b.public, "file", 0);
 	transfer_revalidate(b.c.t, b.ino);
 	transfer_touch(b.c.t, b.ino);
-	meta_lock(b.c.s.meta);
-	meta_inode_delete(b.c.s.meta, inode);
-	meta_unlock(b.c.s.meta);
 	cache_inode_gone(b.c.s.cache, inode);
 	store_put(&b.c.s, inode);
 	cloud_sync(&b.c, 0);
