@@ -114,6 +114,7 @@ struct config {
 	struct config_zone *home;
 	uint64_t cache_bytes;
 	uint64_t bytes_max, inodes_max; /* of all files; 0: no bound */
+	uint64_t audit_lines;		/* of the audit log, in the database; older ones are in sealed files */
 	int64_t settle_ns, max_delay_ns;
 	uint64_t block_bytes;		  /* used at init only; 4 MiB */
 	char *passphrase_file, *key_file; /* or NULL */

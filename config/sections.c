@@ -58,6 +58,12 @@ static const struct key filesystem_keys[] = {
 		.offset = offsetof(struct config, inodes_max),
 		.min = 1,
 		.expected = "a number, such as 1M" },
+	{ .name = "audit-lines",
+		.parse = key_size,
+		.offset = offsetof(struct config, audit_lines),
+		.min = 1000,
+		.max = 1024 * MIB,
+		.expected = "a number of at least 1000, such as 64K" },
 	{ .name = "settle",
 		.parse = key_duration,
 		.offset = offsetof(struct config, settle_ns),
@@ -91,6 +97,7 @@ void load_filesystem(struct load *l)
 	l->c->settle_ns = 5 * NS_PER_S;
 	l->c->max_delay_ns = 3600 * NS_PER_S;
 	l->c->block_bytes = 4 * MIB;
+	l->c->audit_lines = 64 * 1024;
 	if (s)
 		keys_apply(l, s, filesystem_keys, l->c, 0, NULL);
 	else

@@ -151,6 +151,10 @@ int auditor_show(const struct audit_log *log, const json_t *query, int (*emit)(v
 			"the audit log has no lines of kind \"%s\": see `borderfs audit show --help`", kind);
 	if ((rc = load_names(&s)) == 0)
 		rc = audit_walk(log, 0, show_line, &s);
+	if (rc == -ERR_TAMPERED)
+		errmsg_set(msg, rc,
+			"a sealed file of the audit log is missing or not as it was written, so lines are missing: "
+			"`borderfs audit verify` says which");
 	json_decref(s.zones);
 	json_decref(s.backends);
 	return rc;

@@ -13,7 +13,7 @@
  * where the line is no JSON any more; names what the numbers of zones and backends in the facts stand for, by key.
  * query: {"ino","since_ns","until_ns","kind","moved"}, each may be missing; moved: placements and
  * exports of what had a zone before; -EINVAL, with a sentence, for a kind that there is
- * not. */
+ * not; -ERR_TAMPERED, with one, after the lines, where a sealed file of the log cannot be read. */
 int auditor_show(
 	const struct audit_log *, const json_t *query, int (*emit)(void *ctx, json_t *), void *ctx, struct errmsg *);
 /* auditor_verify: compares with head, which was read before, where it is not NULL and there is one: what was found,

@@ -303,6 +303,59 @@ static int emit_groups(struct report *r)
 	return rc;
 }
 
+/* ---- what is not as it should be ------------------------------------------------------------------------------ */
+
+static int emit_exception(struct report *r, const char *name, const char *text, int64_t files, int64_t bytes)
+{
+	return emit_row(r, json_pack("{s:s, s:s, s:s, s:I, s:I}", "section", "exception", "name", name, "text", text,
+				   "files", (json_int_t)files, "bytes", (json_int_t)bytes));
+}
+
+static int emit_backend(struct report *r, const struct transfer_backend_status *b)
+{
+	char text[400];
+	int rc = 0;
+
+	if (!b->status.up || b->status.last_error) {
+		snprintf(text, sizeof text, "backend %.100s: %.256s", b->name,
+			*b->status.last_message ? b->status.last_message : err_text(b->status.last_error));
+		rc = emit_exception(r, b->status.up ? "failing" : "unreachable", text, 0, 0);
+	}
+	if (rc == 0 && b->deletions_waiting) {
+		snprintf(text, sizeof text, "backend %.100s: %llu objects are to be deleted and are not yet", b->name,
+			(unsigned long long)b->deletions_waiting);
+		rc = emit_exception(r, "to delete", text, 0, 0);
+	}
+	return rc;
+}
+
+static int take_number(void *ctx, struct meta_row *row)
+{
+	*(int64_t *)ctx = meta_row_i64(row, 0);
+	return 0;
+}
+
+static int emit_exceptions(struct report *r)
+{
+	struct transfer_status status;
+	int64_t pending = 0;
+	int rc = transfer_status(core_transfer(r->core), &status);
+
+	if (rc < 0)
+		return rc;
+	if (status.files_waiting || status.bytes_waiting)
+		rc = emit_exception(r, "waiting", "not yet on the backends of their zone",
+			(int64_t)status.files_waiting, (int64_t)status.bytes_waiting);
+	for (size_t i = 0; i < status.backend_count && rc == 0; i++)
+		rc = emit_backend(r, &status.backends[i]);
+	transfer_status_free(&status);
+	if (rc == 0)
+		rc = meta_select(r->meta, "SELECT count(*) FROM pending", take_number, &pending, "");
+	if (rc == 0 && pending)
+		rc = emit_exception(r, "unsettled", "to be judged by their rules again", pending, 0);
+	return rc;
+}
+
 /* ---- what crossed a border ------------------------------------------------------------------------------------ */
 
 static int emit_flow(void *ctx, struct meta_row *row)
@@ -373,59 +426,8 @@ static int emit_crossings(struct report *r)
 	core_audit(r->core, &log);
 	rc = auditor_show(&log, query, emit_crossing, r, NULL);
 	json_decref(query);
-	return rc;
-}
-
-/* ---- what is not as it should be ------------------------------------------------------------------------------ */
-
-static int emit_exception(struct report *r, const char *name, const char *text, int64_t files, int64_t bytes)
-{
-	return emit_row(r, json_pack("{s:s, s:s, s:s, s:I, s:I}", "section", "exception", "name", name, "text", text,
-				   "files", (json_int_t)files, "bytes", (json_int_t)bytes));
-}
-
-static int emit_backend(struct report *r, const struct transfer_backend_status *b)
-{
-	char text[400];
-	int rc = 0;
-
-	if (!b->status.up || b->status.last_error) {
-		snprintf(text, sizeof text, "backend %.100s: %.256s", b->name,
-			*b->status.last_message ? b->status.last_message : err_text(b->status.last_error));
-		rc = emit_exception(r, b->status.up ? "failing" : "unreachable", text, 0, 0);
-	}
-	if (rc == 0 && b->deletions_waiting) {
-		snprintf(text, sizeof text, "backend %.100s: %llu objects are to be deleted and are not yet", b->name,
-			(unsigned long long)b->deletions_waiting);
-		rc = emit_exception(r, "to delete", text, 0, 0);
-	}
-	return rc;
-}
-
-static int take_number(void *ctx, struct meta_row *row)
-{
-	*(int64_t *)ctx = meta_row_i64(row, 0);
-	return 0;
-}
-
-static int emit_exceptions(struct report *r)
-{
-	struct transfer_status status;
-	int64_t pending = 0;
-	int rc = transfer_status(core_transfer(r->core), &status);
-
-	if (rc < 0)
-		return rc;
-	if (status.files_waiting || status.bytes_waiting)
-		rc = emit_exception(r, "waiting", "not yet on the backends of their zone",
-			(int64_t)status.files_waiting, (int64_t)status.bytes_waiting);
-	for (size_t i = 0; i < status.backend_count && rc == 0; i++)
-		rc = emit_backend(r, &status.backends[i]);
-	transfer_status_free(&status);
-	if (rc == 0)
-		rc = meta_select(r->meta, "SELECT count(*) FROM pending", take_number, &pending, "");
-	if (rc == 0 && pending)
-		rc = emit_exception(r, "unsettled", "to be judged by their rules again", pending, 0);
+	if (rc == -ERR_TAMPERED)
+		rc = emit_exception(r, "audit log", "lines are missing: see `borderfs audit verify`", 0, 0);
 	return rc;
 }
 

@@ -272,10 +272,12 @@ int core_open(struct core **out, struct config *config, struct keyring *keyring,
 int core_start(struct core *core)
 {
 	uint64_t ino;
+	int rc;
 
 	if (meta_pending_unjudged(core->meta, 0, &ino, 1) == 0)
 		core->judged = meta_pending_adds(core->meta) + 1;
-	return transfer_start(core->transfer);
+	rc = place_start(core->place);
+	return rc < 0 ? rc : transfer_start(core->transfer);
 }
 
 /* So that what was done until now cannot be cut off the log any more; a cloud that is not there keeps nobody waiting.

@@ -70,6 +70,8 @@ int meta_open(struct meta **, const char *store, struct keyring *, const struct 
  * from being made; accepts NULL. */
 int meta_close(struct meta *);
 uint64_t meta_block_bytes(const struct meta *);
+/* meta_store: the directory it was opened in. */
+const char *meta_store(const struct meta *);
 /* meta_open_count: how often this store was opened, counted durably before meta_open returns: the high bits of slot
  * sequences come from it, so that none is used twice. */
 uint64_t meta_open_count(const struct meta *);

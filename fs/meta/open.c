@@ -380,6 +380,11 @@ uint64_t meta_block_bytes(const struct meta *m)
 	return m->block_bytes;
 }
 
+const char *meta_store(const struct meta *m)
+{
+	return m->store;
+}
+
 uint64_t meta_open_count(const struct meta *m)
 {
 	return m->open_count;

@@ -166,6 +166,8 @@ void audit_file(struct place *p, const char *kind, uint64_t ino, const char *jso
 	memcpy(l->state, a->chain, sizeof *a->chain);
 	put_le64(l->state + sizeof *a->chain, a->seq);
 	meta_queue(p->meta, &l->record);
+	if (a->seq - a->sealed.last > a->lines_max)
+		rotator_wake(&a->rotator);
 }
 
 void audit_append(struct place *p, const char *kind, const char *json)
@@ -173,27 +175,54 @@ void audit_append(struct place *p, const char *kind, const char *json)
 	audit_file(p, kind, 0, json);
 }
 
+static int take_number(void *ctx, struct meta_row *row)
+{
+	*(uint64_t *)ctx = (uint64_t)meta_row_i64(row, 0);
+	return 0;
+}
+
+/* A log cannot go on from an end that is not its own: the next line would have the number of one that is there, or no
+ * line before it. */
+static int check_end(struct place *p, struct errmsg *msg)
+{
+	const struct audit *a = &p->audit;
+	uint64_t last = 0;
+	int rc = meta_select(p->meta, "SELECT ifnull(max(seq), 0) FROM audit WHERE seq > 0", take_number, &last, "");
+
+	last = last > a->sealed.last ? last : a->sealed.last;
+	if (rc < 0 || last <= a->seq)
+		return rc;
+	return errmsg_set(msg, -ERR_CORRUPT,
+		"the audit log has lines up to number %" PRIu64 ", and the store remembers %" PRIu64
+		" as its last one: somebody changed the store, or it is damaged. Keep it as it is; `borderfs audit "
+		"verify` says what of the log holds. Bring the store back from a backup to mount it",
+		last, a->seq);
+}
+
 int audit_open(struct place *p, struct errmsg *msg)
 {
+	struct audit *a = &p->audit;
 	int rc;
 
-	if (!(p->audit.chain = sodium_malloc(sizeof *p->audit.chain)))
+	if (!(a->chain = sodium_malloc(sizeof *a->chain)))
 		return errmsg_set(msg, -ENOMEM, "no locked memory is left for the audit key: raise `ulimit -l`");
-	rc = chain_load(p->meta, p->audit.chain, &p->audit.seq);
+	rc = chain_load(p->meta, a->chain, &a->seq);
 	if (rc == -ENOENT) {
-		chain_begin(p->audit.chain, p->keyring);
-		p->audit.seq = 0;
-		return 0;
+		chain_begin(a->chain, p->keyring);
+		rc = 0;
 	}
+	if (rc == 0)
+		rc = sealed_load(p->meta, &a->sealed);
 	if (rc == -ERR_CORRUPT)
-		errmsg_set(msg, rc,
+		return errmsg_set(msg, rc,
 			"what the store keeps of the end of its audit log cannot be read: bring the store back from a "
 			"backup");
-	return rc;
+	return rc < 0 ? rc : check_end(p, msg);
 }
 
 void audit_close(struct place *p)
 {
+	rotator_end(&p->audit.rotator);
 	sodium_free(p->audit.chain);
 	p->audit.chain = NULL;
 }

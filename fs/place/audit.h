@@ -35,8 +35,9 @@ struct audit_line {
 const char *audit_kind_name(unsigned kind);
 unsigned audit_kind(const char *name);
 
-/* audit_walk: the lines above `after`, in order; fn's non-zero result stops and is returned. The line is valid in fn.
- */
+/* audit_walk: the lines above `after`, in order, of sealed files and of rows; fn's non-zero result stops and is
+ * returned. The line is valid in fn. -ERR_TAMPERED, after all lines that can be read, where a sealed file is missing or
+ * not as it was written. */
 int audit_walk(const struct audit_log *, uint64_t after, int (*fn)(void *ctx, const struct audit_line *), void *ctx);
 
 enum audit_wrong {
@@ -46,6 +47,7 @@ enum audit_wrong {
 	AUDIT_TRUNCATED, /* lines first to last, of which the store knows, are not there */
 	AUDIT_HEAD,	 /* line first is not the one that a published head was made of */
 	AUDIT_END,	 /* what the store keeps of the log's end does not fit the lines */
+	AUDIT_FILE,	 /* sealed file first is missing or not as it was written, or it is not one of this log */
 };
 struct audit_finding {
 	enum audit_wrong wrong;

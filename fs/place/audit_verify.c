@@ -29,7 +29,8 @@ const char *audit_wrong_name(enum audit_wrong wrong)
 		[AUDIT_MOVED] = "moved",
 		[AUDIT_TRUNCATED] = "truncated",
 		[AUDIT_HEAD] = "head",
-		[AUDIT_END] = "end" };
+		[AUDIT_END] = "end",
+		[AUDIT_FILE] = "file" };
 
 	return names[wrong];
 }
@@ -168,6 +169,59 @@ static int check_rest(const struct audit_log *log, struct verifier *v)
 	return tell(v, AUDIT_END, v->end_seq + 1, last, "the log has lines of which the store does not know");
 }
 
+/* ---- sealed files --------------------------------------------------------------------------------------------- */
+
+static int check_bad(void *ctx, uint64_t file, const char *text)
+{
+	return tell(ctx, AUDIT_FILE, file, file, text);
+}
+
+static int take_mac(void *ctx, const struct audit_line *l)
+{
+	memcpy(ctx, l->mac, AUDIT_MAC_BYTES);
+	return 1;
+}
+
+/* A file beyond those that the store knows is what a crash left, or what is being sealed now, if it holds what the rows
+ * hold that are next; else it is of a later log than the store's: somebody set the store back. */
+static int check_beyond(const struct audit_log *log, struct verifier *v)
+{
+	uint8_t mac[AUDIT_MAC_BYTES] = { 0 };
+	struct audit_sealed sealed;
+	struct audit_reader r;
+	struct audit_part part;
+	char text[160];
+	int rc = sealed_load(log->meta, &sealed), opened;
+
+	if (rc < 0)
+		return rc == -ERR_CORRUPT ? 0 : rc; /* told */
+	opened = audit_file_open(&r, log, sealed.files + 1);
+	part = r.part;
+	audit_file_close(&r);
+	if (opened == -ENOENT || opened == -ENOMEM)
+		return opened == -ENOENT ? 0 : opened;
+	if (opened == 0 && part.first == sealed.last + 1)
+		rc = audit_walk(log, part.last - 1, take_mac, mac);
+	if (rc < 0 && rc != -ERR_TAMPERED)
+		return rc;
+	if (rc == 1 && memcmp(mac, part.end, sizeof mac) == 0)
+		return 0;
+	snprintf(text, sizeof text, "sealed file " AUDIT_FILE_FORM " is not one that the store knows of",
+		sealed.files + 1);
+	return tell(v, AUDIT_FILE, sealed.files + 1, sealed.files + 1, text);
+}
+
+/* Lines, and the files that hold them; the verdict of a walk over damaged files is in what was found. */
+static int check_lines(const struct audit_log *log, struct verifier *v)
+{
+	const struct audit_taker taker = { check_line, check_bad, v };
+	int rc = audit_walk_all(log, 0, &taker);
+
+	if (rc == -ERR_TAMPERED)
+		rc = 0;
+	return rc ? rc : check_beyond(log, v);
+}
+
 int audit_verify(const struct audit_log *log, int (*found)(void *ctx, const struct audit_finding *), void *ctx,
 	struct audit_verdict *verdict)
 {
@@ -179,7 +233,7 @@ int audit_verify(const struct audit_log *log, int (*found)(void *ctx, const stru
 	if (!v.chain || !v.end)
 		goto out;
 	chain_begin(v.chain, log->keyring);
-	if ((rc = load_end(log, &v)) || (rc = audit_walk(log, 0, check_line, &v)) || (rc = check_rest(log, &v)))
+	if ((rc = load_end(log, &v)) || (rc = check_lines(log, &v)) || (rc = check_rest(log, &v)))
 		goto out;
 	*verdict = (struct audit_verdict){ v.lines, v.next - 1, v.findings, v.time, { 0 } };
 	memcpy(verdict->mac, v.chain->mac, sizeof verdict->mac);

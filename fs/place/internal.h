@@ -70,14 +70,100 @@ int chain_load(struct meta *, struct chain *, uint64_t *seq);
 /* The form in which lines are kept in memory and in sealed files; what is got points into the reader's bytes. */
 void audit_line_put(struct buf *, const struct audit_line *);
 int audit_line_get(struct reader *, struct audit_line *);
+/* audit_rows: a page of the lines above `after` and up to last that are in rows, in that form; empty: there are none.
+ */
+#define AUDIT_PAGE_LINES 256
+int audit_rows(const struct audit_log *, uint64_t after, uint64_t last, struct buf *page);
+/* audit_walk_all: as audit_walk, and tells of each sealed file that cannot be read as it was written (bad may be NULL);
+ * the walk goes on behind what is lost by that, and is -ERR_TAMPERED in the end. */
+struct audit_taker {
+	int (*line)(void *ctx, const struct audit_line *);
+	int (*bad)(void *ctx, uint64_t file, const char *text);
+	void *ctx;
+};
+int audit_walk_all(const struct audit_log *, uint64_t after, const struct audit_taker *);
 
-/* audit: the log's end. Under the meta lock. */
+/* What the store knows of its sealed files: how many, the last line that is in one, and its mac. sealed_load: zeros
+ * where there are none; -ERR_CORRUPT. */
+#define AUDIT_SEALED	   "audit-sealed" /* the setting */
+#define AUDIT_SEALED_BYTES 48
+struct audit_sealed {
+	uint64_t files, last;
+	uint8_t mac[AUDIT_MAC_BYTES];
+};
+int sealed_load(struct meta *, struct audit_sealed *);
+
+/* ---- sealed files: audit/N in the store, N counting from 1 */
+
+#define AUDIT_FILE_HEAD 116
+#define AUDIT_FILE_FORM "%08" PRIu64
+#define AUDIT_FILE_NAME 24
+void audit_file_name(uint64_t number, char out[AUDIT_FILE_NAME]);
+
+/* What is in one: the macs are of the line before the first one (zeros where there is none), and of the last one. */
+struct audit_part {
+	uint64_t number, first, last;
+	uint8_t before[AUDIT_MAC_BYTES], end[AUDIT_MAC_BYTES];
+};
+/* Writing: begin, put each page, finish: it has its name, durably, and -EEXIST where there is such a file; end in any
+ * case. They block on the local disk. */
+struct audit_writer {
+	int dir, fd;
+	uint64_t number, page;
+	uint8_t *key;
+	uint8_t head[AUDIT_FILE_HEAD];
+};
+int audit_file_begin(struct audit_writer *, const struct audit_log *, const struct audit_part *);
+int audit_file_put(struct audit_writer *, const struct buf *page, bool last);
+int audit_file_finish(struct audit_writer *);
+void audit_file_end(struct audit_writer *);
+/* Reading: open: -ENOENT, -ERR_FORMAT, -ERR_NEWER, -ERR_TAMPERED (of another store, under another number). What its
+ * head says is authentic as soon as a page of it is. next: 1: a page; 0: the end; -ERR_TAMPERED: this page is not
+ * authentic, the next may be; -ERR_CORRUPT: nor can anything behind it be found. close in any case. */
+struct audit_reader {
+	int fd;
+	uint64_t at, size, page;
+	bool ended;
+	uint8_t *key;
+	struct audit_part part;
+	uint8_t head[AUDIT_FILE_HEAD];
+};
+int audit_file_open(struct audit_reader *, const struct audit_log *, uint64_t number);
+int audit_file_next(struct audit_reader *, struct buf *page);
+void audit_file_close(struct audit_reader *);
+
+/* rotator: the thread that seals what is old. The lock protects wanted; it is a leaf, also taken under the meta lock.
+ */
+struct rotator {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool runs, wanted;
+	atomic_bool stopping;
+};
+void rotator_init(struct rotator *);
+int rotator_start(struct place *);
+void rotator_wake(struct rotator *);
+void rotator_end(struct rotator *);
+
+/* audit: the log's end. Under the meta lock; sealed is changed by the rotator only. */
 struct audit {
 	struct chain *chain;
 	uint64_t seq; /* of the last line */
+	uint64_t lines_max;
+	struct audit_sealed sealed;
+	struct rotator rotator;
 };
 int audit_open(struct place *, struct errmsg *);
 void audit_close(struct place *);
+/* audit_rotate: seals the oldest half of a log of more lines than lines_max: 1: that was done; 0: there is nothing to
+ * do; an error: all is as it was, or goes on from where it was the next time. Its steps: audit_seal: the part's file is
+ * there, durable, and holds what the rows hold; -ERR_TAMPERED where there is another of that number. audit_sealed_set:
+ * the store knows of it. audit_clear: no rows are left of what is in files. All block on the local disk. */
+int audit_rotate(struct place *);
+int audit_seal(struct place *, struct audit_part *);
+int audit_sealed_set(struct place *, const struct audit_part *);
+int audit_clear(struct place *);
 
 struct zone_number {
 	uint32_t id;

@@ -193,6 +193,9 @@ static void adopt(struct place *p, struct config *config)
 	old = p->config;
 	p->config = config_get(config);
 	pthread_rwlock_unlock(&p->lock);
+	meta_lock(p->meta);
+	p->audit.lines_max = config->audit_lines;
+	meta_unlock(p->meta);
 	atomic_fetch_add(&p->epoch, 1);
 	config_put(old);
 }
@@ -230,6 +233,7 @@ int place_open(struct place **out, struct meta *meta, struct cache *cache, struc
 	pthread_rwlock_init(&p->lock, NULL);
 	atomic_init(&p->epoch, 1);
 	media_init(&p->media);
+	rotator_init(&p->audit.rotator);
 	if ((rc = dirs_init(&p->dirs)) < 0 || (rc = audit_open(p, msg)) < 0 || (rc = zones_load(p)) < 0 ||
 		(rc = take_over(p, config, msg)) < 0) {
 		place_close(p);
@@ -237,6 +241,11 @@ int place_open(struct place **out, struct meta *meta, struct cache *cache, struc
 	}
 	*out = p;
 	return 0;
+}
+
+int place_start(struct place *p)
+{
+	return rotator_start(p);
 }
 
 void place_close(struct place *p)

@@ -27,6 +27,8 @@ struct place;
  * disappeared while files are placed in it, an export policy that went from tight to loose. Keeps an equal or tighter
  * one. Blocks on the local disk. */
 int place_open(struct place **, struct meta *, struct cache *, struct keyring *, struct config *, struct errmsg *);
+/* place_start: the thread that seals old lines of the audit log. place_close ends it; accepts NULL. */
+int place_start(struct place *);
 void place_close(struct place *);
 /* place_check: what place_open checks, for a configuration that may come into force: the zones it names are numbered,
  * nothing else changes. place_reload: the same checks; then the new configuration takes the old one's place and the

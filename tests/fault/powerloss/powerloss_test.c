@@ -62,7 +62,7 @@ static void write_ini(bool uploads)
 	if (!f)
 		stop(ini);
 	fprintf(f,
-		"[filesystem]\nname = p\nstore = %s/store\nhome = d\nsettle = %s\ncache = %s\n"
+		"[filesystem]\nname = p\nstore = %s/store\nhome = d\nsettle = %s\ncache = %s\naudit-lines = 1000\n"
 		"[zone d]\nkind = domestic\ncountries = CN\nbackends = near\n"
 		"[zone f]\nkind = foreign\ncountries = US\nbackends = far\n"
 		"[backend near]\ntype = local\npath = %s/near\n[backend far]\ntype = local\npath = %s/far\n",
@@ -366,6 +366,32 @@ static int check_file(struct core *core, const struct replay *r, size_t upto, ui
 	return rc;
 }
 
+static int note_finding(void *ctx, const struct audit_finding *f)
+{
+	*(int *)ctx |= 1;
+	fprintf(stderr, "the audit log: %s\n", f->text);
+	return 0;
+}
+
+/* All of the audit log that was synced is there, once, in rows or in files. */
+static int check_log(struct core *core, const struct replay *r, size_t upto)
+{
+	struct audit_verdict verdict;
+	struct audit_log log;
+	uint32_t floor = 0;
+	int bad = 0;
+
+	for (size_t i = 0; i < upto; i++)
+		if (mark_at(r, i) && mark_at(r, i)->kind == MARK_LINES)
+			floor = mark_at(r, i)->version;
+	core_audit(core, &log);
+	if (audit_verify(&log, note_finding, &bad, &verdict) < 0)
+		return complain(0, "the audit log cannot be read", 0, 0);
+	if (verdict.last < floor || verdict.lines != verdict.last)
+		return complain(0, "lines of the audit log are lost (last, synced)", verdict.last, floor);
+	return bad;
+}
+
 /* In a child: whatever the store does, the next cut starts clean. */
 static void check_cut(const struct replay *r, size_t upto, struct keyring *keyring)
 {
@@ -381,11 +407,12 @@ static void check_cut(const struct replay *r, size_t upto, struct keyring *keyri
 	if (core_start(core) < 0)
 		_exit(1);
 	for (size_t i = 0; i < upto; i++)
-		if (mark_at(r, i))
+		if (mark_at(r, i) && mark_at(r, i)->kind != MARK_LINES)
 			seen[mark_at(r, i)->file] = true;
 	for (uint32_t file = 0; file < FILES_MAX; file++)
 		if (seen[file])
 			bad |= check_file(core, r, upto, file);
+	bad |= check_log(core, r, upto);
 	if (core_stop(core) < 0)
 		bad |= complain(0, "the store does not stop cleanly", 0, 0);
 	core_close(core);

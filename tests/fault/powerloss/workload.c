@@ -322,6 +322,25 @@ static void through_the_clouds(struct core *core, unsigned seed)
 	}
 }
 
+/* a log so long that its oldest lines go to sealed files again and again */
+static void audit_log(struct core *core, unsigned seed)
+{
+	struct meta *meta = core_meta(core);
+	struct audit_head end;
+
+	for (int i = 0; i < 60; i++) {
+		int lines = 50 + rand_r(&seed) % 150;
+
+		meta_lock(meta);
+		while (lines-- > 0)
+			audit_append(core_place(core), "transfer", "{}");
+		meta_unlock(meta);
+		expect(meta_sync(meta) == 0, "sync");
+		place_audit_end(core_place(core), &end);
+		mark(MARK_LINES, 0, (uint32_t)end.seq, 0, 0, 0);
+	}
+}
+
 const struct workload workloads[] = {
 	{ "append", false, append },
 	{ "overwrite", false, overwrite },
@@ -334,5 +353,6 @@ const struct workload workloads[] = {
 	{ "four-writers", false, four_writers },
 	{ "small-syncs", false, small_syncs },
 	{ "through-the-clouds", true, through_the_clouds },
+	{ "audit-log", false, audit_log },
 };
 const size_t workload_count = sizeof(workloads) / sizeof(workloads[0]);

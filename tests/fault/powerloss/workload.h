@@ -12,7 +12,8 @@
 #define CHUNKS_MAX (12u << 11) /* 12 MiB */
 #define FILES_MAX  512
 
-enum mark_kind { MARK_WRITE = 1, MARK_SIZE, MARK_PUNCH, MARK_REPLACE, MARK_SYNC_BEGIN, MARK_SYNCED };
+/* MARK_LINES: so many lines of the audit log (version) were synced */
+enum mark_kind { MARK_WRITE = 1, MARK_SIZE, MARK_PUNCH, MARK_REPLACE, MARK_SYNC_BEGIN, MARK_SYNCED, MARK_LINES };
 
 struct mark {
 	uint32_t kind, file, version, ticket;

@@ -945,10 +945,14 @@ static void test_quota_faults(void **state)
 			"test.ini:13: error: unknown key \"soft\" in [quota a]; expected one of owner, group, bytes, "
 			"inodes\n" },
 		{ GOOD "[quota]\nowner = root\n", "test.ini:10: error: [quota]: expected [quota NAME]\n" },
-		{ "[filesystem]\nsize = 0\ninodes = x\nstore = s\nhome = d\n[zone d]\nkind = domestic\nbackends = b\n"
+		{ "[filesystem]\nsize = 0\naudit-lines = 999\ninodes = x\nstore = s\nhome = d\n[zone d]\nkind = "
+		  "domestic\nbackends = b\n"
 		  "[backend b]\ntype = local\npath = p\n",
 			"test.ini:2: error: bad value \"0\" for \"size\"; expected a size, such as 500G\n"
-			"test.ini:3: error: bad value \"x\" for \"inodes\"; expected a number, such as 1M\n" },
+			"test.ini:3: error: bad value \"999\" for \"audit-lines\"; expected a number of at least 1000, "
+			"such "
+			"as 64K\n"
+			"test.ini:4: error: bad value \"x\" for \"inodes\"; expected a number, such as 1M\n" },
 	};
 
 	(void)state;
@@ -965,7 +969,8 @@ static void test_values(void **state)
 	(void)state;
 	setenv("HOME", "/home/u", 1);
 	scratch_write("test.ini",
-		"[filesystem]\nname = office\nstore = ~/st\nhome = d\ncache = 64M\nsize = 500G\ninodes = 1M\nsettle = "
+		"[filesystem]\nname = office\nstore = ~/st\nhome = d\ncache = 64M\nsize = 500G\ninodes = "
+		"1M\naudit-lines = 2K\nsettle = "
 		"500ms\nmax-delay = 2h\n"
 		"block-size = 1M\n[keys]\npassphrase-file = pass\nkey-file = /k\n"
 		"[zone d]\nkind = domestic\ncountries = cn, HK\nnetworks = 10.20.0.0/16, 2001:db8::/32\nbackends = c, "
@@ -990,6 +995,7 @@ static void test_values(void **state)
 	assert_int_equal(c->cache_bytes, 64 << 20);
 	assert_int_equal(c->bytes_max, 500ULL << 30);
 	assert_int_equal(c->inodes_max, 1 << 20);
+	assert_int_equal(c->audit_lines, 2048);
 	assert_int_equal(c->quota_count, 2);
 	assert_string_equal(c->quotas[0]->name, "q");
 	assert_true(c->quotas[0]->group);
@@ -1049,7 +1055,7 @@ static void test_values(void **state)
 	assert_int_equal(b->upload_limit, 6144);
 	assert_int_equal(b->download_limit, 7168);
 	assert_int_equal(b->mode, MODE_DRAIN);
-	assert_int_equal(b->origin.line, 29);
+	assert_int_equal(b->origin.line, 30);
 	config_put(c);
 }
 
@@ -1067,6 +1073,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->settle_ns, 5 * NS_PER_S);
 	assert_int_equal(c->max_delay_ns, 3600 * NS_PER_S);
 	assert_int_equal(c->block_bytes, 4 << 20);
+	assert_int_equal(c->audit_lines, 64 << 10);
 	assert_null(c->passphrase_file);
 	assert_int_equal(c->home->export, EXPORT_DENY);
 	assert_int_equal(c->home->copies, 1);
