@@ -21,6 +21,7 @@ struct printer {
 struct offline {
 	int (*run)(const struct audit_log *, const struct offline *, json_t *last, struct errmsg *);
 	const json_t *query;
+	const struct config *config; /* set when it is run */
 	int (*print)(void *ctx, json_t *);
 	struct printer *printer;
 };
@@ -42,10 +43,16 @@ static int show_offline(const struct audit_log *log, const struct offline *o, js
 
 static int verify_offline(const struct audit_log *log, const struct offline *o, json_t *last, struct errmsg *msg)
 {
-	return auditor_verify(log, NULL, print_own, (void *)o, last, msg);
+	struct audit_heads seen;
+	struct audit_head head;
+	int rc = transfer_look_head(log->meta, log->keyring, o->config, &head, &seen);
+
+	if (rc < 0 && rc != -ERR_UNREACHABLE)
+		return rc;
+	return auditor_verify(log, &head, &seen, print_own, (void *)o, last, msg);
 }
 
-static int look(const struct cli_args *args, struct config *config, const struct offline *o, json_t *last)
+static int look(const struct cli_args *args, struct config *config, struct offline *o, json_t *last)
 {
 	struct core_look store = { .lock_fd = -1 };
 	struct keyring *keyring = NULL;
@@ -55,6 +62,7 @@ static int look(const struct cli_args *args, struct config *config, const struct
 
 	if (rc)
 		return rc;
+	o->config = config;
 	if ((rc = secrets_unlock(&secrets, config, &keyring, &msg)) == 0 &&
 		(rc = core_look(&store, config, keyring, &msg)) == 0) {
 		struct audit_log log = { store.meta, store.keyring };
@@ -70,7 +78,7 @@ static int look(const struct cli_args *args, struct config *config, const struct
 }
 
 /* Asks the daemon where the store is mounted, and opens it where it is not. last receives what ends the answer. */
-static int ask(const struct cli_args *args, const char *op, const struct offline *o, json_t **last)
+static int ask(const struct cli_args *args, const char *op, struct offline *o, json_t **last)
 {
 	struct cli_daemon daemon;
 	struct config *config;
@@ -188,7 +196,7 @@ static int show(const struct cli_args *args)
 {
 	struct printer printer = { args_flag(args, "json") };
 	json_t *query = json_object(), *last = NULL;
-	struct offline offline = { show_offline, query, print_line, &printer };
+	struct offline offline = { show_offline, query, NULL, print_line, &printer };
 	int rc = query ? make_query(args, query) : OUTCOME_FAILED;
 
 	if (rc == 0 && args->operand_count)
@@ -216,7 +224,8 @@ static int print_finding(void *ctx, json_t *line)
 
 static void print_head(const json_t *last)
 {
-	const json_t *head = json_object_get(last, "head"), *asked = json_object_get(last, "asked");
+	const json_t *head = json_object_get(last, "head");
+	const char *unasked = text_at(last, "unasked");
 	const char *time = json_string_value(json_object_get(head, "time"));
 	long long bad = number_at(last, "bad_heads");
 
@@ -225,12 +234,14 @@ static void print_head(const json_t *last)
 	if (time)
 		printf("it leads to the newest head that was published: line %lld, %.19sZ\n", number_at(head, "line"),
 			time);
-	else if (!asked)
-		printf("not compared with published heads: mount the store for that\n");
-	else if (!json_integer_value(asked))
+	else if (!number_at(last, "asked"))
 		printf("not compared with published heads: no backend of the home zone answered\n");
 	else
 		printf("no head was published yet: that happens once an hour, and at the end of each mount\n");
+	if (*unasked) {
+		printf("not asked: ");
+		print_text_line(unasked, strlen(unasked));
+	}
 }
 
 static void print_verdict(const struct printer *p, json_t *last)
@@ -255,7 +266,7 @@ static void print_verdict(const struct printer *p, json_t *last)
 static int verify(const struct cli_args *args)
 {
 	struct printer printer = { args_flag(args, "json") };
-	struct offline offline = { verify_offline, NULL, print_finding, &printer };
+	struct offline offline = { verify_offline, NULL, NULL, print_finding, &printer };
 	json_t *last = NULL;
 	int rc = ask(args, "audit-verify", &offline, &last);
 
@@ -306,7 +317,8 @@ const struct cli_command cmd_audit_verify = {
 	.operands = "",
 	.summary = "Checks that no line of the audit log was removed, moved or edited, and that its end is there",
 	.description = "Says of each line that does not hold where it is, and exits with status 1. Works through the\n"
-		       "daemon where the store is mounted, and opens it where it is not.",
+		       "daemon where the store is mounted, and opens it where it is not. Compares the log with the\n"
+		       "newest signed head that a backend of the home zone has, where one answers.",
 	.options = verify_options,
 	.run = verify,
 };

@@ -178,14 +178,23 @@ static json_t *head_facts(const struct audit_head *head)
 {
 	struct timespec time = { 0 };
 
-	if (!head || !head->seq)
+	if (!head->seq)
 		return json_null();
 	time.tv_sec = (time_t)head->time_s;
 	return json_pack("{s:I, s:o}", "line", (json_int_t)head->seq, "time", utc(&time));
 }
 
-int auditor_verify(const struct audit_log *log, const struct audit_head *head, int (*emit)(void *ctx, json_t *),
-	void *ctx, json_t *verdict, struct errmsg *msg)
+static int add_seen(json_t *verdict, const struct audit_heads *seen)
+{
+	return json_object_set_new(verdict, "asked", json_integer(seen->asked)) < 0 ||
+			       json_object_set_new(verdict, "bad_heads", json_integer(seen->bad)) < 0 ||
+			       (*seen->why && json_object_set_new(verdict, "unasked", json_string(seen->why)) < 0)
+		       ? -ENOMEM
+		       : 0;
+}
+
+int auditor_verify(const struct audit_log *log, const struct audit_head *head, const struct audit_heads *seen,
+	int (*emit)(void *ctx, json_t *), void *ctx, json_t *verdict, struct errmsg *msg)
 {
 	struct verify v = { emit, ctx };
 	struct audit_verdict found;
@@ -193,7 +202,7 @@ int auditor_verify(const struct audit_log *log, const struct audit_head *head, i
 	json_t *facts;
 	int rc = audit_verify(log, show_finding, &v, &found);
 
-	if (rc == 0 && head && head->seq)
+	if (rc == 0 && head->seq)
 		rc = audit_compare(log, head, &found, show_finding, &v);
 
 	if (rc < 0)
@@ -201,7 +210,7 @@ int auditor_verify(const struct audit_log *log, const struct audit_head *head, i
 	facts = json_pack("{s:I, s:I, s:o, s:s, s:I, s:o}", "lines", (json_int_t)found.lines, "last",
 		(json_int_t)found.last, "time", utc(&found.time), "mac", text_hex(found.mac, sizeof found.mac, mac),
 		"findings", (json_int_t)found.findings, "head", head_facts(head));
-	if (!facts || json_object_update(verdict, facts) < 0)
+	if (!facts || json_object_update(verdict, facts) < 0 || add_seen(verdict, seen) < 0)
 		rc = -ENOMEM;
 	json_decref(facts);
 	if (rc == 0 && found.findings)

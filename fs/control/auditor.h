@@ -5,6 +5,7 @@
 #define FS_CONTROL_AUDITOR_H
 
 #include "fs/place/audit.h"
+#include "fs/transfer/transfer.h"
 
 #include <jansson.h>
 
@@ -16,10 +17,11 @@
  * not; -ERR_TAMPERED, with one, after the lines, where a sealed file of the log cannot be read. */
 int auditor_show(
 	const struct audit_log *, const json_t *query, int (*emit)(void *ctx, json_t *), void *ctx, struct errmsg *);
-/* auditor_verify: compares with head, which was read before, where it is not NULL and there is one: what was found,
- * {"finding","first","last","text"}; and to verdict "lines", "last", "time", "mac", "findings", and "head":
- * {"line","time"}, null where there was none. -ERR_TAMPERED, with a sentence, where there are findings. */
-int auditor_verify(const struct audit_log *, const struct audit_head *head, int (*emit)(void *ctx, json_t *), void *ctx,
-	json_t *verdict, struct errmsg *);
+/* auditor_verify: compares with head, which was read before, where there is one: what was found,
+ * {"finding","first","last","text"}; and to verdict "lines", "last", "time", "mac", "findings"; "head":
+ * {"line","time"}, null where there was none; and what was seen: "asked", "bad_heads", and "unasked": why a backend
+ * could not be asked. -ERR_TAMPERED, with a sentence, where there are findings. */
+int auditor_verify(const struct audit_log *, const struct audit_head *head, const struct audit_heads *seen,
+	int (*emit)(void *ctx, json_t *), void *ctx, json_t *verdict, struct errmsg *);
 
 #endif

@@ -34,10 +34,8 @@ int op_audit_verify(struct request *r)
 
 	if (rc < 0 && rc != -ERR_UNREACHABLE)
 		return rc;
-	json_object_set_new(r->last, "asked", json_integer(seen.asked));
-	json_object_set_new(r->last, "bad_heads", json_integer(seen.bad));
 	core_audit(c->options.core, &log);
-	return auditor_verify(&log, &head, emit, r, r->last, r->msg);
+	return auditor_verify(&log, &head, &seen, emit, r, r->last, r->msg);
 }
 
 int op_report(struct request *r)

@@ -212,9 +212,9 @@ void endpoint_worked(struct endpoint *s)
 	s->avoid_until_ns = 0;
 }
 
-const char *endpoint_says(const struct endpoint *s, const char *message, char *out, size_t len)
+const char *backend_says(const struct backend *b, const char *message, char *out, size_t len)
 {
-	int named = snprintf(out, len, "backend '%s'", s->backend->config->name);
+	int named = snprintf(out, len, "backend '%s'", b->config->name);
 
 	if (strncmp(message, out, (size_t)named) == 0)
 		snprintf(out, len, "%s", message);

@@ -5,13 +5,8 @@
 #include "fs/transfer/internal.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
-#define HEADS_NS      (3600 * NS_PER_S) /* from one to the next, where lines were added */
-#define HEADS_CALL_NS (30 * NS_PER_S)
-#define SETTING	      "audit-heads"
-#define NEAR	      8	 /* this many numbers behind a known one are all tried: a backend may have missed some */
-#define FAR	      20 /* and as many powers of two */
+#define HEADS_NS (3600 * NS_PER_S) /* from one to the next, where lines were added */
 
 static uint32_t home_zone(struct transfer *t)
 {
@@ -38,11 +33,6 @@ static int check(struct call *call)
 	return rc;
 }
 
-static void head_name(uint64_t number, char out[32])
-{
-	snprintf(out, 32, "audit/%08" PRIu64, number);
-}
-
 /* the endpoints of the home zone, referenced; how many */
 static size_t home_endpoints(struct transfer *t, uint32_t home, struct endpoint **out, size_t max)
 {
@@ -54,23 +44,6 @@ static size_t home_endpoints(struct transfer *t, uint32_t home, struct endpoint 
 			out[n++] = endpoint_ref(t->endpoints.v[i]);
 	pthread_mutex_unlock(&t->lock);
 	return n;
-}
-
-static int get_head(struct transfer *t, struct endpoint *e, uint64_t number, int64_t deadline_ns, uint8_t *out)
-{
-	struct sink_memory sink;
-	struct flight f;
-	char name[32];
-	int rc;
-
-	head_name(number, name);
-	flight_init(&f, t);
-	f.call.deadline_ns = deadline_ns;
-	flight_begin(&f, e);
-	rc = backend_get(e->backend, &f.call, name, 0, AUDIT_HEAD_BYTES, sink_memory(&sink, out, AUDIT_HEAD_BYTES));
-	flight_end(&f);
-	flight_free(&f);
-	return rc;
 }
 
 /* What is published: to which zone, under which number, until when. */
@@ -105,113 +78,21 @@ static int put_head(struct transfer *t, struct endpoint *e, const struct head_pu
 	return rc;
 }
 
-static uint64_t known_number(struct transfer *t, uint64_t *seq)
-{
-	struct buf kept = BUF_INIT;
-	uint64_t number = 0;
-
-	*seq = 0;
-	if (meta_setting_get(t->meta, SETTING, &kept) == 0 && kept.len == 16) {
-		number = get_le64(kept.data);
-		*seq = get_le64(kept.data + 8);
-	}
-	buf_free(&kept);
-	return number;
-}
-
-/* ---- the newest ----------------------------------------------------------------------------------------------- */
-
-struct look {
-	struct transfer *t;
-	struct endpoint *e;
-	int64_t deadline_ns;
-	uint64_t newest; /* number; 0: there is none */
-	uint64_t taken;	 /* the highest number in whose place there is something else */
-	struct audit_head *head;
-	unsigned bad; /* that are no heads of this store */
-};
-
-static void look_init(
-	struct look *l, struct transfer *t, struct endpoint *e, int64_t deadline_ns, struct audit_head *head)
-{
-	*l = (struct look){ .t = t, .e = e, .deadline_ns = deadline_ns, .head = head };
-	*head = (struct audit_head){ 0 };
-}
-
-/* A place that never had anything of ours cannot say more than that it has nothing. */
-static bool is_absent(const struct look *l, int rc)
-{
-	uint64_t seq;
-
-	return rc == -ERR_ABSENT || (rc == -ERR_NO_BUCKET && !l->e->backend->known && known_number(l->t, &seq) == 0);
-}
-
-/* 1: there is a head of that number, which is the newest seen; 0: there is none */
-static int try_number(struct look *l, uint64_t number)
-{
-	uint8_t bytes[AUDIT_HEAD_BYTES];
-	struct audit_head head;
-	int rc = get_head(l->t, l->e, number, l->deadline_ns, bytes);
-
-	if (is_absent(l, rc))
-		return 0;
-	if (rc < 0 && rc != -ERR_TAMPERED)
-		return rc;
-	if (rc < 0 || audit_head_open(l->t->keyring, bytes, &head) < 0) {
-		l->bad++;
-		l->taken = number > l->taken ? number : l->taken;
-		return 0;
-	}
-	l->newest = number;
-	*l->head = head;
-	return 1;
-}
-
-/* From a number that is there, or 0, to the highest that can be found. */
-static int look_beyond(struct look *l, uint64_t from)
-{
-	uint64_t before;
-	int rc = 0;
-
-	do {
-		before = from > l->newest ? from : l->newest;
-		for (uint64_t i = FAR; i > 3 && rc == 0; i--)
-			rc = try_number(l, before + ((uint64_t)1 << i));
-		for (uint64_t i = NEAR; i > 0 && rc == 0; i--)
-			rc = try_number(l, before + i);
-	} while (rc > 0 && (rc = 0, l->newest > before));
-	return rc;
-}
-
 int transfer_newest_head(struct transfer *t, struct audit_head *head, struct audit_heads *seen)
 {
 	struct endpoint *v[HEAD_BACKENDS_MAX];
 	size_t n = home_endpoints(t, home_zone(t), v, HEAD_BACKENDS_MAX);
-	uint64_t seq, known = known_number(t, &seq);
-	int rc = -ERR_UNREACHABLE;
 
-	*seen = (struct audit_heads){ 0 };
-	*head = (struct audit_head){ 0 };
+	heads_seen_init(seen, head);
 	for (size_t i = 0; i < n; i++) {
-		struct audit_head own;
-		struct look l;
-		int own_rc;
+		struct head_look l = {
+			.t = t, .e = v[i], .meta = t->meta, .keyring = t->keyring, .backend = v[i]->backend
+		};
 
-		look_init(&l, t, v[i], clock_mono_ns() + HEADS_CALL_NS, &own);
-		own_rc = known ? try_number(&l, known) : 0;
-		if (own_rc >= 0)
-			own_rc = look_beyond(&l, known);
-		if (own_rc >= 0)
-			rc = 0;
-		seen->asked += own_rc >= 0;
-		seen->bad += l.bad;
-		if (l.newest > seen->newest) {
-			seen->newest = l.newest;
-			*head = own;
-		}
+		head_look_newest(&l, seen, head);
 		endpoint_put(t, v[i]);
 	}
-	return rc;
+	return seen->asked ? 0 : -ERR_UNREACHABLE;
 }
 
 /* ---- publishing ----------------------------------------------------------------------------------------------- */
@@ -240,17 +121,20 @@ static int check_unknown(struct transfer *t, const struct audit_head *head, uint
 /* A number in whose place this backend has nothing. */
 static int free_number(struct transfer *t, struct endpoint *e, struct head_put *p)
 {
-	struct audit_head head;
-	struct look l;
+	struct head_look l = { .t = t,
+		.e = e,
+		.meta = t->meta,
+		.keyring = t->keyring,
+		.backend = e->backend,
+		.deadline_ns = p->deadline_ns };
 	int rc;
 
-	look_init(&l, t, e, p->deadline_ns, &head);
-	if ((rc = try_number(&l, p->number)) < 0 || (!rc && !l.taken))
+	if ((rc = head_try(&l, p->number)) < 0 || (!rc && !l.taken))
 		return rc;
-	if ((rc = look_beyond(&l, p->number)) < 0)
+	if ((rc = head_look_beyond(&l, p->number)) < 0)
 		return rc;
 	p->number = (l.newest > l.taken ? l.newest : l.taken) + 1;
-	return check_unknown(t, &head, p->last);
+	return check_unknown(t, &l.head, p->last);
 }
 
 static int publish_to(struct transfer *t, struct endpoint *const *v, size_t n, struct head_put *p)
@@ -289,7 +173,7 @@ int transfer_publish_head(struct transfer *t, int64_t deadline_ns)
 		return -ERR_BUSY;
 	place_audit_end(t->place, &end);
 	end.time_s = clock_real_ns() / NS_PER_S;
-	put.number = known_number(t, &seq) + 1;
+	put.number = heads_known(t->meta, &seq) + 1;
 	put.last = end.seq;
 	/* what a head says must not be lost by a power cut after it */
 	if (end.seq == seq || (rc = meta_sync(t->meta)) < 0 || (rc = audit_head_sign(t->keyring, &end, bytes)) < 0) {
@@ -303,7 +187,7 @@ int transfer_publish_head(struct transfer *t, int64_t deadline_ns)
 	put_le64(kept, put.number);
 	put_le64(kept + 8, end.seq);
 	if (rc == 0)
-		rc = meta_setting_set(t->meta, SETTING, kept, sizeof kept);
+		rc = meta_setting_set(t->meta, HEADS_SETTING, kept, sizeof kept);
 out:
 	pthread_mutex_unlock(&t->heads.lock);
 	return rc;

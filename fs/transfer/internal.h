@@ -80,8 +80,8 @@ struct endpoint *endpoint_by_id(struct transfer *, uint32_t id); /* NULL; not re
 /* endpoint_failed, endpoint_worked: what an upload's call ended with. */
 void endpoint_failed(struct endpoint *, int rc);
 void endpoint_worked(struct endpoint *);
-/* endpoint_says: a sentence of its driver, which may begin with the backend's name or not, with it once. */
-const char *endpoint_says(const struct endpoint *, const char *message, char *out, size_t len);
+/* backend_says: a sentence of its driver, which may begin with the backend's name or not, with it once. */
+const char *backend_says(const struct backend *, const char *message, char *out, size_t len);
 /* targets_pick: `copies` backends of a zone that take new objects and are up; referenced. Fewer than that: none, and
  * *until is when it is worth asking again. */
 struct targets {
@@ -502,8 +502,11 @@ struct sync_wait {
 	size_t left;
 };
 
-/* ---- heads of the audit log: heads.c ---------------------------------------------------------------------------- */
+/* ---- heads of the audit log: heads.c, heads_look.c -------------------------------------------------------------- */
 
+#define HEADS_SETTING	  "audit-heads"
+#define HEADS_CALL_NS	  (30 * NS_PER_S)
+#define HEAD_NAME	  32
 #define HEAD_BACKENDS_MAX 16 /* of the home zone, that get one */
 struct heads {
 	pthread_mutex_t lock; /* held by who publishes, over the network; transfer.lock and the meta lock under it */
@@ -513,6 +516,31 @@ struct heads {
 void heads_init(struct heads *);
 void heads_destroy(struct heads *);
 void *heads_main(void *worker);
+void head_name(uint64_t number, char out[HEAD_NAME]);
+/* heads_known: the number of the last head that the store knows to be published, and the line it is of. */
+uint64_t heads_known(struct meta *, uint64_t *seq);
+/* What one backend has. t and e are NULL where nobody has the store mounted. */
+struct head_look {
+	struct transfer *t;
+	struct endpoint *e;
+	struct meta *meta;
+	struct keyring *keyring;
+	struct backend *backend;
+	int64_t deadline_ns;
+	/* found */
+	uint64_t newest; /* number; 0: there is none */
+	uint64_t taken;	 /* the highest number in whose place there is something else */
+	struct audit_head head;
+	unsigned bad; /* that are no heads of this store */
+	char why[200];
+};
+/* head_try: 1: there is a head of that number, which is the newest seen; 0: there is none; or an error.
+ * head_look_beyond: from a number that is there, or 0, to the highest that can be found. head_look_newest: that, added
+ * to what was seen on other backends. Block on the network. */
+int head_try(struct head_look *, uint64_t number);
+int head_look_beyond(struct head_look *, uint64_t from);
+void heads_seen_init(struct audit_heads *, struct audit_head *);
+void head_look_newest(struct head_look *, struct audit_heads *, struct audit_head *);
 
 /* ---- the whole
  * ------------------------------------------------------------------------------------------------------------ */

@@ -333,7 +333,8 @@ static int send_copy(struct repair *r, struct endpoint *s)
 	rc = guard_put(s->backend, &f.call, name, source_memory(&source, r->body, (size_t)r->body_len));
 	call_end(r, &f);
 	if (rc < 0 && rc != -ERR_REVOKED && rc != -ERR_STOPPED && rc != -ERR_STALE)
-		log_warn("a copy could not be made: %s", endpoint_says(s, errmsg_text(&f.msg, rc), says, sizeof says));
+		log_warn("a copy could not be made: %s",
+			backend_says(s->backend, errmsg_text(&f.msg, rc), says, sizeof says));
 	flight_free(&f);
 	return rc;
 }

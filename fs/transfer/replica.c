@@ -79,14 +79,14 @@ void copy_log(
 	char says[512];
 
 	if (rc == -ERR_TAMPERED && msg->text)
-		log_error("object %s is damaged: %s", name, endpoint_says(s, msg->text, says, sizeof says));
+		log_error("object %s is damaged: %s", name, backend_says(s->backend, msg->text, says, sizeof says));
 	else if (rc == -ERR_TAMPERED)
 		log_error("object %s on backend '%s' failed authentication: it was changed there (segments from %llu)",
 			name, backend, (unsigned long long)range->first_segment);
 	else if (rc == -ERR_ABSENT)
 		log_error("object %s is not on backend '%s', which had confirmed it", name, backend);
 	else if (rc == -ERR_PROTOCOL)
-		log_warn("object %s: %s", name, endpoint_says(s, errmsg_text(msg, rc), says, sizeof says));
+		log_warn("object %s: %s", name, backend_says(s->backend, errmsg_text(msg, rc), says, sizeof says));
 	else
 		log_debug("object %s from backend '%s': %s", name, backend, errmsg_text(msg, rc));
 }

@@ -199,7 +199,7 @@ static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
 		snprintf(what, sizeof what, "deletions on the backends are not all confirmed yet");
 	if (s)
 		errmsg_set(msg, -ETIMEDOUT, "%s; %s", what,
-			endpoint_says(s, status.last_error ? status.last_message : reason, says, sizeof says));
+			backend_says(s->backend, status.last_error ? status.last_message : reason, says, sizeof says));
 	else if (files && error)
 		errmsg_set(msg, -ETIMEDOUT, "%s: %s", what, err_text(error));
 	else

@@ -123,8 +123,13 @@ int transfer_publish_head(struct transfer *, int64_t deadline_ns);
 struct audit_heads {
 	unsigned asked, bad; /* backends that answered; objects in the place of a head that are none */
 	uint64_t newest;     /* the number of the newest */
+	char why[256];	     /* what the last one that could not be asked said */
 };
 int transfer_newest_head(struct transfer *, struct audit_head *, struct audit_heads *);
+/* transfer_look_head: the same for a store that nobody has mounted: of the backends that the configuration gives the
+ * home zone and that are those the store knows. Connections are judged as ever (I2), and are in no log. */
+int transfer_look_head(
+	struct meta *, struct keyring *, const struct config *, struct audit_head *, struct audit_heads *);
 
 enum where_state { WHERE_LOCAL, WHERE_UPLOADING, WHERE_STORED, WHERE_MOVING, WHERE_AWAITING };
 const char *where_state_name(enum where_state);

@@ -81,7 +81,8 @@ static void flight_done(struct upload *u, struct endpoint *endpoint, struct flig
 	u->body_sent += f->call.body_sent;
 	u->unsure |= rc < 0 && f->call.body_sent >= u->w->sealed.len;
 	if (rc < 0 && rc != -ERR_REVOKED && rc != -ERR_STOPPED)
-		log_warn("upload failed: %s", endpoint_says(endpoint, errmsg_text(&f->msg, rc), says, sizeof says));
+		log_warn("upload failed: %s",
+			backend_says(endpoint->backend, errmsg_text(&f->msg, rc), says, sizeof says));
 }
 
 static int put(struct upload *u, struct endpoint *endpoint)

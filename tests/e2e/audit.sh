@@ -75,7 +75,15 @@ expect_equal "$(numbers)" "$(seq -s ' ' "$after")" "all lines"
 expect_equal "$(stat -c %s "$near/audit/00000001")" 172 "the head that the end published"
 [ ! -e "$far/audit" ] || fail "a head was published abroad"
 expect_status 0 bfs audit verify
-expect_says "not compared with published heads: mount the store"
+expect_says "it leads to the newest head that was published: line "
+mv "$near" "$near.away"
+expect_status 0 bfs audit verify
+expect_says "not compared with published heads: no backend of the home zone answered" "not asked: backend 'near'"
+mkdir "$near.other"
+sed "s|^path = $near\$|path = $near.other|" "$ini" >"$TEST_TMP/other.ini"
+expect_status 0 "$BORDERFS" audit verify -c "$TEST_TMP/other.ini"
+expect_says "no backend of the home zone answered" "not asked: backend 'near' is another one than the store knows"
+mv "$near.away" "$near"
 expect_status 1 bfs audit verify -p "$ini"
 (umask 077 && echo wrong >"$TEST_TMP/wrong")
 expect_status 1 bfs audit verify -p "$TEST_TMP/wrong"
@@ -104,7 +112,10 @@ expect_says "it leads to the newest head that was published: line "
 bfs_umount
 rm -r "$store"
 mv "$store.then" "$store"
-bfs audit verify >/dev/null
+expect_status 1 bfs audit verify
+expect_says "are missing: a published head knows of them" "is not as it was written (findings: 1)"
+bfs audit verify --json >"$TEST_TMP/verdict" && fail "a log that was set back holds"
+expect_equal "$(jq -c 'select(.lines) | [.asked, .bad_heads, .findings]' "$TEST_TMP/verdict")" "[1,0,1]" "the verdict"
 bfs_mount
 expect_status 1 bfs audit verify
 expect_says "are missing: a published head knows of them" "is not as it was written (findings: 1)"

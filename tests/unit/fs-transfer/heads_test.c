@@ -25,6 +25,12 @@ static void newest(struct cloud *c, uint64_t number, uint64_t seq)
 	assert_int_equal(seen.asked, 1);
 	assert_int_equal(seen.newest, number);
 	assert_int_equal(head.seq, seq);
+	/* as of a store that nobody has mounted */
+	assert_int_equal(transfer_look_head(c->s.meta, c->s.keyring, c->s.config, &head, &seen), 0);
+	assert_int_equal(seen.asked, 1);
+	assert_int_equal(seen.newest, number);
+	assert_int_equal(head.seq, seq);
+	assert_string_equal(seen.why, "");
 }
 
 /* -1: there is none */
@@ -257,6 +263,9 @@ static void test_forged(void **state)
 	assert_int_equal(transfer_newest_head(c.t, &head, &seen), 0);
 	assert_int_equal(seen.newest, 1);
 	assert_int_equal(seen.bad, 2);
+	assert_int_equal(transfer_look_head(c.s.meta, c.s.keyring, c.s.config, &head, &seen), 0);
+	assert_int_equal(seen.newest, 1);
+	assert_int_equal(seen.bad, 2);
 	add_line(&c, "{}");
 	assert_int_equal(publish(&c), 0);
 	newest(&c, 4, last_line(&c));
@@ -280,8 +289,39 @@ static void test_down(void **state)
 	assert_int_equal(publish(&c), -ERR_UNREACHABLE);
 	assert_int_equal(transfer_newest_head(c.t, &head, &seen), -ERR_UNREACHABLE);
 	assert_int_equal(head.seq, 0);
+	assert_non_null(strstr(seen.why, "backend 'near'"));
+	assert_int_equal(transfer_look_head(c.s.meta, c.s.keyring, c.s.config, &head, &seen), -ERR_UNREACHABLE);
+	assert_int_equal(seen.asked, 0);
+	assert_int_equal(head.seq, 0);
+	assert_non_null(strstr(seen.why, "backend 'near'"));
 	assert_int_equal(rename(to, from), 0);
 	newest(&c, 1, last_line(&c) - 1);
+	cloud_destroy(&c);
+}
+
+/* Another place under the name of the backend that has the heads would hide them. */
+static void test_other_place(void **state)
+{
+	struct audit_heads seen;
+	struct audit_head head;
+	struct config_backend *near;
+	struct cloud c;
+	char *path;
+
+	(void)state;
+	cloud_make(&c, CONFIG);
+	assert_int_equal(publish(&c), 0);
+	near = config_backend_find(c.s.config, "near");
+	path = near->path;
+	near->path = c.s.dir;
+	assert_int_equal(transfer_look_head(c.s.meta, c.s.keyring, c.s.config, &head, &seen), -ERR_UNREACHABLE);
+	assert_string_equal(seen.why, "backend 'near' is another one than the store knows");
+	near->path = path;
+	edit(&c, "UPDATE backend SET name = 'near-then' WHERE name = 'near'"); /* never mounted with this one */
+	assert_int_equal(transfer_look_head(c.s.meta, c.s.keyring, c.s.config, &head, &seen), -ERR_UNREACHABLE);
+	assert_string_equal(seen.why, "");
+	edit(&c, "UPDATE backend SET name = 'near' WHERE name = 'near-then'");
+	newest(&c, 1, last_line(&c));
 	cloud_destroy(&c);
 }
 
@@ -294,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_set_back),
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_down),
+		cmocka_unit_test(test_other_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
