@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* typed LINE... -- COMMAND...: runs the command on a terminal of its own and types the next line whenever it has asked
  * for one, that is, whenever what it wrote last ends with ": ". What the terminal shows goes to standard output. The
- * word ^C is typed as the interrupt key. Ends with the command's status. */
+ * word ^C is typed as the interrupt key, which the command heeds even where this was started in the background. Ends
+ * with the command's status. */
 #include <errno.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -43,6 +45,7 @@ int main(int argc, char **argv)
 	if (child < 0)
 		return 125;
 	if (child == 0) {
+		signal(SIGINT, SIG_DFL);
 		execvp(argv[dashes + 1], argv + dashes + 1);
 		_exit(127);
 	}
