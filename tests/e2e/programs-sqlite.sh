@@ -6,6 +6,7 @@
 . "${0%/*}/lib.sh"
 
 db=$mnt/public/ledger.db
+probe=$mnt/public/probe
 accounts=64
 rounds=$((2 * ${TEST_SCALE:-1}))
 RANDOM=${KILL_SEED:-$$}
@@ -18,10 +19,11 @@ sql() {
 		'pragma synchronous = extra;'
 }
 
-# transactions WRITER: a transfer, an entry and some pages used and freed, in each; after it the number of the entry.
+# transactions WRITER: a transfer, an entry and some pages used and freed, in each; after it the number of the entry, if the
+# daemon is there still: a COMMIT that cannot open the directory of the journal it has unlinked says that all is well.
 transactions() {
 	sql
-	awk -v writer="$1" -v seed="$RANDOM" -v accounts="$accounts" 'BEGIN {
+	awk -v writer="$1" -v seed="$RANDOM" -v accounts="$accounts" -v probe="$probe" 'BEGIN {
 		srand(seed)
 		entry = "FROM entry WHERE writer = " writer ";"
 		for (;;) {
@@ -33,7 +35,7 @@ transactions() {
 			print "INSERT INTO scratch(data) VALUES(randomblob(" int(rand() * 20000) "));"
 			print "DELETE FROM scratch WHERE id % 7 = " int(rand() * 7) " AND id < (SELECT max(id) FROM scratch) - 20;"
 			print "COMMIT;"
-			print "SELECT max(seq) " entry
+			print "SELECT seq FROM entry WHERE writer = " writer " AND readfile(\047" probe "\047) IS NOT NULL ORDER BY seq DESC LIMIT 1;"
 		}
 	}'
 }
@@ -103,6 +105,7 @@ INI
 bfs_init
 bfs_mount
 mkdir "$mnt/public"
+echo here >"$probe"
 for journal in delete truncate persist wal; do
 	make_database
 	for ((round = 1; round <= rounds; round++)); do
