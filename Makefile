@@ -66,13 +66,15 @@ $(BUILD)/contract/%: $(BUILD)/obj/tests/contract/%.o $(call libs,backends)
 	$(call say,LD,$@)$(CC) $(LDFLAGS_ALL) -o $@ $< $(call libs,backends) $(LIBS) -lcmocka
 
 # Tests of more than one room: NAME_test.c in a folder below tests/fault or tests/posix is linked with the other sources
-# of its folder and with every room. A *recorder.c is a library to preload.
+# of its folder and with every room, by the options in its file ldflags if it has one. A *recorder.c is a library to
+# preload.
 define whole_rule
 WHOLE_TESTS += $(patsubst tests/%.c,$(BUILD)/%,$(wildcard $(1)/*_test.c))
 $(1:tests/%=$(BUILD)/%)/%_test: $(BUILD)/obj/$(1)/%_test.o \
 	$(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %_test.c %recorder.c,$(wildcard $(1)/*.c))) $(call libs,fs/cli)
 	$(Q)mkdir -p $$(@D)
-	$$(call say,LD,$$@)$(CC) $(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) $(call libs,fs/cli) $(LIBS) -lcmocka
+	$$(call say,LD,$$@)$(CC) $(LDFLAGS_ALL) $(addprefix @,$(wildcard $(1)/ldflags)) -o $$@ $$(filter %.o,$$^) \
+		$(call libs,fs/cli) $(LIBS) -lcmocka
 endef
 $(foreach d,$(sort $(patsubst %/,%,$(dir $(wildcard tests/fault/*_test.c tests/fault/*/*_test.c tests/posix/*_test.c)))),\
 	$(eval $(call whole_rule,$(d))))

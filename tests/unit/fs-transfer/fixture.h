@@ -129,8 +129,6 @@ static inline void cloud_delete(struct cloud *c, uint64_t parent, const char *na
 	struct inode *inode = store_inode(&c->s, ino);
 
 	store_name(&c->s, parent, name, 0);
-	meta_lock(c->s.meta);
-	meta_unlock(c->s.meta);
 	cache_inode_gone(c->s.cache, inode);
 	store_put(&c->s, inode);
 }

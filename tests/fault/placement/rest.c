@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "internal.h"
+
+void rest_see_exports(void)
+{
+	for (int i = 0; i < FILES; i++)
+		if (w.now.files[i].exists && w.now.allow && state_may_leave(&w.now, i) &&
+			!(file_flags(&w.now.files[i]) & INODE_HELD))
+			w.now.files[i].held = false;
+}
+
+static bool busy(void)
+{
+	struct transfer *t = core_transfer(w.f.core);
+
+	return cloud_puts() || t->entries.count || t->uploading || !store_saved() ||
+	       meta_deletion_count(core_meta(w.f.core), 0) > 0;
+}
+
+void rest_wait(void)
+{
+	for (int i = 0; i < 100; i++) {
+		for (struct cloud_put *p = cloud_puts(); p; p = p->next)
+			cloud_say(p, CLOUD_CONFIRM);
+		stage_advance(LONG_NS);
+		rest_see_exports();
+		if (!busy())
+			return;
+	}
+	wrong("it does not come to rest");
+}
+
+static void check_zone(int i)
+{
+	const struct file *file = &w.now.files[i];
+	bool wants_home = state_wants_home(&w.now, i), home = !state_may_leave(&w.now, i);
+	struct inode *inode;
+	struct where at;
+
+	assert_int_equal(meta_inode_get(core_meta(w.f.core), file->ino, &inode), 0);
+	assert_int_equal(transfer_where(core_transfer(w.f.core), inode, &at), 0);
+	if (strcmp(at.zone, home ? "home" : "abroad") != 0)
+		wrong("%s lies in %s, its rules want it %s%s", file_name(i), at.zone, wants_home ? "at home" : "abroad",
+			file->held ? ", and it is held" : "");
+	if (at.state != WHERE_STORED || at.held != (file->held && !wants_home))
+		wrong("%s is %s%s", file_name(i), where_state_name(at.state), at.held ? ", held" : "");
+	for (size_t k = 0; k < at.object_count; k++)
+		if (at.object_zone_ids[k] != inode->zone_id)
+			wrong("%s: an object lies in another zone", file_name(i));
+	where_free(&at);
+	meta_inode_put(core_meta(w.f.core), inode);
+}
+
+static void check_abroad(void *ctx, const char *key, const struct cloud_member *m)
+{
+	int i = file_of(m->ino);
+
+	(void)ctx;
+	if (i != NOBODY && !state_may_leave(&w.now, i))
+		wrong("I1: %s of %s stays abroad", key, file_name(i));
+}
+
+static void check_near(void *ctx, const char *key, const struct cloud_member *m)
+{
+	int i = file_of(m->ino);
+
+	(void)ctx;
+	if (i != NOBODY && state_may_leave(&w.now, i))
+		wrong("%s of %s stays at home", key, file_name(i));
+}
+
+void rest_check(void)
+{
+	cloud_each(FAR, check_abroad, NULL);
+	cloud_each(NEAR, check_near, NULL);
+	for (int i = 0; i < FILES; i++) {
+		if (!w.now.files[i].exists)
+			continue;
+		check_zone(i);
+		if (file_version(i) != w.now.files[i].version)
+			wrong("I7: %s has version %u, not %u", file_name(i), file_version(i), w.now.files[i].version);
+	}
+}

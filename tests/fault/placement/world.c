@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "internal.h"
+
+#define SLOW "slow"
+
+const char *const step_names[STEPS] = { "write a", "write b", "tag a", "untag a", "tag /pub", "untag /pub",
+	"mv /pub/a /hr/a", "mv /hr/a /pub/a", "mv /pub/b /pub/a", "ln /pub/a /hr/a", "rm /pub/a", "rm /hr/a",
+	"create /pub/a", "reload", "fsync a", "crash", "a moment", "a while", "far: all sent", "far: confirmed",
+	"far: failed", "near: confirmed", "near: failed" };
+
+struct world w;
+void (*world_report)(const char *what);
+
+void wrong(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	world_report(text);
+}
+
+const char *file_name(int i)
+{
+	return i == 0 ? "a" : "b";
+}
+
+int file_of(uint64_t ino)
+{
+	for (int i = 0; i < FILES; i++)
+		if (w.now.files[i].exists && w.now.files[i].ino == ino)
+			return i;
+	return NOBODY;
+}
+
+void file_touched(struct file *file)
+{
+	file->touched_ns = w.racing ? w.began_ns : stage_now();
+}
+
+uint32_t file_flags(const struct file *file)
+{
+	struct inode *inode;
+	uint32_t flags;
+
+	assert_int_equal(meta_inode_get(core_meta(w.f.core), file->ino, &inode), 0);
+	flags = inode->flags;
+	meta_inode_put(core_meta(w.f.core), inode);
+	return flags;
+}
+
+unsigned file_version(int i)
+{
+	char data[64] = "";
+	unsigned version = 0;
+
+	assert_true(fixture_pread(&w.f, w.now.files[i].ino, data, sizeof(data) - 1, 0) >= 0);
+	if (data[0])
+		assert_int_equal(sscanf(data + 2, "%u", &version), 1);
+	if (data[0] && data[0] != file_name(i)[0])
+		wrong("I6: %s has the content of %c", file_name(i), data[0]);
+	return version;
+}
+
+/* ---- what is sent ---- */
+
+static void body_came(const struct cloud_put *put)
+{
+	if (put->side == NEAR)
+		return;
+	for (size_t k = 0; k < put->member_count; k++) {
+		const struct cloud_member *m = &put->members[k];
+		int i = file_of(m->ino);
+
+		/* of a file that was deleted its rules say nothing any more */
+		if (i == NOBODY)
+			continue;
+		if (!state_may_leave(&w.now, i))
+			wrong("I1, I9: a byte of %s (%s%s) goes abroad", file_name(i),
+				state_wants_home(&w.now, i) ? "placed at home" : "placed abroad",
+				w.now.files[i].held ? ", held" : "");
+		if (!w.racing && !put->sent && stage_now() - w.now.files[i].touched_ns < SETTLE_NS)
+			wrong("%s goes abroad in its quiet period", file_name(i));
+	}
+}
+
+/* ---- the store ---- */
+
+void world_open(const struct scene *s)
+{
+	struct config *config;
+	struct errmsg msg = { 0 };
+	char *words;
+
+	w.scene = s;
+	cloud_begin(body_came);
+	snprintf(w.f.dir, sizeof(w.f.dir), "%s/borderfs-placement-XXXXXX",
+		getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
+	assert_non_null(mkdtemp(w.f.dir));
+	snprintf(w.f.ini, sizeof(w.f.ini), "%s/test.ini", w.f.dir);
+	store_write_rules(false);
+	config = fixture_load(&w.f);
+	if (core_create(config, &passphrase, 1, KDF_MINIMUM, 1000, 1000, &words, &msg) < 0)
+		fail_msg("%s", errmsg_text(&msg, -1));
+	secret_free_text(words);
+	assert_int_equal(core_created(config, &msg), 0);
+	config_put(config);
+	store_open();
+}
+
+void world_close(void)
+{
+	cloud_dead(true);
+	fixture_destroy(&w.f);
+	cloud_dead(false);
+}
+
+/* ---- steps ---- */
+
+static void fill(char *out, size_t len, int i, unsigned version)
+{
+	memset(out, 'a' + version % 26, len);
+	snprintf(out, len, "%s:%u", file_name(i), version);
+}
+
+static void write_file(int i)
+{
+	struct file *file = &w.now.files[i];
+	struct core_file *open;
+	char data[1500];
+
+	file->version = ++w.versions;
+	fill(data, sizeof(data), i, file->version);
+	assert_int_equal(core_file_open(w.f.core, file->ino, O_WRONLY, &open), 0);
+	assert_int_equal(fixture_pwrite(&w.f, file->ino, data, sizeof(data), 0), sizeof(data));
+	core_file_release(w.f.core, open);
+	file_touched(file);
+}
+
+static void make_file(int i, int slot)
+{
+	struct core_file *open;
+	struct stat st;
+
+	assert_int_equal(
+		core_file_create(w.f.core, &me, w.pub, slot == PUB_A ? "a" : "b", 0644, O_WRONLY, &open, &st), 0);
+	w.now.files[i] = (struct file){ .ino = st.st_ino, .exists = true };
+	w.now.slots[slot] = i;
+	state_inherit(&w.now, slot, stage_now());
+	state_hold(&w.now);
+	core_file_release(w.f.core, open);
+	write_file(i);
+}
+
+static void set_tag(uint64_t ino, bool tag)
+{
+	if (tag)
+		assert_int_equal(core_setxattr(w.f.core, ino, "user.xdg.tags", "personal", 8, 0), 0);
+	else
+		assert_int_equal(core_removexattr(w.f.core, ino, "user.xdg.tags"), 0);
+}
+
+static void tag_file(int i, bool tag)
+{
+	set_tag(w.now.files[i].ino, tag);
+	w.now.files[i].tag = tag;
+	file_touched(&w.now.files[i]);
+}
+
+static void move(int from, int to)
+{
+	static const struct {
+		const uint64_t *dir;
+		const char *name;
+	} slots[] = { { &w.pub, "a" }, { &w.pub, "b" }, { &w.hr, "a" } };
+	int file = w.now.slots[from], over = w.now.slots[to];
+
+	assert_int_equal(
+		core_rename(w.f.core, *slots[from].dir, slots[from].name, *slots[to].dir, slots[to].name, 0), 0);
+	if (file == over)
+		return;
+	state_lose(&w.now, from, stage_now(), SETTLE_NS);
+	w.now.slots[to] = file;
+	if (over == NOBODY) {
+		state_inherit(&w.now, to, stage_now());
+	} else {
+		state_give(&w.now.files[file], w.now.files[over].held, w.now.files[over].tag);
+		w.now.lost[to].held = false;
+	}
+	if (over != NOBODY) {
+		state_gone(&w.now, over);
+		if (!w.now.files[over].exists)
+			core_forget(w.f.core, w.now.files[over].ino);
+	}
+	file_touched(&w.now.files[file]);
+}
+
+static void unlink_slot(int slot)
+{
+	int i = w.now.slots[slot];
+
+	assert_int_equal(core_unlink(w.f.core, slot == HR_A ? w.hr : w.pub, slot == PUB_B ? "b" : "a"), 0);
+	state_lose(&w.now, slot, stage_now(), SETTLE_NS);
+	state_gone(&w.now, i);
+	if (!w.now.files[i].exists)
+		core_forget(w.f.core, w.now.files[i].ino);
+	else
+		file_touched(&w.now.files[i]);
+}
+
+static void link_a(void)
+{
+	int i = w.now.slots[PUB_A];
+	struct stat st;
+
+	assert_int_equal(core_link(w.f.core, w.now.files[i].ino, w.hr, "a", &st), 0);
+	w.now.slots[HR_A] = i;
+	file_touched(&w.now.files[i]);
+}
+
+static void reload(void)
+{
+	struct errmsg msg = { 0 };
+	struct config *config;
+
+	store_write_rules(!w.now.closed);
+	config = fixture_load(&w.f);
+	if (core_reload(w.f.core, config, &msg) < 0)
+		fail_msg("reload: %s", errmsg_text(&msg, -1));
+	config_put(config);
+	w.now.closed = !w.now.closed;
+}
+
+static void fsync_a(void)
+{
+	int i = w.now.slots[PUB_A] != NOBODY ? w.now.slots[PUB_A] : w.now.slots[HR_A];
+
+	assert_int_equal(core_fsync(w.f.core, w.now.files[i].ino), 0);
+	w.now.files[i].synced = w.now.files[i].version;
+}
+
+/* ---- a walk ---- */
+
+static void after_step(void)
+{
+	state_hold(&w.now);
+	stage_settle();
+	rest_see_exports();
+	if (w.past_count == STATES_MAX)
+		wrong("a walk of more than %d steps", STATES_MAX);
+	w.past[w.past_count++] = w.now;
+	if (!store_saved())
+		return;
+	w.past_durable = w.past_count - 1;
+	w.durable_hash = hash_seen();
+}
+
+void world_begin(bool stored)
+{
+	w.now = (struct state){ .allow = w.scene->allow };
+	for (int k = 0; k < SLOTS; k++)
+		w.now.slots[k] = NOBODY;
+	w.pub = fixture_mkdir(&w.f, META_ROOT_INO, "pub");
+	w.hr = fixture_mkdir(&w.f, META_ROOT_INO, "hr");
+	w.versions = w.crashes = 0;
+	assert_int_equal(core_fsync(w.f.core, w.hr), 0);
+	w.past_count = 0;
+	after_step();
+	make_file(0, PUB_A);
+	make_file(1, PUB_B);
+	after_step();
+	if (!stored)
+		return;
+	rest_wait();
+	after_step();
+}
+
+static bool crossing(enum cloud_side side)
+{
+	return cloud_put_at(side) != NULL;
+}
+
+bool world_can(enum step step)
+{
+	const struct state *s = &w.now;
+
+	switch (step) {
+	case WRITE_A:
+		return s->files[0].exists;
+	case WRITE_B:
+		return s->files[1].exists;
+	case TAG_A:
+		return s->files[0].exists && !s->files[0].tag;
+	case UNTAG_A:
+		return s->files[0].exists && s->files[0].tag;
+	case TAG_DIR:
+		return !s->dir_tag;
+	case UNTAG_DIR:
+		return s->dir_tag;
+	case MOVE_HOME:
+		return s->slots[PUB_A] != NOBODY && s->slots[HR_A] == NOBODY;
+	case MOVE_OUT:
+		return s->slots[HR_A] != NOBODY && s->slots[PUB_A] == NOBODY;
+	case REPLACE:
+		return s->slots[PUB_B] != NOBODY;
+	case LINK:
+		return s->slots[PUB_A] != NOBODY && s->slots[HR_A] == NOBODY;
+	case UNLINK_PUB:
+		return s->slots[PUB_A] != NOBODY;
+	case UNLINK_HR:
+		return s->slots[HR_A] != NOBODY;
+	case CREATE:
+		return s->slots[PUB_A] == NOBODY && (!s->files[0].exists || !s->files[1].exists);
+	case FSYNC:
+		return s->slots[PUB_A] != NOBODY || s->slots[HR_A] != NOBODY;
+	case FAR_SENT:
+		return crossing(FAR) && !cloud_put_at(FAR)->sent;
+	case FAR_CONFIRMED:
+	case FAR_FAILED:
+		return crossing(FAR);
+	case NEAR_CONFIRMED:
+	case NEAR_FAILED:
+		return crossing(NEAR);
+	default:
+		return true;
+	}
+}
+
+static void do_step(enum step step)
+{
+	switch (step) {
+	case WRITE_A:
+	case WRITE_B:
+		write_file(step - WRITE_A);
+		break;
+	case TAG_A:
+	case UNTAG_A:
+		tag_file(0, step == TAG_A);
+		break;
+	case TAG_DIR:
+	case UNTAG_DIR:
+		set_tag(w.pub, step == TAG_DIR);
+		w.now.dir_tag = step == TAG_DIR;
+		break;
+	case MOVE_HOME:
+		move(PUB_A, HR_A);
+		break;
+	case MOVE_OUT:
+		move(HR_A, PUB_A);
+		break;
+	case REPLACE:
+		move(PUB_B, PUB_A);
+		break;
+	case LINK:
+		link_a();
+		break;
+	case UNLINK_PUB:
+	case UNLINK_HR:
+		unlink_slot(step == UNLINK_PUB ? PUB_A : HR_A);
+		break;
+	case CREATE:
+		make_file(w.now.files[0].exists, PUB_A);
+		break;
+	case RELOAD:
+		reload();
+		break;
+	case FSYNC:
+		fsync_a();
+		break;
+	case CRASH:
+		store_crash();
+		break;
+	case TIME:
+	case LONG:
+		stage_advance(step == TIME ? MOMENT_NS : LONG_NS);
+		break;
+	case FAR_SENT:
+		cloud_send(cloud_put_at(FAR));
+		break;
+	case FAR_CONFIRMED:
+	case FAR_FAILED:
+		cloud_say(cloud_put_at(FAR), step == FAR_CONFIRMED ? CLOUD_CONFIRM : CLOUD_FAIL);
+		break;
+	case NEAR_CONFIRMED:
+	case NEAR_FAILED:
+		cloud_say(cloud_put_at(NEAR), step == NEAR_CONFIRMED ? CLOUD_CONFIRM : CLOUD_FAIL);
+		break;
+	default:
+		abort();
+	}
+}
+
+void world_do(enum step step)
+{
+	do_step(step);
+	after_step();
+}
+
+bool world_do_in(enum step step, const char *thread, unsigned count, enum step other)
+{
+	bool stopped;
+
+	w.racing = true;
+	w.began_ns = stage_now();
+	stage_interrupt(thread, count);
+	do_step(step);
+	stage_settle();
+	if ((stopped = stage_interrupted()) && world_can(other)) {
+		rest_see_exports();
+		do_step(other);
+	}
+	stage_resume();
+	stage_settle();
+	w.racing = false;
+	after_step();
+	return stopped;
+}
+
+struct slow {
+	enum step step;
+	bool done;
+};
+
+static void *slow_main(void *arg)
+{
+	struct slow *slow = arg;
+
+	pthread_setname_np(pthread_self(), SLOW);
+	do_step(slow->step);
+	slow->done = true;
+	return NULL;
+}
+
+bool world_do_slowly(enum step step, unsigned count, enum step other)
+{
+	struct slow slow = { .step = step };
+	pthread_t thread;
+	bool stopped;
+
+	w.racing = true;
+	w.began_ns = stage_now();
+	stage_interrupt(SLOW, count);
+	assert_int_equal(pthread_create(&thread, NULL, slow_main, &slow), 0);
+	stage_settle();
+	if ((stopped = stage_interrupted()) && world_can(other))
+		do_step(other);
+	stage_resume();
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	stage_settle();
+	w.racing = false;
+	after_step();
+	return stopped;
+}
+
+static void clear(void)
+{
+	for (int k = 0; k < SLOTS; k++)
+		if (w.now.slots[k] != NOBODY)
+			unlink_slot(k);
+	if (w.now.closed)
+		reload();
+	assert_int_equal(core_rmdir(w.f.core, META_ROOT_INO, "pub"), 0);
+	assert_int_equal(core_rmdir(w.f.core, META_ROOT_INO, "hr"), 0);
+	core_forget(w.f.core, w.pub);
+	core_forget(w.f.core, w.hr);
+}
+
+void world_rest(void)
+{
+	rest_wait();
+	rest_check();
+	clear();
+	rest_wait();
+	if (cloud_objects(FAR) || cloud_objects(NEAR))
+		wrong("objects are left of files that are gone");
+}
+
+void world_print(FILE *out)
+{
+	for (int i = 0; i < FILES; i++)
+		fprintf(out, "  %s: %s%s%s, version %u\n", file_name(i), w.now.files[i].exists ? "there" : "gone",
+			w.now.files[i].tag ? ", tagged" : "", w.now.files[i].held ? ", held" : "",
+			w.now.files[i].version);
+	fprintf(out, "  /pub/a %d, /pub/b %d, /hr/a %d (files); /pub %s, rules %s\n", w.now.slots[PUB_A],
+		w.now.slots[PUB_B], w.now.slots[HR_A], w.now.dir_tag ? "tagged" : "plain",
+		w.now.closed ? "closed" : "open");
+}
