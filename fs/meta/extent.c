@@ -19,14 +19,25 @@ static void extent_record_free(struct meta_record *r)
 	free(container_of(r, struct extent_record, record));
 }
 
+/* Objects that these extents were the last of: what a sync of the file waits for. Packs are noted by repack_note. */
+static void remnants_note(struct meta_txn *txn, uint64_t ino, uint32_t first, uint32_t last)
+{
+	meta_txn_exec(txn,
+		"INSERT OR IGNORE INTO remnant SELECT ?1, o.num FROM extent e JOIN object o ON o.num = e.object"
+		" WHERE e.ino = ?1 AND e.idx BETWEEN ?2 AND ?3 AND o.members = 1 AND o.refs = 0",
+		"iii", (int64_t)ino, (int64_t)first, (int64_t)last);
+}
+
 static void extent_unref(struct meta_txn *txn, uint64_t ino, uint32_t index, uint32_t zone_id)
 {
 	repack_note(txn, ino, index, index, (struct repack_why){ .zone_id = zone_id });
 	meta_txn_exec(txn,
 		"UPDATE object SET refs = refs - 1 WHERE num = (SELECT object FROM extent WHERE ino = ?1 AND idx = ?2)",
 		"ii", (int64_t)ino, (int64_t)index);
-	if (!txn->rc && txn->changes)
-		txn->unreferenced = true;
+	if (txn->rc || !txn->changes)
+		return;
+	txn->unreferenced = true;
+	remnants_note(txn, ino, index, index);
 }
 
 /* ---- set ---- */
@@ -151,8 +162,11 @@ void blocks_drop_rows(struct meta_txn *txn, uint64_t ino, uint32_t from, bool de
 		" WHERE e.object = object.num AND e.ino = ?1 AND e.idx >= ?2)"
 		" WHERE num IN (SELECT object FROM extent WHERE ino = ?1 AND idx >= ?2)",
 		"ii", (int64_t)ino, (int64_t)from);
-	if (!txn->rc && txn->changes)
+	if (!txn->rc && txn->changes) {
 		txn->unreferenced = true;
+		if (!deleted)
+			remnants_note(txn, ino, from, UINT32_MAX);
+	}
 	meta_txn_exec(txn, "DELETE FROM extent WHERE ino = ?1 AND idx >= ?2", "ii", (int64_t)ino, (int64_t)from);
 	meta_txn_exec(txn, "DELETE FROM block WHERE ino = ?1 AND idx >= ?2", "ii", (int64_t)ino, (int64_t)from);
 }

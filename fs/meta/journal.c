@@ -75,6 +75,8 @@ static void done_apply(struct meta_txn *txn, struct meta_record *record)
 		"DELETE FROM object WHERE num = ?1 AND state = 2"
 		" AND NOT EXISTS (SELECT 1 FROM replica WHERE object = ?1)",
 		"i", num);
+	if (!txn->rc && txn->changes)
+		meta_txn_exec(txn, "DELETE FROM remnant WHERE object = ?1", "i", num);
 }
 
 void meta_deletion_done(struct meta *m, const struct deletion *d)

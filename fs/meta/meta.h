@@ -449,10 +449,15 @@ int64_t meta_shortage_blocks(struct meta *, uint32_t zone_id, int64_t max);
  * and at once where those bytes belong to another zone by now.
  * meta_repacks: up to max packs that are due at now_s and can be rewritten (a file with a name points at them), as of
  * the last commit, earliest first; *next_s: when the next is due that is not yet, 0: there is none. meta_repack_later:
- * it is looked at again then. meta_repack_note: its member of this file never got its extent. meta_is_repack:
- * whether an object is among the packs, due or not: 1, 0, or an error. meta_repack_changes: grows with every member
- * that goes; cheap. */
-#define META_REPACK_LOOK_S 60
+ * it is looked at again then, META_REPACK_LATER_S from now at most: what is due later than that is due, since the clock
+ * was set back. meta_repack_note: its member of this file never got its extent. meta_is_repack: whether an object is
+ * among the packs, due or not: 1, 0, or an error. meta_repack_changes: grows with every member that goes; cheap.
+ *
+ * meta_remnants: of how many objects that hold bytes of this file, but none that it points at, these are to go now, as
+ * of the last commit: of those that are being deleted, and of packs of which something belongs to another zone.
+ * meta_remnant_note: an object that never got an extent may hold bytes of it. */
+#define META_REPACK_LOOK_S  60
+#define META_REPACK_LATER_S 600
 struct repack {
 	uint8_t object[OBJECT_ID_BYTES];
 	int64_t since_s; /* real clock: when its first member went */
@@ -464,6 +469,8 @@ void meta_repack_later(struct meta *, const uint8_t id[OBJECT_ID_BYTES], int64_t
 void meta_repack_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino);	 /* under the meta lock */
 int meta_is_repack(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);
 uint64_t meta_repack_changes(const struct meta *);
+int meta_remnants(struct meta *, uint64_t ino);
+void meta_remnant_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino); /* under the meta lock */
 
 /* The deletions that are due: only those whose cause is durable (I4: nothing on disk points at the object any more),
  * and whose time has come.

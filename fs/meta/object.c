@@ -158,7 +158,9 @@ void meta_object_discard(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], bool
 
 /* ---- release ---- */
 
-#define SQL_UNUSED "(SELECT num FROM object WHERE refs = 0 AND state = 1)"
+#define SQL_UNUSED    "(SELECT num FROM object WHERE refs = 0 AND state = 1)"
+#define SQL_NO_COPY   "NOT EXISTS (SELECT 1 FROM replica WHERE object = num)"
+#define SQL_NEVER_WAS "(SELECT num FROM object WHERE refs = 0 AND state = 1 AND " SQL_NO_COPY ")"
 
 void object_release(struct meta_txn *txn)
 {
@@ -173,13 +175,10 @@ void object_release(struct meta_txn *txn)
 		" WHERE state IN (0, 3) AND object IN " SQL_UNUSED " ORDER BY object, backend",
 		"i", now_s + META_UNSURE_S);
 	meta_txn_exec(txn, "DELETE FROM repack WHERE object IN " SQL_UNUSED, "");
-	meta_txn_exec(txn, "DELETE FROM remnant WHERE object IN " SQL_UNUSED, "");
+	meta_txn_exec(txn, "DELETE FROM remnant WHERE object IN " SQL_NEVER_WAS, "");
 	meta_txn_exec(txn, "DELETE FROM shortage WHERE object IN " SQL_UNUSED, "");
 	meta_txn_exec(txn, "UPDATE replica SET state = 2 WHERE object IN " SQL_UNUSED, "");
-	meta_txn_exec(txn,
-		"DELETE FROM object WHERE refs = 0 AND state = 1"
-		" AND NOT EXISTS (SELECT 1 FROM replica WHERE object = num)",
-		"");
+	meta_txn_exec(txn, "DELETE FROM object WHERE refs = 0 AND state = 1 AND " SQL_NO_COPY, "");
 	meta_txn_exec(txn, "UPDATE object SET state = 2 WHERE refs = 0 AND state = 1", "");
 }
 

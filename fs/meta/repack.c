@@ -45,6 +45,14 @@ void repack_moved(struct meta_txn *txn, uint64_t ino, uint32_t zone_id)
 		txn->repacks = true;
 }
 
+static void remnant_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	const struct tracked *t = container_of(record, struct tracked, record);
+
+	meta_txn_exec(txn, "INSERT OR IGNORE INTO remnant SELECT ?2, num FROM object WHERE id = ?1", "bi", t->key,
+		sizeof t->key, t->seq);
+}
+
 static void note_apply(struct meta_txn *txn, struct meta_record *record)
 {
 	const struct tracked *t = container_of(record, struct tracked, record);
@@ -54,9 +62,13 @@ static void note_apply(struct meta_txn *txn, struct meta_record *record)
 		" coalesce((SELECT zone FROM inode WHERE ino = ?4 AND zone <> 0), zone) THEN 0 ELSE ?3 END"
 		" FROM object WHERE id = ?1 ON CONFLICT (object) DO UPDATE SET due_s = min(due_s, excluded.due_s)",
 		"biii", t->key, sizeof t->key, now_s(), now_s() + META_REPACK_LOOK_S, t->seq);
-	meta_txn_exec(txn, "INSERT OR IGNORE INTO remnant SELECT ?2, num FROM object WHERE id = ?1", "bi", t->key,
-		sizeof t->key, t->seq);
+	remnant_apply(txn, record);
 	txn->repacks = true;
+}
+
+void meta_remnant_note(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino)
+{
+	tracked_queue(m, id, 0, (int64_t)ino, remnant_apply);
 }
 
 void meta_repack_note(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino)
@@ -90,18 +102,38 @@ static int next_due(struct meta *m, int64_t after_s, int64_t *out)
 {
 	struct query q;
 
-	query_open(&q, m, "SELECT min(due_s) FROM repack WHERE due_s > ?1", "i", after_s);
+	query_open(&q, m, "SELECT min(due_s) FROM repack WHERE due_s > ?1 AND due_s <= ?2", "ii", after_s,
+		after_s + META_REPACK_LATER_S);
 	*out = query_step(&q) > 0 ? meta_row_i64(&q.row, 0) : 0;
 	return query_close(&q);
 }
 
-/* What several blocks share counts once. */
-static const char sql_due[] = "SELECT o.id, r.since_s, r.due_s, o.plain_bytes,"
-			      " (SELECT sum(length) FROM (SELECT DISTINCT offset, length FROM extent"
-			      " WHERE object = r.object)) FROM repack r JOIN object o ON o.num = r.object"
-			      " WHERE r.due_s <= ?1 AND o.state = 1 AND EXISTS (SELECT 1 FROM extent e"
-			      " JOIN inode i ON i.ino = e.ino WHERE e.object = r.object AND i.nlink > 0)"
-			      " ORDER BY r.due_s, r.object LIMIT ?2";
+/* The object r.object has a file that can be asked for what is left in it. */
+#define SQL_CAN_GO                                                                                                     \
+	"EXISTS (SELECT 1 FROM extent e JOIN inode i ON i.ino = e.ino WHERE e.object = r.object AND i.nlink > 0)"
+
+int meta_remnants(struct meta *m, uint64_t ino)
+{
+	struct query q;
+	int count = 0, rc;
+
+	query_open(&q, m,
+		"SELECT count(*) FROM remnant r WHERE r.ino = ?1 AND (EXISTS (SELECT 1 FROM journal j"
+		" WHERE j.object = r.object AND j.kind = 1) OR EXISTS (SELECT 1 FROM repack p JOIN object o ON o.num = "
+		"p.object WHERE p.object = r.object AND p.due_s = 0 AND o.state = 1 AND " SQL_CAN_GO "))",
+		"i", (int64_t)ino);
+	if (query_step(&q) > 0)
+		count = (int)meta_row_i64(&q.row, 0);
+	rc = query_close(&q);
+	return rc < 0 ? rc : count;
+}
+
+/* What several blocks share counts once. What is due later than any can be was noted before the clock was set back. */
+static const char sql_due[] =
+	"SELECT o.id, r.since_s, r.due_s, o.plain_bytes,"
+	" (SELECT sum(length) FROM (SELECT DISTINCT offset, length FROM extent"
+	" WHERE object = r.object)) FROM repack r JOIN object o ON o.num = r.object"
+	" WHERE (r.due_s <= ?1 OR r.due_s > ?3) AND o.state = 1 AND " SQL_CAN_GO " ORDER BY r.due_s, r.object LIMIT ?2";
 
 int meta_repacks(struct meta *m, int64_t at_s, struct repack *out, size_t max, int64_t *next_s)
 {
@@ -111,7 +143,7 @@ int meta_repacks(struct meta *m, int64_t at_s, struct repack *out, size_t max, i
 
 	if (rc < 0)
 		return rc;
-	query_open(&q, m, sql_due, "ii", at_s, (int64_t)max);
+	query_open(&q, m, sql_due, "iii", at_s, (int64_t)max, at_s + META_REPACK_LATER_S);
 	for (; count < max && query_step(&q) > 0; count++) {
 		struct repack *r = &out[count];
 

@@ -4,7 +4,8 @@
  * that is full of what waits for this very upload, put together here. */
 #include "fs/transfer/internal.h"
 
-#define TRIES 4
+#define TRIES	  4
+#define READS_MAX 64u /* of a pack that is damaged */
 
 /* ---- a pack that is rewritten: its members are neighbours
  * ----------------------------------------------------------------- */
@@ -12,6 +13,7 @@
 void content_forget(struct worker *w)
 {
 	free(w->old.data);
+	free(w->old.sound);
 	memset(&w->old, 0, sizeof w->old);
 }
 
@@ -43,23 +45,61 @@ static int read_object(struct worker *w, const uint8_t *id, uint64_t at, uint32_
 	return rc;
 }
 
+static uint64_t segment_of(const struct worker *w, uint64_t at)
+{
+	return at / SEGMENT_DATA - w->old.off / SEGMENT_DATA;
+}
+
+/* What is wrong with it may be in a part that others do not need: it is read in halves then, but not for ever, since
+ * nothing else is done meanwhile. */
+static void read_halves(struct worker *w, uint64_t at, uint64_t end, unsigned *reads)
+{
+	uint64_t middle = (at + (end - at) / 2) / SEGMENT_DATA * SEGMENT_DATA;
+	int rc;
+
+	if (*reads == READS_MAX)
+		return;
+	++*reads;
+	rc = read_object(w, w->old.object, at, (uint32_t)(end - at), w->old.data + (at - w->old.off));
+	if (rc == 0) {
+		memset(w->old.sound + segment_of(w, at), 1, segment_of(w, end - 1) - segment_of(w, at) + 1);
+		return;
+	}
+	w->old.rc = rc;
+	if ((rc != -ERR_TAMPERED && rc != -ERR_CORRUPT) || middle <= at)
+		return;
+	read_halves(w, at, middle, reads);
+	read_halves(w, middle, end, reads);
+}
+
+static int read_old(struct worker *w)
+{
+	unsigned reads = 0;
+
+	w->old.sound = calloc(segment_of(w, w->old.off + w->old.len - 1) + 1, 1);
+	w->old.data = w->old.sound ? malloc(w->old.len) : NULL;
+	if (!w->old.data) {
+		free(w->old.sound);
+		w->old.sound = NULL;
+		return -ENOMEM;
+	}
+	read_halves(w, w->old.off, w->old.off + w->old.len, &reads);
+	return 0;
+}
+
 static int fetch_part(struct worker *w, const struct extent *e, uint32_t off, uint32_t len, uint8_t *out)
 {
+	uint64_t at = e->offset + off;
 	int rc;
 
 	if (!in_old(w, e, off, len))
-		return read_object(w, e->object, e->offset + off, len, out);
-	if (!w->old.data) {
-		if (!(w->old.data = malloc(w->old.len)))
-			return -ENOMEM;
-		if ((rc = read_object(w, w->old.object, w->old.off, (uint32_t)w->old.len, w->old.data)) < 0) {
-			/* what is wrong with it may be in a part that others do not need: each for itself from here on
-			 */
-			content_hint(w, e->object, 0, 0);
-			return read_object(w, e->object, e->offset + off, len, out);
-		}
-	}
-	memcpy(out, w->old.data + (e->offset + off - w->old.off), len);
+		return read_object(w, e->object, at, len, out);
+	if (!w->old.data && (rc = read_old(w)) < 0)
+		return rc;
+	for (uint64_t i = segment_of(w, at); i <= segment_of(w, at + len - 1); i++)
+		if (!w->old.sound[i])
+			return w->old.rc;
+	memcpy(out, w->old.data + (at - w->old.off), len);
 	return 0;
 }
 

@@ -163,6 +163,7 @@ static void delete_done(struct transfer *t, struct endpoint *s, int rc)
 
 	d->busy--;
 	if (rc == 0) {
+		t->gone++;
 		d->failures = 0;
 	} else {
 		d->failed = true;

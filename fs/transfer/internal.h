@@ -20,10 +20,10 @@
 
 #define UNIT		  4096u
 #define PAGE_BLOCKS	  64u
-#define PASSES_MAX	  1024u	     /* of one zone, with a reference to their inode */
 #define PACK_BYTES	  (4u << 20) /* a pack is full when it has so much, or so many */
 #define PACK_MEMBERS	  1024u
-#define PACK_WINDOW_NS	  (250 * NS_PER_MS) /* small blocks wait so long for others */
+#define PASSES_MAX	  (2 * PACK_MEMBERS) /* of one zone, with a reference to their inode: one pack holds up none */
+#define PACK_WINDOW_NS	  (250 * NS_PER_MS)  /* small blocks wait so long for others */
 #define ENTRIES_MAX	  100000u
 #define RETRY_MAX_NS	  (60 * NS_PER_S)
 #define FETCH_CHUNK	  (1u << 20)
@@ -196,7 +196,9 @@ struct content {
 struct item {
 	struct pass *pass;
 	uint32_t index;
-	struct block *block; /* referenced */
+	struct block *block; /* referenced; NULL: it cannot be read, which rc says */
+	uint32_t at;	     /* in the job, as it was given out */
+	struct extent was;   /* then */
 	struct content content;
 	uint64_t offset;     /* of its bytes in the object */
 	uint64_t gen, epoch; /* it was judged by; gen is constant, epoch the worker's */
@@ -293,14 +295,16 @@ struct worker {
 	struct {
 		uint8_t object[OBJECT_ID_BYTES];
 		uint64_t off, len;
-		uint8_t *data;
-	} old; /* a part of a pack that is rewritten */
+		uint8_t *data;	/* NULL: it was not read yet */
+		uint8_t *sound; /* a byte a segment */
+		int rc;		/* of what is not */
+	} old;			/* a part of a pack that is rewritten */
 };
 void *upload_main(void *worker);
 
 /* content_take: the block's bytes into content->plain. -ENOENT: it has none (any more). Blocks on the disk and, where a
  * part is on a backend only, on the network. content_hint: the next ones lie together in one object: one request brings
- * them all. content_forget: what it brought. */
+ * them all, or a few where some of it is damaged. content_forget: what it brought. */
 int content_take(struct worker *, struct inode *, struct block *, struct content *);
 void content_hint(struct worker *, const uint8_t object[OBJECT_ID_BYTES], uint64_t off, uint64_t end);
 void content_forget(struct worker *);
@@ -627,6 +631,8 @@ struct transfer {
 	int64_t repack_next_ns;	    /* monotonic: when something is due that was not yet */
 	uint64_t repack_changes;    /* meta_repack_changes when it was last looked at */
 	uint64_t repack_looked;	    /* ticket of the last look */
+	uint64_t repack_hurries;    /* grows with each */
+	uint64_t gone;		    /* grows with each deletion that is confirmed, and each look at packs */
 
 	struct pack_reads pack_reads[PACK_READS]; /* the last ones read from */
 	struct hash ranges;

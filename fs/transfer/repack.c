@@ -11,7 +11,6 @@
 #define DEAD_LONG_S   3600
 #define LOOK_AGAIN_NS (10 * NS_PER_S) /* after something went wrong */
 #define LOOK_EVERY_NS (200 * NS_PER_MS)
-#define LOOK_AGAIN_S  600
 
 int repacks_init(struct transfer *t)
 {
@@ -72,6 +71,7 @@ void repack_look(struct transfer *t)
 
 void repack_hurry(struct transfer *t)
 {
+	t->repack_hurries++;
 	hash_for_each (node, &t->doomed) {
 		struct doomed *d = container_of(node, struct doomed, node);
 
@@ -89,12 +89,15 @@ int64_t repack_due_ns(const struct transfer *t)
 /* ---- judging
  * -------------------------------------------------------------------------------------------------------------- */
 
-/* 0: it is to go; else when it is to be looked at again. */
+/* 0: it is to go; else when it is to be looked at again. Dead since a time to come, by a clock that was set back: for
+ * as long as may be. */
 static int64_t judge(const struct repack *r, int64_t now_s)
 {
-	if (r->leaving || r->live <= r->plain_bytes / 2 || now_s - r->since_s >= DEAD_LONG_S)
+	int64_t long_s = r->since_s + DEAD_LONG_S, later_s = now_s + META_REPACK_LATER_S;
+
+	if (r->leaving || r->live <= r->plain_bytes / 2 || long_s <= now_s || r->since_s > now_s)
 		return 0;
-	return r->since_s + DEAD_LONG_S < now_s + LOOK_AGAIN_S ? r->since_s + DEAD_LONG_S : now_s + LOOK_AGAIN_S;
+	return long_s < later_s ? long_s : later_s;
 }
 
 static int doom(struct transfer *t, const struct repack *r, int64_t now)
@@ -243,10 +246,10 @@ static bool tell_page(struct transfer *t, const uint64_t *inos, int n)
 	return true;
 }
 
-/* With the lock, which it drops while it reads. */
+/* With the lock, which it drops while it reads. Who is in a hurry meanwhile has them told once more. */
 static int tell(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
 {
-	uint64_t inos[INOS_PAGE], after = 0;
+	uint64_t inos[INOS_PAGE], after = 0, hurries = t->repack_hurries;
 	struct doomed *d;
 	bool all = true;
 	int n;
@@ -261,7 +264,7 @@ static int tell(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES])
 		}
 	} while (n == INOS_PAGE && all);
 	if ((d = doomed_find(t, id)))
-		d->told = n >= 0 && all;
+		d->told = n >= 0 && all && (!d->leaving || t->repack_hurries == hurries);
 	return n < 0 ? n : all;
 }
 
@@ -360,6 +363,7 @@ static void look(struct transfer *t)
 	pthread_mutex_lock(&t->lock);
 	t->repack_next_ns = n < 0 ? clock_mono_ns() + LOOK_AGAIN_NS : renew(t, due, n, mono_of(next_s, now_s));
 	t->repack_looked = n < 0 ? t->repack_looked : ticket;
+	t->gone++;
 	free(due);
 	pthread_cond_broadcast(&t->changed);
 }

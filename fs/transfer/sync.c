@@ -156,6 +156,32 @@ static int wait_repacks(const struct waiting *w)
 	return rc;
 }
 
+/* ---- what one file left behind
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* Objects that hold bytes of it and that it no longer points at: other files' and their backends are not waited for. */
+static int wait_remnants(const struct waiting *w, uint64_t ino)
+{
+	struct transfer *t = w->t;
+	int rc = 0, left = 1;
+
+	t->repack_waits++;
+	repack_hurry(t);
+	while (rc == 0 && left > 0) {
+		uint64_t gone = t->gone;
+
+		delete_hurry(t);
+		pthread_mutex_unlock(&t->lock);
+		if ((rc = meta_sync(t->meta)) == 0 && (left = meta_remnants(t->meta, ino)) < 0)
+			rc = left;
+		pthread_mutex_lock(&t->lock);
+		while (rc == 0 && left > 0 && t->gone == gone)
+			rc = wait_more(w);
+	}
+	t->repack_waits--;
+	return rc;
+}
+
 /* ---- what is missing
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -246,8 +272,8 @@ int transfer_sync(
 	try_again(t);
 	rc = ino ? wait_one(&w, ino) : wait_all(&w);
 	if (rc == 0)
-		rc = wait_repacks(&w);
-	if (rc == 0)
+		rc = ino ? wait_remnants(&w, ino) : wait_repacks(&w);
+	if (rc == 0 && !ino)
 		rc = wait_deletions(&w);
 	if (rc == -ETIMEDOUT)
 		describe(t, ino, msg);

@@ -109,8 +109,9 @@ void transfer_ahead(struct transfer *, struct inode *, uint64_t from, uint64_t l
 int transfer_fetch_wait(struct transfer *, struct inode *, const struct cache_need *, uint32_t ahead);
 
 /* transfer_sync: waits until everything written before the call (of one inode; ino 0: of all) is on its backends and
- * what it superseded is confirmed deleted; until deadline_ns (monotonic) or *cancel becomes true (set atomically,
- * then transfer_wake). 0; -ETIMEDOUT with what is missing in msg; -ECANCELED. Blocks. */
+ * what it superseded is confirmed deleted (of one inode: its own bytes, whatever else waits); until deadline_ns
+ * (monotonic) or *cancel becomes true (set atomically, then transfer_wake). 0; -ETIMEDOUT with what is missing in msg;
+ * -ECANCELED. Blocks. */
 int transfer_sync(struct transfer *, uint64_t ino, int64_t deadline_ns, const volatile bool *cancel, struct errmsg *);
 void transfer_wake(struct transfer *);
 

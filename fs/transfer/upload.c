@@ -159,10 +159,14 @@ static void discard(struct upload *u, int rc)
 	meta_lock(t->meta);
 	if (u->body_sent && rc == -ERR_REVOKED && u->job->foreign)
 		for_each_member(item, u) audit_object(u, item, "revoked", 0);
-	if (unsent)
+	if (unsent) {
 		meta_queue(t->meta, &unsent->record);
-	else
+	} else {
+		for (size_t i = u->first; i < u->end; i++)
+			if (u->job->v[i].sent)
+				meta_remnant_note(t->meta, u->ref.id, u->job->v[i].pass->inode->ino);
 		meta_object_discard(t->meta, u->ref.id, u->unsure);
+	}
 	meta_unlock(t->meta);
 }
 
@@ -374,53 +378,58 @@ static int settle_zeros(struct upload *u, struct item *item)
 	return rc;
 }
 
-/* Members of a pack that is rewritten or moved lie together: from the first to the last that the job has. */
-static void hint(struct upload *u, const struct item *first, const struct extent *e)
+static bool same_object(const struct item *a, const struct item *b)
 {
-	uint64_t off = e->offset, end = e->offset + e->len;
-	struct meta *meta = u->w->t->meta;
-
-	for (const struct item *item = first + 1; item < u->job->v + u->job->count; item++) {
-		struct block *b;
-
-		meta_lock(meta);
-		b = meta_block_peek(meta, item->pass->inode->ino, item->index);
-		if (b && memcmp(b->extent.object, e->object, sizeof e->object) == 0) {
-			off = b->extent.offset < off ? b->extent.offset : off;
-			end = b->extent.offset + b->extent.len > end ? b->extent.offset + b->extent.len : end;
-		}
-		meta_unlock(meta);
-		meta_block_put(meta, b);
-	}
-	content_hint(u->w, e->object, off, end);
+	return memcmp(a->was.object, b->was.object, sizeof a->was.object) == 0;
 }
 
-/* Whether the job's next block lies in the same object. */
-static bool next_has(struct upload *u, const struct item *item, const struct extent *e)
+/* By object, and in it by place; what was never stored stays in its order. */
+static int item_order(const void *one, const void *other)
+{
+	const struct item *a = one, *b = other;
+	int by_object = memcmp(a->was.object, b->was.object, sizeof a->was.object);
+
+	if (by_object)
+		return by_object;
+	if (a->was.offset != b->was.offset)
+		return a->was.offset < b->was.offset ? -1 : 1;
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+/* Members of a pack that is rewritten or moved become neighbours, so that one request brings them all. */
+static void order(struct upload *u)
 {
 	struct meta *meta = u->w->t->meta;
-	struct block *b = NULL;
-	bool has;
+	struct job *job = u->job;
 
-	if (extent_none(e) || item + 1 == u->job->v + u->job->count)
-		return false;
-	meta_lock(meta);
-	b = meta_block_peek(meta, item[1].pass->inode->ino, item[1].index);
-	has = b && memcmp(b->extent.object, e->object, sizeof e->object) == 0;
-	meta_unlock(meta);
-	meta_block_put(meta, b);
-	return has;
+	for (size_t i = 0; i < job->count; i++) {
+		struct item *item = &job->v[i];
+
+		item->at = (uint32_t)i;
+		if ((item->rc = meta_block_get(meta, item->pass->inode, item->index, &item->block)) < 0)
+			continue;
+		meta_lock(meta);
+		item->was = item->block->extent;
+		meta_unlock(meta);
+	}
+	qsort(job->v, job->count, sizeof *job->v, item_order);
+}
+
+/* From here to the last that the job has of this object. */
+static void hint(struct upload *u, const struct item *first)
+{
+	const struct item *last = first, *end = u->job->v + u->job->count;
+
+	while (last + 1 < end && same_object(first, last + 1))
+		last++;
+	if (last > first)
+		content_hint(u->w, first->was.object, first->was.offset, last->was.offset + last->was.len);
 }
 
 static int content(struct upload *u, struct item *item)
 {
-	struct extent e;
-
-	meta_lock(u->w->t->meta);
-	e = item->block->extent;
-	meta_unlock(u->w->t->meta);
-	if (memcmp(e.object, u->w->old.object, sizeof e.object) != 0 && next_has(u, item, &e))
-		hint(u, item, &e);
+	if (!extent_none(&item->was) && memcmp(item->was.object, u->w->old.object, sizeof item->was.object) != 0)
+		hint(u, item);
 	item->content = (struct content){ .plain = u->w->plain + u->plain_len };
 	return content_take(u->w, item->pass->inode, item->block, &item->content);
 }
@@ -448,7 +457,7 @@ static int gather(struct upload *u, struct item *item)
 	int rc = place_still(t->place, item->pass->inode, u->job->queue->zone_id, &item->gen, &item->epoch);
 
 	if (rc == 0)
-		rc = meta_block_get(t->meta, item->pass->inode, item->index, &item->block);
+		rc = item->rc;
 	if (rc < 0 || (rc = still_due(u, item)) <= 0)
 		return rc;
 	rc = content(u, item);
@@ -519,6 +528,8 @@ static void upload(struct worker *w)
 	if ((rc = plain_take(w)) < 0)
 		for (; u.end < job->count; u.end++)
 			item_end(&job->v[u.end], rc);
+	if (rc == 0)
+		order(&u);
 	while (u.end < job->count)
 		upload_object(&u);
 	content_forget(w);

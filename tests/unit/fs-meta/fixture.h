@@ -271,6 +271,7 @@ static inline void fix_audit(struct fix *f)
 		"SELECT count(*) FROM dentry WHERE ino NOT IN (SELECT ino FROM inode)",
 		"SELECT count(*) FROM object WHERE refs = 0 AND state = 1",
 		"SELECT count(*) FROM object WHERE refs > 0 AND state <> 1",
+		"SELECT count(*) FROM remnant WHERE object NOT IN (SELECT num FROM object)",
 		"SELECT count(*) FROM shortage WHERE object NOT IN (SELECT num FROM object WHERE state = 1)",
 		"SELECT count(*) FROM replica r JOIN object o ON o.num = r.object WHERE (r.state = 2) <> (o.state = 2)",
 		"SELECT count(*) FROM replica r WHERE (r.state = 2) <>"

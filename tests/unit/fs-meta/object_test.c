@@ -432,6 +432,61 @@ static void unsure_is_deleted_once_more(void **state)
 
 /* ---- what is pending ---- */
 
+/* What a file left behind is known until its last deletion is confirmed, and as its own only. */
+static void what_a_file_left(void **state)
+{
+	enum { REPLACE, TRIM, DROP, DISCARD };
+
+	(void)state;
+	for (int how = REPLACE; how <= DISCARD; how++) {
+		struct extent e, other;
+		struct inode *ip, *neighbour;
+		struct deletion d;
+		struct block *b;
+		struct fix f;
+
+		fix_start(&f);
+		ip = file(&f, "f");
+		neighbour = file(&f, "g");
+		e = make_object(&f, 1);
+		other = make_object(&f, 1);
+		if (how != DISCARD)
+			point(&f, ip, 3, &e);
+		point(&f, neighbour, 0, &other);
+		assert_int_equal(meta_commit(f.m), 0);
+		assert_int_equal(meta_remnants(f.m, ip->ino), 0);
+		b = fix_block(&f, ip, 3);
+		if (how == REPLACE) {
+			other = make_object(&f, 1);
+			point(&f, ip, 3, &other);
+		}
+		meta_lock(f.m);
+		if (how == TRIM)
+			meta_extent_trim(f.m, b, 0);
+		if (how == DROP)
+			meta_blocks_drop(f.m, ip, 3, NULL);
+		if (how == DISCARD) {
+			meta_remnant_note(f.m, e.object, ip->ino);
+			meta_object_discard(f.m, e.object, false);
+		}
+		meta_unlock(f.m);
+		meta_block_put(f.m, b);
+		assert_int_equal(due(&f), 1);
+		for (uint32_t backend = 1; backend <= 2; backend++) {
+			assert_int_equal(meta_remnants(f.m, ip->ino), 1);
+			assert_int_equal(meta_remnants(f.m, neighbour->ino), 0);
+			assert_int_equal(meta_deletions(f.m, backend, 0, &d, 1), 1);
+			done(&f, &d);
+		}
+		assert_int_equal(meta_remnants(f.m, ip->ino), 0);
+		assert_int_equal(fix_sql(&f, "SELECT count(*) FROM remnant"), 0);
+		meta_inode_put(f.m, ip);
+		meta_inode_put(f.m, neighbour);
+		fix_audit(&f);
+		fix_end(&f);
+	}
+}
+
 static void place(struct fix *f, struct inode *ip, uint32_t zone)
 {
 	meta_lock(f->m);
@@ -665,6 +720,7 @@ int main(void)
 		cmocka_unit_test(deletions_wait_for_sync),
 		cmocka_unit_test(begun_is_discarded_at_open),
 		cmocka_unit_test(unsure_is_deleted_once_more),
+		cmocka_unit_test(what_a_file_left),
 		cmocka_unit_test(dirty_is_pending),
 		cmocka_unit_test(moves_are_pending),
 		cmocka_unit_test(pending_entries),
