@@ -358,6 +358,10 @@ int baseline_keep(struct place *p, const struct config *config)
 	if (s) {
 		meta_lock(p->meta);
 		meta_queue(p->meta, &s->record);
+		/* every file is judged by them, also if all stops before that: whoever finds them accepted asks no more
+		 */
+		if (last.any && last.version != rules_version(config))
+			meta_pending_add_subtree(p->meta, META_ROOT_INO);
 		audit_append(p, "rules", facts);
 		meta_unlock(p->meta);
 		rc = meta_sync(p->meta);

@@ -25,7 +25,7 @@ struct place;
 /* place_open: takes a reference to config; numbers its zones in the keyring; compares the policy baseline with the one
  * the store last accepted and refuses a looser one (-ERR_HELD, with a sentence): a domestic zone that became foreign or
  * disappeared while files are placed in it, an export policy that went from tight to loose. Keeps an equal or tighter
- * one. Blocks on the local disk. */
+ * one; where the rules are not those last accepted every file is entered as pending. Blocks on the local disk. */
 int place_open(struct place **, struct meta *, struct cache *, struct keyring *, struct config *, struct errmsg *);
 /* place_start: the thread that seals old lines of the audit log. place_close ends it; accepts NULL. */
 int place_start(struct place *);

@@ -288,6 +288,22 @@ static void test_seek_by_units(void **state)
 	assert_int_equal(off, 24576);
 }
 
+/* Rules that are changed while nobody has the store mounted move what is stored, as a reload does. */
+static void test_rules_changed_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+
+	fixture_write(f, fixture_mkdir(f, ROOT, "pub"), "file", "goes abroad");
+	fixture_sync(f);
+	assert_int_equal(fixture_objects(f, "far"), 1);
+	fixture_close(f);
+	fixture_config(f, "settle = 200ms\ncache = 64M", "[rule pub]\npath = /pub/**\nzone = domestic\n");
+	fixture_open(f);
+	fixture_sync(f);
+	assert_int_equal(fixture_objects(f, "far"), 0);
+	assert_int_equal(fixture_objects(f, "near"), 1);
+}
+
 struct forgotten {
 	struct fixture *f;
 	uint64_t ino;
@@ -336,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sparse_and_seek, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seek_by_units, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rules_changed_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deleted_while_read, setup, teardown),
 	};
 
