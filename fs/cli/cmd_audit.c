@@ -7,6 +7,7 @@
 #include "fs/control/auditor.h"
 #include "fs/control/control.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,24 @@ static int add_when(const struct cli_args *args, const char *option, const char 
 	return json_object_set_new(query, key, json_integer(ns)) < 0 ? OUTCOME_FAILED : 0;
 }
 
+static int add_inode(const struct cli_args *args, json_t *query)
+{
+	const char *text = args_value(args, "inode");
+	char *end;
+	long long ino;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	ino = strtoll(text, &end, 10);
+	if (errno || *end || ino <= 0 || args->operand_count) {
+		complain(
+			"--inode is the number of a file, as `stat -c %%i` has it, in place of PATH, not \"%s\"", text);
+		return OUTCOME_USAGE;
+	}
+	return json_object_set_new(query, "ino", json_integer(ino)) < 0 ? OUTCOME_FAILED : 0;
+}
+
 static int make_query(const struct cli_args *args, json_t *query)
 {
 	const char *kind = args_value(args, "kind");
@@ -177,6 +196,8 @@ static int make_query(const struct cli_args *args, json_t *query)
 	}
 	if (kind && json_object_set_new(query, "kind", json_string(kind)) < 0)
 		return OUTCOME_FAILED;
+	if ((rc = add_inode(args, query)))
+		return rc;
 	rc = add_when(args, "since", "since_ns", query);
 	return rc ? rc : add_when(args, "until", "until_ns", query);
 }
@@ -284,6 +305,7 @@ static const struct cli_option show_options[] = {
 		false },
 	{ 'u', "until", "T", "lines up to T", false },
 	{ 'k', "kind", "KIND", "lines of one kind", false },
+	{ 'i', "inode", "N", "lines of the file with this number, which may be deleted", false },
 	CLI_OPTION_PASSPHRASE,
 	CLI_OPTION_WORDS,
 	CLI_OPTION_HELP,
@@ -297,6 +319,7 @@ const struct cli_command cmd_audit_show = {
 	.summary = "Shows the audit log, or the lines of one file",
 	.description = "KIND is placement, export, transfer, revoked, deleted, rules, lost, tampered, connection,\n"
 		       "key or tags. A line names its file by number; the path shown is what the file is called now.\n"
+		       "Numbers are never used again: --inode finds what became of a file that was deleted since.\n"
 		       "Works through the daemon where the store is mounted, and opens it where it is not; PATH needs\n"
 		       "the mount.",
 	.options = show_options,

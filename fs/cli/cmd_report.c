@@ -45,7 +45,7 @@ static const struct {
 } titles[] = { { "total", "In all" }, { "zone", "By zone" }, { "country", "By country" }, { "backend", "By backend" },
 	{ "rule", "By rule" }, { "tag", "By tag" }, { "owner", "By owner" }, { "month", "By month of the last change" },
 	{ "exception", "Exceptions" }, { "flow", "Between zones, by month" },
-	{ "crossing", "Files that changed their zone" } };
+	{ "crossing", "Files that changed their zone" }, { "evidence", "Evidence" } };
 
 static void text_end(struct report *r)
 {
@@ -73,13 +73,21 @@ static void print_crossing(const json_t *row)
 	json_t *one;
 	size_t i;
 
-	buf_printf(&out, "  %.19sZ  %s -> %s  %s  %s%s", text_at(row, "time"), text_at(row, "from"), text_at(row, "to"),
-		json_object_get(row, "name") ? text_at(row, "name") : "(deleted since)",
-		*text_at(row, "rule") ? "rule " : "no rule matched", text_at(row, "rule"));
+	buf_printf(&out, "  %.19sZ  %s -> %s  ", text_at(row, "time"), text_at(row, "from"), text_at(row, "to"));
+	if (json_object_get(row, "name"))
+		buf_str(&out, text_at(row, "name"));
+	else
+		buf_printf(&out, "(inode %lld, deleted since)", number_at(row, "ino"));
+	buf_printf(&out, "  %s%s", *text_at(row, "rule") ? "rule " : "no rule matched", text_at(row, "rule"));
 	json_array_foreach(approvals, i, one)
 		buf_printf(&out, "; approved by %s: %s", text_at(one, "approver"), text_at(one, "reason"));
 	print_text_line((const char *)out.data, out.len);
 	buf_free(&out);
+}
+
+static void print_evidence(const json_t *row)
+{
+	printf("  %s %.19sZ: %s\n", text_at(row, "name"), text_at(row, "time"), text_at(row, "text"));
 }
 
 static void print_row(struct report *r, const json_t *row)
@@ -90,6 +98,10 @@ static void print_row(struct report *r, const json_t *row)
 	text_begin(r, section);
 	if (!strcmp(section, "crossing")) {
 		print_crossing(row);
+		return;
+	}
+	if (!strcmp(section, "evidence")) {
+		print_evidence(row);
 		return;
 	}
 	if (!strcmp(section, "flow"))
@@ -147,7 +159,7 @@ static void csv_approvals(struct buf *out, const json_t *approvals, const char *
 }
 
 static const char *const columns[] = { "section", "name", "files", "bytes", "kind", "zone", "from", "to", "rule",
-	"time", "text" };
+	"time", "text", "ino", "direction" };
 
 static void csv_row(const json_t *row)
 {
@@ -279,7 +291,8 @@ const struct cli_command cmd_report = {
 	.summary = "Reports where all data is, what crossed a border and why, and what is not as it should be",
 	.description =
 		"Files and bytes by zone, country, backend, rule, tag, owner and month of the last change; every file\n"
-		"that changed its zone; exceptions. The page needs nothing beside its file: no script, no network.",
+		"that changed its zone, and on what ground; exceptions; what the audit log holds. The page needs "
+		"nothing beside its file: no script, no network.",
 	.options = options,
 	.run = run,
 };

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BARS_MAX   12 /* of one chart; the rest is one bar */
-#define MONTHS_MAX 24
-
 /* The length of a character that turns the direction of the text after it (U+061C, U+200E, U+200F, U+202A to U+202E,
  * U+2066 to U+2069), and its number; 0 for any other. */
 static size_t turns_text(const unsigned char *s, unsigned *number)
@@ -48,7 +45,7 @@ void html_text(struct buf *out, const char *text)
 	}
 }
 
-static void put_name(struct buf *out, const json_t *row, const char *key)
+void page_name(struct buf *out, const json_t *row, const char *key)
 {
 	const json_t *name = json_object_get(row, key);
 
@@ -57,7 +54,7 @@ static void put_name(struct buf *out, const json_t *row, const char *key)
 	buf_str(out, "</bdi>");
 }
 
-static void put_size(struct buf *out, uint64_t bytes)
+void page_size(struct buf *out, uint64_t bytes)
 {
 	char text[32];
 
@@ -65,7 +62,7 @@ static void put_size(struct buf *out, uint64_t bytes)
 }
 
 /* "1 file", "1,234 files" */
-static void put_count(struct buf *out, uint64_t n, const char *noun)
+void page_count(struct buf *out, uint64_t n, const char *noun)
 {
 	char digits[32], grouped[48];
 	size_t len = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), at = 0;
@@ -81,7 +78,7 @@ static void put_count(struct buf *out, uint64_t n, const char *noun)
 		buf_printf(out, " %s%s", noun, n == 1 ? "" : "s");
 }
 
-static const json_t *section(const struct report_rows *r, const char *name)
+const json_t *page_section(const struct report_rows *r, const char *name)
 {
 	return json_object_get(r->sections, name);
 }
@@ -94,125 +91,6 @@ static uint64_t sum(const json_t *rows, const char *key)
 
 	json_array_foreach(rows, i, row) total += (uint64_t)number_at(row, key);
 	return total;
-}
-
-/* of the rows from first on */
-static uint64_t most_bytes(const json_t *rows, size_t first)
-{
-	uint64_t most = 0, bytes;
-
-	for (size_t i = first; i < json_array_size(rows); i++) {
-		bytes = (uint64_t)number_at(json_array_get(rows, i), "bytes");
-		most = bytes > most ? bytes : most;
-	}
-	return most;
-}
-
-/* ---- bars ----------------------------------------------------------------------------------------------------- */
-
-/* in which colour: of the kind of the row's zone, or of the zone that it names */
-static const char *colour(const struct report_rows *r, const json_t *row)
-{
-	const char *kind = text_at(row, "kind"), *zone = text_at(row, "zone");
-	json_t *z;
-	size_t i;
-
-	if (*zone) {
-		json_array_foreach(section(r, "zone"), i, z)
-		{
-			if (!strcmp(text_at(z, "name"), zone))
-				kind = text_at(z, "kind");
-		}
-	}
-	return !strcmp(kind, "domestic") ? "domestic" : !strcmp(kind, "foreign") ? "foreign" : "plain";
-}
-
-static double share(uint64_t part, uint64_t whole)
-{
-	return whole ? 100.0 * (double)part / (double)whole : 0;
-}
-
-static void put_bar(struct buf *out, uint64_t bytes, uint64_t files, double percent, const char *class)
-{
-	buf_str(out, "</span><span class=\"value\">");
-	put_size(out, bytes);
-	buf_str(out, " · ");
-	put_count(out, files, "file");
-	buf_printf(out,
-		"</span></div><svg class=\"bar\" aria-hidden=\"true\"><rect class=\"track\" width=\"100%%\" "
-		"height=\"8\" rx=\"2\"/><rect class=\"%s\" width=\"%.2f%%\" height=\"8\" rx=\"2\"/></svg></div>\n",
-		class, percent);
-}
-
-static void put_bars(struct buf *out, const struct report_rows *r, const char *name, const char *title)
-{
-	const json_t *rows = section(r, name);
-	uint64_t most = most_bytes(rows, 0), rest_bytes = 0, rest_files = 0;
-	json_t *row;
-	size_t i;
-
-	if (!json_array_size(rows))
-		return;
-	buf_printf(out, "<section><h2>%s</h2>\n", title);
-	json_array_foreach(rows, i, row)
-	{
-		if (i >= BARS_MAX) {
-			rest_bytes += number_at(row, "bytes");
-			rest_files += number_at(row, "files");
-			continue;
-		}
-		buf_str(out, "<div class=\"row\"><div class=\"label\"><span class=\"name\">");
-		put_name(out, row, "name");
-		put_bar(out, number_at(row, "bytes"), number_at(row, "files"), share(number_at(row, "bytes"), most),
-			colour(r, row));
-	}
-	if (json_array_size(rows) > BARS_MAX) {
-		buf_str(out, "<div class=\"row\"><div class=\"label\"><span class=\"name soft\">");
-		put_count(out, json_array_size(rows) - BARS_MAX, "");
-		buf_str(out, " more");
-		put_bar(out, rest_bytes, rest_files, share(rest_bytes < most ? rest_bytes : most, most), "plain");
-	}
-	buf_str(out, "</section>\n");
-}
-
-/* ---- months --------------------------------------------------------------------------------------------------- */
-
-static void put_months(struct buf *out, const struct report_rows *r)
-{
-	const json_t *rows = section(r, "month");
-	size_t count = json_array_size(rows), first = count > MONTHS_MAX ? count - MONTHS_MAX : 0, i;
-	size_t shown = count - first, step = shown > 6 ? (shown + 5) / 6 : 1;
-	uint64_t most = most_bytes(rows, first);
-	json_t *row;
-
-	if (!count)
-		return;
-	buf_str(out, "<section class=\"wide\"><h2>Last changed in</h2>\n<svg height=\"150\" role=\"img\" "
-		     "aria-label=\"bytes by the month in which their files were last changed\">\n");
-	json_array_foreach(rows, i, row)
-	{
-		double slot = 100.0 / (double)(shown < 12 ? 12 : shown), x, height;
-
-		if (i < first)
-			continue;
-		x = slot * (double)(i - first);
-		height = 1 + 119.0 * (double)number_at(row, "bytes") / (double)(most ? most : 1);
-		buf_printf(out,
-			"<rect class=\"plain\" x=\"%.2f%%\" y=\"%.1f\" width=\"%.2f%%\" height=\"%.1f\" "
-			"rx=\"2\"><title>",
-			x, 125 - height, slot * .7, height);
-		html_text(out, text_at(row, "name"));
-		buf_str(out, ": ");
-		put_size(out, number_at(row, "bytes"));
-		buf_str(out, "</title></rect>");
-		if ((count - 1 - i) % step == 0) {
-			buf_printf(out, "<text x=\"%.2f%%\" y=\"143\" text-anchor=\"middle\">", x + slot * .35);
-			html_text(out, text_at(row, "name"));
-			buf_str(out, "</text>");
-		}
-		buf_str(out, "\n");
-	}
-	buf_str(out, "</svg></section>\n");
 }
 
 /* ---- tables --------------------------------------------------------------------------------------------------- */
@@ -228,7 +106,7 @@ static void put_heads(struct buf *out, const char *const *heads)
 static void put_exceptions(struct buf *out, const struct report_rows *r)
 {
 	static const char *const heads[] = { "What", "Why", "#Files", "#Size", NULL };
-	const json_t *rows = section(r, "exception");
+	const json_t *rows = page_section(r, "exception");
 	json_t *row;
 	size_t i;
 
@@ -242,71 +120,89 @@ static void put_exceptions(struct buf *out, const struct report_rows *r)
 	json_array_foreach(rows, i, row)
 	{
 		buf_str(out, "<tr><td>");
-		put_name(out, row, "name");
+		page_name(out, row, "name");
 		buf_str(out, "</td><td>");
 		html_text(out, text_at(row, "text"));
 		buf_str(out, "</td><td class=\"number\" data-label=\"Files\">");
-		put_count(out, number_at(row, "files"), "");
+		page_count(out, number_at(row, "files"), "");
 		buf_str(out, "</td><td class=\"number\" data-label=\"Size\">");
-		put_size(out, number_at(row, "bytes"));
+		page_size(out, number_at(row, "bytes"));
 		buf_str(out, "</td></tr>\n");
 	}
 	buf_str(out, "</tbody></table></section>\n");
+}
+
+/* the zone that a row went to, with the colour of where that is */
+static void put_to(struct buf *out, const json_t *row)
+{
+	const char *direction = text_at(row, "direction");
+
+	buf_str(out, "</td><td data-label=\"to\">");
+	if (!strcmp(direction, "abroad") || !strcmp(direction, "home"))
+		buf_printf(out, "<span class=\"key %s\"></span>", *direction == 'a' ? "foreign" : "domestic");
+	page_name(out, row, "to");
 }
 
 static void put_flows(struct buf *out, const struct report_rows *r)
 {
 	static const char *const heads[] = { "Month", "From", "To", "#Files", "#Size", NULL };
-	const json_t *rows = section(r, "flow");
+	const json_t *rows = page_section(r, "flow");
 	json_t *row;
 	size_t i;
 
-	if (!json_array_size(rows))
+	buf_str(out, "<section class=\"wide\"><h2>Across the border, by month</h2>\n");
+	if (!json_array_size(rows)) {
+		buf_str(out, "<p class=\"soft\">Nothing went from one zone to another.</p></section>\n");
 		return;
-	buf_str(out, "<section class=\"wide\"><h2>Between zones, by month</h2>\n");
+	}
+	page_border(out, r);
 	put_heads(out, heads);
 	json_array_foreach(rows, i, row)
 	{
 		buf_str(out, "<tr><td>");
-		put_name(out, row, "name");
+		page_name(out, row, "name");
 		buf_str(out, "</td><td data-label=\"from\">");
-		put_name(out, row, "from");
-		buf_str(out, "</td><td data-label=\"to\">");
-		put_name(out, row, "to");
+		page_name(out, row, "from");
+		put_to(out, row);
 		buf_str(out, "</td><td class=\"number\" data-label=\"Files\">");
-		put_count(out, number_at(row, "files"), "");
+		page_count(out, number_at(row, "files"), "");
 		buf_str(out, "</td><td class=\"number\" data-label=\"Size\">");
-		put_size(out, number_at(row, "bytes"));
+		page_size(out, number_at(row, "bytes"));
 		buf_str(out, "</td></tr>\n");
 	}
 	buf_str(out, "</tbody></table></section>\n");
 }
 
-static void put_reason(struct buf *out, const json_t *row)
+static void put_ground(struct buf *out, const json_t *row)
 {
 	const json_t *approvals = json_object_get(row, "approvals");
 	json_t *one;
 	size_t i;
 
+	buf_str(out, *text_at(row, "rule") ? "rule <bdi>" : "no rule matched<bdi>");
+	html_text(out, text_at(row, "rule"));
+	buf_str(out, "</bdi>");
 	json_array_foreach(approvals, i, one)
 	{
-		buf_str(out, i ? "; <bdi>" : "<bdi>");
+		buf_str(out, "<br>approved by <bdi>");
 		html_text(out, text_at(one, "approver"));
 		buf_str(out, "</bdi>: <bdi>");
 		html_text(out, text_at(one, "reason"));
 		buf_str(out, "</bdi>");
 	}
-	if (!json_array_size(approvals)) {
-		buf_str(out, *text_at(row, "rule") ? "rule <bdi>" : "no rule matched<bdi>");
-		html_text(out, text_at(row, "rule"));
-		buf_str(out, "</bdi>");
-	}
+}
+
+static void put_time(struct buf *out, const json_t *row)
+{
+	const char *time = text_at(row, "time");
+
+	buf_printf(out, "%.10s %.8s", time, strlen(time) > 11 ? time + 11 : "");
 }
 
 static void put_crossings(struct buf *out, const struct report_rows *r)
 {
-	static const char *const heads[] = { "When (UTC)", "File", "From", "To", "Approved by", NULL };
-	const json_t *rows = section(r, "crossing");
+	static const char *const heads[] = { "When (UTC)", "File", "From", "To", "On what ground", NULL };
+	const json_t *rows = page_section(r, "crossing");
 	json_t *row;
 	size_t i;
 
@@ -321,18 +217,42 @@ static void put_crossings(struct buf *out, const struct report_rows *r)
 	put_heads(out, heads);
 	json_array_foreach(rows, i, row)
 	{
-		buf_printf(out, "<tr><td>%.10s %.8s</td><td class=\"name\">", text_at(row, "time"),
-			strlen(text_at(row, "time")) > 11 ? text_at(row, "time") + 11 : "");
+		buf_str(out, "<tr><td>");
+		put_time(out, row);
+		buf_str(out, "</td><td class=\"name\">");
 		if (json_object_get(row, "name"))
-			put_name(out, row, "name");
+			page_name(out, row, "name");
 		else
-			buf_str(out, "<span class=\"soft\">deleted since</span>");
+			buf_printf(out, "<span class=\"soft\">inode %lld, deleted since</span>", number_at(row, "ino"));
 		buf_str(out, "</td><td data-label=\"from\">");
-		put_name(out, row, "from");
-		buf_str(out, "</td><td data-label=\"to\">");
-		put_name(out, row, "to");
-		buf_str(out, "</td><td data-label=\"by\">");
-		put_reason(out, row);
+		page_name(out, row, "from");
+		put_to(out, row);
+		buf_str(out, "</td><td data-label=\"ground\">");
+		put_ground(out, row);
+		buf_str(out, "</td></tr>\n");
+	}
+	buf_str(out, "</tbody></table></section>\n");
+}
+
+static void put_evidence(struct buf *out, const struct report_rows *r)
+{
+	static const char *const heads[] = { "What", "When (UTC)", "", NULL };
+	const json_t *rows = page_section(r, "evidence");
+	json_t *row;
+	size_t i;
+
+	if (!json_array_size(rows))
+		return;
+	buf_str(out, "<section class=\"wide\"><h2>Evidence</h2>\n");
+	put_heads(out, heads);
+	json_array_foreach(rows, i, row)
+	{
+		buf_str(out, "<tr><td>");
+		html_text(out, text_at(row, "name"));
+		buf_str(out, "</td><td>");
+		put_time(out, row);
+		buf_printf(out, "</td><td%s>", number_at(row, "findings") ? " class=\"bad\"" : "");
+		html_text(out, text_at(row, "text"));
 		buf_str(out, "</td></tr>\n");
 	}
 	buf_str(out, "</tbody></table></section>\n");
@@ -340,33 +260,35 @@ static void put_crossings(struct buf *out, const struct report_rows *r)
 
 /* ---- the page ------------------------------------------------------------------------------------------------- */
 
-static uint64_t abroad_bytes(const struct report_rows *r)
+/* of the rows of a section where key is value */
+static uint64_t sum_where(const json_t *rows, const char *key, const char *value, const char *what)
 {
-	uint64_t bytes = 0;
+	uint64_t total = 0;
 	json_t *row;
 	size_t i;
 
-	json_array_foreach(section(r, "zone"), i, row) if (!strcmp(text_at(row, "kind"), "foreign")) bytes +=
-		number_at(row, "bytes");
-	return bytes;
+	json_array_foreach(rows, i, row) if (!strcmp(text_at(row, key), value)) total += (uint64_t)number_at(row, what);
+	return total;
 }
 
 static void put_facts(struct buf *out, const struct report_rows *r)
 {
-	uint64_t bytes = sum(section(r, "total"), "bytes"), abroad = abroad_bytes(r);
-	size_t exceptions = json_array_size(section(r, "exception"));
+	uint64_t bytes = sum(page_section(r, "total"), "bytes");
+	uint64_t abroad = sum_where(page_section(r, "zone"), "kind", "foreign", "bytes");
+	uint64_t left = sum_where(page_section(r, "flow"), "direction", "abroad", "files");
+	size_t exceptions = json_array_size(page_section(r, "exception"));
 
 	buf_str(out, "<div class=\"facts\"><div class=\"fact\"><b>");
-	put_count(out, sum(section(r, "total"), "files"), "");
+	page_count(out, sum(page_section(r, "total"), "files"), "");
 	buf_str(out, "</b><span>files</span></div><div class=\"fact\"><b>");
-	put_size(out, bytes);
+	page_size(out, bytes);
 	buf_printf(out,
 		"</b><span>in all</span></div><div class=\"fact\"><b>%.1f %%</b><span>of it abroad</span></div>",
-		share(abroad, bytes));
+		page_share(abroad, bytes));
 	buf_str(out, "<div class=\"fact\"><b>");
-	put_count(out, r->crossings, "");
+	page_count(out, left, "");
 	buf_printf(out,
-		"</b><span>changes of zone</span></div><div class=\"fact "
+		"</b><span>moved abroad</span></div><div class=\"fact "
 		"%s\"><b>%zu</b><span>exception%s</span></div></div>\n",
 		exceptions ? "warn" : "good", exceptions, exceptions == 1 ? "" : "s");
 }
@@ -388,15 +310,16 @@ void report_html(struct buf *out, const struct report_rows *r)
 	put_facts(out, r);
 	buf_str(out, "<div class=\"sheets\">\n");
 	put_exceptions(out, r);
-	put_bars(out, r, "zone", "By zone");
-	put_bars(out, r, "country", "By country");
-	put_bars(out, r, "backend", "By backend");
-	put_bars(out, r, "rule", "By rule");
-	put_bars(out, r, "tag", "By tag");
-	put_bars(out, r, "owner", "By owner");
-	put_months(out, r);
+	page_bars(out, r, "zone", "By zone");
+	page_bars(out, r, "country", "By country");
+	page_bars(out, r, "backend", "By backend");
+	page_bars(out, r, "rule", "By rule");
+	page_bars(out, r, "tag", "By tag");
+	page_bars(out, r, "owner", "By owner");
+	page_months(out, r);
 	put_flows(out, r);
 	put_crossings(out, r);
+	put_evidence(out, r);
 	buf_printf(out,
 		"</div>\n<p class=\"soft\" style=\"margin-top:1.5rem\">borderfs %s</p>\n</main></body></html>\n",
 		BORDERFS_VERSION);

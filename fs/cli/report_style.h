@@ -33,7 +33,8 @@ static const char report_style[] =
 	".name{min-width:0;overflow-wrap:anywhere}\n"
 	".value{white-space:nowrap;color:var(--soft);font-variant-numeric:tabular-nums}\n"
 	"svg{display:block;width:100%;overflow:visible}\n"
-	".bar{height:8px;margin-top:.25rem}\n"
+	".bar{height:8px;margin-top:.25rem}.columns{height:150px;margin-bottom:.5rem}.grid{stroke:var(--line)}\n"
+	".fact b{white-space:nowrap}.paper{display:none}.bad{color:var(--warn)}\n"
 	".track{fill:var(--track)}.domestic{fill:var(--domestic)}.foreign{fill:var(--foreign)}.plain{fill:var(--other)}"
 	"\n"
 	"svg text{fill:var(--soft);font-size:11px}\n"
@@ -56,6 +57,8 @@ static const char report_style[] =
 	"--domestic:#1f6f8b;--foreign:#c2652a;--other:#777;--warn:#a8321f;--good:#2c7a4b}\n"
 	"*{print-color-adjust:exact;-webkit-print-color-adjust:exact}body{font-size:10pt}main{max-width:none;padding:0}"
 	"\n"
-	"section,.fact{break-inside:avoid}.crossings{break-inside:auto}tr{break-inside:avoid}@page{margin:16mm}}\n";
+	".paper{display:block}.fact "
+	"b{font-size:1.15rem}section,.fact{break-inside:avoid}.crossings{break-inside:auto}tr{break-inside:avoid}@"
+	"page{margin:16mm}}\n";
 
 #endif

@@ -20,17 +20,6 @@ struct show {
 	void *ctx;
 };
 
-static json_t *utc(const struct timespec *t)
-{
-	char text[40], out[64];
-	struct tm tm;
-
-	if (!gmtime_r(&t->tv_sec, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
-		return json_null();
-	snprintf(out, sizeof out, "%s.%09ldZ", text, t->tv_nsec);
-	return json_string(out);
-}
-
 static int add_path(json_t *line, const struct show *s, uint64_t ino)
 {
 	struct buf path = BUF_INIT;
@@ -117,7 +106,7 @@ static int show_line(void *ctx, const struct audit_line *l)
 	if ((s->ino && l->ino != s->ino) || (s->kind && l->kind != s->kind) || at_ns < s->since_ns ||
 		at_ns > s->until_ns || (s->moved && !has_moved(l)))
 		return 0;
-	line = json_pack("{s:I, s:o, s:s?}", "seq", (json_int_t)l->seq, "time", utc(&l->time), "kind", kind);
+	line = json_pack("{s:I, s:o, s:s?}", "seq", (json_int_t)l->seq, "time", facts_utc(&l->time), "kind", kind);
 	if (!line)
 		return -ENOMEM;
 	if ((l->ino && (rc = add_path(line, s, l->ino)) < 0) || (rc = add_facts(line, l)) < 0 ||
@@ -181,7 +170,7 @@ static json_t *head_facts(const struct audit_head *head)
 	if (!head->seq)
 		return json_null();
 	time.tv_sec = (time_t)head->time_s;
-	return json_pack("{s:I, s:o}", "line", (json_int_t)head->seq, "time", utc(&time));
+	return json_pack("{s:I, s:o}", "line", (json_int_t)head->seq, "time", facts_utc(&time));
 }
 
 static int add_seen(json_t *verdict, const struct audit_heads *seen)
@@ -208,8 +197,9 @@ int auditor_verify(const struct audit_log *log, const struct audit_head *head, c
 	if (rc < 0)
 		return rc;
 	facts = json_pack("{s:I, s:I, s:o, s:s, s:I, s:o}", "lines", (json_int_t)found.lines, "last",
-		(json_int_t)found.last, "time", utc(&found.time), "mac", text_hex(found.mac, sizeof found.mac, mac),
-		"findings", (json_int_t)found.findings, "head", head_facts(head));
+		(json_int_t)found.last, "time", facts_utc(&found.time), "mac",
+		text_hex(found.mac, sizeof found.mac, mac), "findings", (json_int_t)found.findings, "head",
+		head_facts(head));
 	if (!facts || json_object_update(verdict, facts) < 0 || add_seen(verdict, seen) < 0)
 		rc = -ENOMEM;
 	json_decref(facts);

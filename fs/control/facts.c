@@ -272,3 +272,14 @@ json_t *facts_message(const struct config_message *m)
 	json_decref(object);
 	return NULL;
 }
+
+json_t *facts_utc(const struct timespec *t)
+{
+	char text[40], out[64];
+	struct tm tm;
+
+	if (!gmtime_r(&t->tv_sec, &tm) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm))
+		return json_null();
+	snprintf(out, sizeof out, "%s.%09ldZ", text, t->tv_nsec);
+	return json_string(out);
+}

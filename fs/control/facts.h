@@ -37,4 +37,7 @@ const char *facts_mode(enum backend_mode);    /* "readwrite" */
 /* facts_message: one finding of the configuration: {"file","line","level","text"}. */
 json_t *facts_message(const struct config_message *);
 
+/* facts_utc: a moment as RFC 3339 in UTC; null for one beyond the calendar. */
+json_t *facts_utc(const struct timespec *);
+
 #endif

@@ -2,22 +2,12 @@
 #include "fs/control/report.h"
 
 #include "base/clock.h"
-#include "fs/control/auditor.h"
 #include "fs/control/facts.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct report {
-	struct core *core;
-	struct meta *meta;
-	struct config *config;
-	struct report_groups groups;
-	int (*emit)(void *ctx, json_t *);
-	void *ctx;
-};
 
 /* ---- groups --------------------------------------------------------------------------------------------------- */
 
@@ -91,7 +81,7 @@ static void groups_free(struct report_groups *groups)
 
 /* ---- counting ------------------------------------------------------------------------------------------------- */
 
-static const char *month_of(int64_t seconds, char out[32])
+const char *report_month(int64_t seconds, char out[32])
 {
 	time_t t = (time_t)seconds;
 	struct tm tm;
@@ -107,15 +97,20 @@ static const char *as_text(int64_t number, char out[32])
 	return out;
 }
 
+/* "US, SG"; "" where the zone names none, or is gone */
+static void country_names(const struct config_zone *zone, struct buf *out)
+{
+	buf_str(out, "");
+	for (size_t i = 0; zone && zone->countries && zone->countries[i]; i++)
+		buf_printf(out, "%s%s", i ? ", " : "", zone->countries[i]);
+}
+
 static int count_country(struct report *r, uint32_t zone_id, uint64_t bytes)
 {
-	const struct config_zone *zone = place_zone(core_place(r->core), r->config, zone_id);
 	struct buf names = BUF_INIT;
 	int rc;
 
-	buf_str(&names, "");
-	for (size_t i = 0; zone && zone->countries && zone->countries[i]; i++)
-		buf_printf(&names, "%s%s", i ? ", " : "", zone->countries[i]);
+	country_names(place_zone(core_place(r->core), r->config, zone_id), &names);
 	rc = names.err ? names.err : report_count(&r->groups, REPORT_COUNTRY, (char *)names.data, bytes);
 	buf_free(&names);
 	return rc;
@@ -136,7 +131,7 @@ static int count_file(void *ctx, struct meta_row *row)
 		(rc = count_country(r, (uint32_t)meta_row_i64(row, 1), bytes)) < 0 ||
 		(rc = report_count(&r->groups, REPORT_RULE, rule ? rule : "", bytes)) < 0 ||
 		(rc = report_count(&r->groups, REPORT_OWNER, as_text(meta_row_i64(row, 3), text), bytes)) < 0 ||
-		(rc = report_count(&r->groups, REPORT_MONTH, month_of(meta_row_i64(row, 4), text), bytes)) < 0)
+		(rc = report_count(&r->groups, REPORT_MONTH, report_month(meta_row_i64(row, 4), text), bytes)) < 0)
 		return rc;
 	return awaits ? report_count(&r->groups, REPORT_HELD, rule ? rule : "", bytes) : 0;
 }
@@ -173,7 +168,7 @@ static int count_all(struct report *r)
 
 /* ---- rows of groups ------------------------------------------------------------------------------------------- */
 
-static int emit_row(struct report *r, json_t *row)
+int report_emit(struct report *r, json_t *row)
 {
 	return row ? r->emit(r->ctx, row) : -ENOMEM;
 }
@@ -219,10 +214,19 @@ static void name_rule(struct report *r, const struct report_group *g, json_t *ro
 	json_object_set_new(row, "name", json_string(*g->key ? g->key : "(default)"));
 }
 
+/* of which kind the zones are that lie in these countries */
 static void name_country(struct report *r, const struct report_group *g, json_t *row)
 {
-	(void)r;
+	struct buf names = BUF_INIT;
+
 	json_object_set_new(row, "name", json_string(*g->key ? g->key : "(none named)"));
+	for (size_t i = 0; *g->key && i < r->config->zone_count; i++) {
+		buf_reset(&names);
+		country_names(r->config->zones[i], &names);
+		if (!names.err && !strcmp((char *)names.data, g->key))
+			json_object_set_new(row, "kind", json_string(facts_kind(r->config->zones[i]->kind)));
+	}
+	buf_free(&names);
 }
 
 static void name_held(struct report *r, const struct report_group *g, json_t *row)
@@ -268,7 +272,7 @@ static int emit_others(struct report *r, enum report_section section)
 {
 	const struct report_group *g = r->groups.others[section];
 
-	return g ? emit_row(r, row_new(sections[section].section, g)) : 0;
+	return g ? report_emit(r, row_new(sections[section].section, g)) : 0;
 }
 
 static int emit_sorted(struct report *r, struct report_group **v, size_t count)
@@ -280,7 +284,7 @@ static int emit_sorted(struct report *r, struct report_group **v, size_t count)
 
 		if (row)
 			sections[v[i]->section].name(r, v[i], row);
-		rc = emit_row(r, row);
+		rc = report_emit(r, row);
 		if (rc == 0 && (i + 1 == count || v[i + 1]->section != v[i]->section))
 			rc = emit_others(r, v[i]->section);
 	}
@@ -303,134 +307,6 @@ static int emit_groups(struct report *r)
 	return rc;
 }
 
-/* ---- what is not as it should be ------------------------------------------------------------------------------ */
-
-static int emit_exception(struct report *r, const char *name, const char *text, int64_t files, int64_t bytes)
-{
-	return emit_row(r, json_pack("{s:s, s:s, s:s, s:I, s:I}", "section", "exception", "name", name, "text", text,
-				   "files", (json_int_t)files, "bytes", (json_int_t)bytes));
-}
-
-static int emit_backend(struct report *r, const struct transfer_backend_status *b)
-{
-	char text[400];
-	int rc = 0;
-
-	if (!b->status.up || b->status.last_error) {
-		snprintf(text, sizeof text, "backend %.100s: %.256s", b->name,
-			*b->status.last_message ? b->status.last_message : err_text(b->status.last_error));
-		rc = emit_exception(r, b->status.up ? "failing" : "unreachable", text, 0, 0);
-	}
-	if (rc == 0 && b->deletions_waiting) {
-		snprintf(text, sizeof text, "backend %.100s: %llu objects are to be deleted and are not yet", b->name,
-			(unsigned long long)b->deletions_waiting);
-		rc = emit_exception(r, "to delete", text, 0, 0);
-	}
-	return rc;
-}
-
-static int take_number(void *ctx, struct meta_row *row)
-{
-	*(int64_t *)ctx = meta_row_i64(row, 0);
-	return 0;
-}
-
-static int emit_exceptions(struct report *r)
-{
-	struct transfer_status status;
-	int64_t pending = 0;
-	int rc = transfer_status(core_transfer(r->core), &status);
-
-	if (rc < 0)
-		return rc;
-	if (status.files_waiting || status.bytes_waiting)
-		rc = emit_exception(r, "waiting", "not yet on the backends of their zone",
-			(int64_t)status.files_waiting, (int64_t)status.bytes_waiting);
-	for (size_t i = 0; i < status.backend_count && rc == 0; i++)
-		rc = emit_backend(r, &status.backends[i]);
-	transfer_status_free(&status);
-	if (rc == 0)
-		rc = meta_select(r->meta, "SELECT count(*) FROM pending", take_number, &pending, "");
-	if (rc == 0 && pending)
-		rc = emit_exception(r, "unsettled", "to be judged by their rules again", pending, 0);
-	return rc;
-}
-
-/* ---- what crossed a border ------------------------------------------------------------------------------------ */
-
-static int emit_flow(void *ctx, struct meta_row *row)
-{
-	struct report *r = ctx;
-	char *from = place_zone_name(core_place(r->core), (uint32_t)meta_row_i64(row, 0));
-	char *to = place_zone_name(core_place(r->core), (uint32_t)meta_row_i64(row, 1)), month[32];
-	json_t *line = json_pack("{s:s, s:s, s:s?, s:s?, s:I, s:I}", "section", "flow", "name",
-		month_of(meta_row_i64(row, 2) * 86400, month), "from", from, "to", to, "files",
-		(json_int_t)meta_row_i64(row, 3), "bytes", (json_int_t)meta_row_i64(row, 4));
-
-	free(from);
-	free(to);
-	return emit_row(r, line);
-}
-
-static int add_approver(void *ctx, struct meta_row *row)
-{
-	json_t *one = json_pack("{s:s?, s:s?}", "approver", meta_row_text(row, 0), "reason", meta_row_text(row, 1));
-
-	return json_array_append_new(ctx, one) < 0 ? -ENOMEM : 0;
-}
-
-/* A line of the log, as auditor_show gives it, about a file that had a zone before and got another one. */
-static int emit_crossing(void *ctx, json_t *line)
-{
-	struct report *r = ctx;
-	const json_t *facts = json_object_get(line, "facts"), *names = json_object_get(line, "names");
-	json_int_t from = json_integer_value(json_object_get(facts, "from"));
-	json_t *row, *approvals;
-	int rc;
-
-	if (!from || from == json_integer_value(json_object_get(facts, "to"))) {
-		json_decref(line);
-		return 0;
-	}
-	approvals = json_array();
-	rc = meta_select(r->meta,
-		"SELECT v.approver, v.reason FROM approval a JOIN approval_vote v ON v.approval = a.id "
-		"WHERE a.ino = ?1 AND a.state IN (1, 3) AND v.agree = 1 ORDER BY v.voted_s",
-		add_approver, approvals, "i", (int64_t)json_integer_value(json_object_get(facts, "ino")));
-	row = json_pack("{s:s, s:O, s:O, s:O, s:O?, s:O?, s:O?, s:o}", "section", "crossing", "seq",
-		json_object_get(line, "seq"), "time", json_object_get(line, "time"), "kind",
-		json_object_get(line, "kind"), "from", json_object_get(names, "from"), "to",
-		json_object_get(names, "to"), "rule", json_object_get(facts, "rule"), "approvals", approvals);
-	if (row && json_object_get(line, "path"))
-		json_object_set(row, "name", json_object_get(line, "path"));
-	if (row && json_object_get(line, "path_base64"))
-		json_object_set(row, "name_base64", json_object_get(line, "path_base64"));
-	json_decref(line);
-	if (rc < 0) {
-		json_decref(row);
-		return rc;
-	}
-	return emit_row(r, row);
-}
-
-static int emit_crossings(struct report *r)
-{
-	struct audit_log log;
-	json_t *query;
-	int rc = meta_select(r->meta,
-		"SELECT from_zone, to_zone, month, files, bytes FROM crossing ORDER BY month, from_zone, to_zone",
-		emit_flow, r, "");
-
-	if (rc < 0 || !(query = json_pack("{s:b}", "moved", 1)))
-		return rc < 0 ? rc : -ENOMEM;
-	core_audit(r->core, &log);
-	rc = auditor_show(&log, query, emit_crossing, r, NULL);
-	json_decref(query);
-	if (rc == -ERR_TAMPERED)
-		rc = emit_exception(r, "audit log", "lines are missing: see `borderfs audit verify`", 0, 0);
-	return rc;
-}
-
 int report_make(struct core *core, int (*emit)(void *ctx, json_t *), void *ctx)
 {
 	struct report r = { .core = core, .meta = core_meta(core), .emit = emit, .ctx = ctx };
@@ -439,8 +315,9 @@ int report_make(struct core *core, int (*emit)(void *ctx, json_t *), void *ctx)
 	if (rc < 0)
 		return rc;
 	r.config = core_config(core);
-	if ((rc = count_all(&r)) == 0 && (rc = emit_groups(&r)) == 0 && (rc = emit_exceptions(&r)) == 0)
-		rc = emit_crossings(&r);
+	if ((rc = count_all(&r)) == 0 && (rc = emit_groups(&r)) == 0 && (rc = report_exceptions(&r)) == 0 &&
+		(rc = report_crossings(&r)) == 0)
+		rc = report_evidence(&r);
 	config_put(r.config);
 	groups_free(&r.groups);
 	return rc;

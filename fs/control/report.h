@@ -13,11 +13,13 @@
 
 /* report_make: emits rows (stolen; a negative result ends it), by section: {"section","name","files","bytes",...}.
  * total, and zone, country, backend, rule, tag, owner, month, the largest first, months in order; flow: what left a
- * zone in a month, with "from" and "to"; crossing: each file that changed its zone, as the audit log has it; exception:
- * what is not as it should be. name null: others. Blocks on the local disk. */
+ * zone in a month, with "from", "to" and "direction" (abroad, home or within); crossing: each file that changed its
+ * zone, as the audit log has it, with "approvals": who agreed, and on what basis; exception: what is not as it should
+ * be; evidence: what the audit log and the rules of this are, with "time". name null: others. Blocks on the local disk.
+ */
 int report_make(struct core *, int (*emit)(void *ctx, json_t *), void *ctx);
 
-/* ---- between the files of report: groups that are counted */
+/* ---- between the files of report */
 
 enum report_section {
 	REPORT_TOTAL,
@@ -41,6 +43,22 @@ struct report_groups {
 	struct hash hash;
 	struct report_group *others[REPORT_SECTIONS];
 };
+struct report {
+	struct core *core;
+	struct meta *meta;
+	struct config *config;
+	struct report_groups groups;
+	int (*emit)(void *ctx, json_t *);
+	void *ctx;
+};
+int report_emit(struct report *, json_t *row); /* NULL: -ENOMEM */
+/* report_month: "2026-12"; returns out. */
+const char *report_month(int64_t seconds, char out[32]);
+/* Sections of their own files. report_exception: one row. */
+int report_exceptions(struct report *);
+int report_exception(struct report *, const char *name, const char *text, int64_t files, int64_t bytes);
+int report_crossings(struct report *);
+int report_evidence(struct report *);
 /* report_count: the group of a key; NULL without memory. */
 struct report_group *report_group(struct report_groups *, enum report_section, const char *key);
 int report_count(struct report_groups *, enum report_section, const char *key, uint64_t bytes);

@@ -48,6 +48,23 @@ grep -q $'\033' "$TEST_TMP/shown" && fail "what a terminal obeys was printed"
 grep -Eq '^ +[0-9]+  20[0-9T:-]+Z  placement +/public/given \\x1b ino=[0-9]+ from=0 to=foreign wanted=foreign rule=public-goes-out' \
 	"$TEST_TMP/shown" || fail "shown: $(cat "$TEST_TMP/shown")"
 
+step "a file that was deleted"
+ino=$(stat -c %i "$mnt/public/kept.txt")
+cp -p "$mnt/public/kept.txt" "$TEST_TMP/kept.txt"
+rm "$mnt/public/kept.txt"
+bfs sync
+expect_equal "$(bfs audit show --json --inode "$ino" | jq -r '[.kind, .names.from, .names.to, .path] | join(" ")')" \
+	"placement  domestic 
+placement domestic foreign 
+transfer domestic foreign " "what became of a file that is no more"
+expect_equal "$(bfs audit show --json --inode "$ino" --kind transfer | jq -r .facts.ino)" "$ino" "of one kind"
+expect_status 2 bfs audit show --inode 0
+expect_status 2 bfs audit show --inode 12x
+expect_status 2 bfs audit show --inode 12 "$mnt"
+expect_says "--inode is the number of a file"
+cp -p "$TEST_TMP/kept.txt" "$mnt/public/kept.txt"
+bfs sync
+
 step "tags that are taken away"
 bfs tag add "$mnt/public" one two three >/dev/null
 bfs tag rm "$mnt/public" two >/dev/null

@@ -21,8 +21,8 @@ line='"\(.name) \(.files) \(.bytes)"'
 expect_equal "$(rows total '"\(.files) \(.bytes)"')" "6 20100" total
 expect_equal "$(rows zone "$line + \" \(.kind) \(.home)\"")" "foreign 2 11000 foreign false
 domestic 4 9100 domestic true" zones
-expect_equal "$(rows country "$line")" "US, SG 2 11000
-CN 4 9100" countries
+expect_equal "$(rows country "$line + \" \(.kind)\"")" "US, SG 2 11000 foreign
+CN 4 9100 domestic" countries
 expect_equal "$(rows backend "$line + \" \" + .zone")" "far 2 11000 foreign
 near 4 9100 domestic" backends
 expect_equal "$(rows rule "$line")" "public-goes-out 2 11000
@@ -35,9 +35,16 @@ expect_equal "$(rows owner "\"\(.uid) \(.files) \(.bytes)\"" | xargs -n 3 | wc -
 expect_equal "$(rows month "$line" | sed -n 1p)" "2025-03 1 5000" "the first month"
 
 step "what crossed a border"
-expect_equal "$(rows flow '"\(.from) \(.to) \(.files) \(.bytes)"')" "domestic foreign 1 1000" flows
-expect_equal "$(rows crossing '"\(.kind) \(.from) \(.to) \(.rule) \(.name)"')" \
-	"export domestic foreign public-goes-out /public/$hostile" crossings
+expect_equal "$(rows flow '"\(.from) \(.to) \(.files) \(.bytes) \(.direction)"')" "domestic foreign 1 1000 abroad" flows
+expect_equal "$(rows crossing '"\(.kind) \(.from) \(.to) \(.direction) \(.rule) \(.name)"')" \
+	"export domestic foreign abroad public-goes-out /public/$hostile" crossings
+expect_equal "$(rows crossing .ino)" "$(stat -c %i "$mnt/public/$hostile")" "the number of the file"
+
+step "evidence"
+expect_equal "$(rows evidence .name)" "audit log up to
+rules in force since" evidence
+expect_equal "$(rows evidence 'select(.lines) | "\(.lines) \(.findings) \(.mac)"')" \
+	"$(bfs audit verify --json | jq -r '"\(.lines) \(.findings) \(.mac)"')" "what the audit log holds"
 
 step "exceptions"
 expect_equal "$(rows exception .name)" "" "exceptions"
@@ -45,6 +52,8 @@ mv "$far" "$far.away"
 echo new >"$mnt/public/later"
 within 20 backend_is_named
 expect_equal "$(rows exception 'select(.name == "waiting") | "\(.files) \(.bytes)"')" "1 4" "what waits"
+expect_equal "$(rows exception 'select(.name == "cannot store") | .text')" \
+	"zone foreign: 0 of its backends can store data now, and 1 must" "a zone that takes nothing"
 mv "$far.away" "$far"
 rm "$mnt/public/later"
 
@@ -52,6 +61,8 @@ step "the other forms"
 bfs report >"$TEST_TMP/text"
 grep -q $'\033' "$TEST_TMP/text" && fail "what a terminal obeys was printed"
 grep -Eq '^  domestic +4 +8.9 KiB +domestic$' "$TEST_TMP/text" || fail "text: $(cat "$TEST_TMP/text")"
+grep -Eq '^  audit log up to 20[0-9-]+T[0-9:]+Z: [0-9]+ lines, none removed' "$TEST_TMP/text" ||
+	fail "text: $(cat "$TEST_TMP/text")"
 bfs report --csv >"$TEST_TMP/csv"
 python3 - "$TEST_TMP/csv" <<-'PYTHON'
 	import csv, sys
@@ -59,7 +70,7 @@ python3 - "$TEST_TMP/csv" <<-'PYTHON'
 	tags = {r["name"]: r["bytes"] for r in rows if r["section"] == "tag"}
 	assert tags == {"urgent": "8100", "'=1+1": "3100", '<b>&"': "100"}, tags
 	(crossing,) = [r for r in rows if r["section"] == "crossing"]
-	assert crossing["rule"] == "public-goes-out" and "\\x1b" in crossing["name"], crossing
+	assert crossing["rule"] == "public-goes-out" and crossing["direction"] == "abroad" and crossing["ino"] and "\\x1b" in crossing["name"], crossing
 PYTHON
 bfs report --html "$TEST_TMP/report.html"
 expect_equal "$(stat -c %a "$TEST_TMP/report.html")" 600 "mode of the page"
