@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum verdict { NO, MAYBE, YES };
-
 struct judged_tag {
 	struct rule_tag tag;
 	bool doubtful;
@@ -32,60 +30,61 @@ struct judge {
 	const char *name; /* the path's last component */
 	size_t name_len;
 	bool content_asked;
-	char content[128]; /* the content's media type, "" where unknown */
+	char content[128];    /* the content's media type, "" where unknown */
+	char *const *by_name; /* types that the name gave the last time a type was asked for; NULL: the content did */
 	int64_t next_due_ns;
 };
 
-static enum verdict negate_if(bool negated, enum verdict v)
+static enum rule_verdict negate_if(bool negated, enum rule_verdict v)
 {
-	return negated ? YES - v : v;
+	return negated ? RULE_YES - v : v;
 }
 
-static enum verdict path_matches(const struct judge *j, const struct cond *c)
+static enum rule_verdict path_matches(const struct judge *j, const struct cond *c)
 {
 	for (size_t i = 0; i < c->count; i++)
 		if (glob_match(c->globs[i], j->facts->path))
-			return YES;
-	return NO;
+			return RULE_YES;
+	return RULE_NO;
 }
 
-static enum verdict name_matches(const struct judge *j, const struct cond *c)
+static enum rule_verdict name_matches(const struct judge *j, const struct cond *c)
 {
 	for (size_t i = 0; j->name_len && i < c->count; i++)
 		if (glob_match_name(c->globs[i], j->name, j->name_len))
-			return YES;
-	return NO;
+			return RULE_YES;
+	return RULE_NO;
 }
 
-static enum verdict has_tag(const struct judge *j, const char *name)
+static enum rule_verdict has_tag(const struct judge *j, const char *name)
 {
 	for (size_t i = 0; i < j->facts->tag_count; i++)
 		if (strcmp(j->facts->tags[i].name, name) == 0)
-			return YES;
+			return RULE_YES;
 	for (size_t i = 0; i < j->added_count; i++)
 		if (strcmp(j->added[i].tag.name, name) == 0)
-			return j->added[i].doubtful ? MAYBE : YES;
-	return NO;
+			return j->added[i].doubtful ? RULE_MAYBE : RULE_YES;
+	return RULE_NO;
 }
 
-static enum verdict tag_matches(const struct judge *j, const struct cond *c)
+static enum rule_verdict tag_matches(const struct judge *j, const struct cond *c)
 {
-	enum verdict best = NO;
+	enum rule_verdict best = RULE_NO;
 
-	for (size_t i = 0; best != YES && i < c->count; i++) {
-		enum verdict v = has_tag(j, c->words[i]);
+	for (size_t i = 0; best != RULE_YES && i < c->count; i++) {
+		enum rule_verdict v = has_tag(j, c->words[i]);
 
 		best = v > best ? v : best;
 	}
 	return best;
 }
 
-static enum verdict in_ranges(const struct cond *c, int64_t v)
+static enum rule_verdict in_ranges(const struct cond *c, int64_t v)
 {
 	for (size_t i = 0; i < c->count; i++)
 		if (v >= c->ranges[i].low && v <= c->ranges[i].high)
-			return YES;
-	return NO;
+			return RULE_YES;
+	return RULE_NO;
 }
 
 static int64_t saturating_add(int64_t a, int64_t b)
@@ -108,7 +107,7 @@ static void note_due(struct judge *j, int64_t age, int64_t at_age)
 		j->next_due_ns = due;
 }
 
-static enum verdict age_matches(struct judge *j, const struct cond *c)
+static enum rule_verdict age_matches(struct judge *j, const struct cond *c)
 {
 	int64_t age;
 
@@ -122,17 +121,17 @@ static enum verdict age_matches(struct judge *j, const struct cond *c)
 	return in_ranges(c, age);
 }
 
-static enum verdict size_matches(const struct judge *j, const struct cond *c)
+static enum rule_verdict size_matches(const struct judge *j, const struct cond *c)
 {
 	return in_ranges(c, j->facts->size > INT64_MAX ? INT64_MAX : (int64_t)j->facts->size);
 }
 
-static enum verdict owner_matches(const struct judge *j, const struct cond *c)
+static enum rule_verdict owner_matches(const struct judge *j, const struct cond *c)
 {
 	for (size_t i = 0; i < c->count; i++)
 		if (c->owners[i].id == (c->owners[i].group ? j->facts->gid : j->facts->uid))
-			return YES;
-	return NO;
+			return RULE_YES;
+	return RULE_NO;
 }
 
 /* "image/" stands for all that start so */
@@ -161,36 +160,44 @@ static void ask_content(struct judge *j)
 	j->content[len] = 0;
 }
 
-static enum verdict content_matches(struct judge *j, const struct cond *c)
+static enum rule_verdict content_matches(struct judge *j, const struct cond *c)
 {
 	if (!j->content_asked)
 		ask_content(j);
 	if (!*j->content)
-		return MAYBE;
-	return type_is(c, j->content) ? YES : NO;
+		return RULE_MAYBE;
+	return type_is(c, j->content) ? RULE_YES : RULE_NO;
 }
 
-static enum verdict type_matches(struct judge *j, const struct cond *c)
+/* those that need no look at the content */
+static char *const *types_given(const struct judge *j)
 {
-	static const char *const special[] = {
-		[FILE_DIRECTORY] = "inode/directory", [FILE_SYMLINK] = "inode/symlink", [FILE_OTHER] = "inode/special"
+	static char directory[] = "inode/directory", symlink[] = "inode/symlink", other[] = "inode/special";
+	static char *const special[][2] = {
+		[FILE_DIRECTORY] = { directory }, [FILE_SYMLINK] = { symlink }, [FILE_OTHER] = { other }
 	};
-	char *const *types;
-	size_t yes = 0, n;
 
 	if (j->facts->kind != FILE_REGULAR)
-		return type_is(c, special[j->facts->kind]) ? YES : NO;
-	types = mime_lookup(j->rules->mime, j->name, j->name_len);
-	n = strv_count(types);
+		return special[j->facts->kind];
+	return mime_lookup(j->rules->mime, j->name, j->name_len);
+}
+
+static enum rule_verdict type_matches(struct judge *j, const struct cond *c)
+{
+	char *const *types = types_given(j);
+	size_t yes = 0, n = strv_count(types);
+
 	for (size_t i = 0; i < n; i++)
 		yes += type_is(c, types[i]);
+	j->by_name = types;
 	/* an extension of several types decides only where all of them agree */
 	if (n && (yes == 0 || yes == n))
-		return yes ? YES : NO;
+		return yes ? RULE_YES : RULE_NO;
+	j->by_name = NULL;
 	return content_matches(j, c);
 }
 
-static enum verdict cond_matches(struct judge *j, const struct cond *c)
+static enum rule_verdict cond_matches(struct judge *j, const struct cond *c)
 {
 	switch (c->kind) {
 	case COND_PATH:
@@ -212,37 +219,111 @@ static enum verdict cond_matches(struct judge *j, const struct cond *c)
 	case COND_HOURS:
 	case COND_DAYS:
 	case COND_DATE:
-		return cond_window_matches(c, j->facts->now_ns, &j->next_due_ns) ? YES : NO;
+		return cond_window_matches(c, j->facts->now_ns, &j->next_due_ns) ? RULE_YES : RULE_NO;
 	}
-	return MAYBE;
+	return RULE_MAYBE;
 }
 
-/* all conditions of a section; *failed is the first that does not hold, or else one that is unknown, or NULL */
-static enum verdict section_matches(struct judge *j, const struct rule *r, const char **failed)
+/* ---- what a tracer is told ----------------------------------------------------------------------------------------
+ */
+
+static void put_word(struct buf *out, const char *word)
 {
-	enum verdict all = YES;
+	buf_printf(out, "%s%s", out->len ? ", " : "", word);
+}
+
+static void tags_value(const struct judge *j, struct buf *out)
+{
+	for (size_t i = 0; i < j->facts->tag_count; i++)
+		put_word(out, j->facts->tags[i].name);
+	for (size_t i = 0; i < j->added_count; i++)
+		put_word(out, j->added[i].tag.name);
+	if (!out->len)
+		buf_str(out, "no tags");
+}
+
+static void type_value(const struct judge *j, struct buf *out)
+{
+	for (size_t i = 0; j->by_name && j->by_name[i]; i++)
+		put_word(out, j->by_name[i]);
+	if (!j->by_name)
+		buf_str(out, *j->content ? j->content : "unknown");
+}
+
+static void tell(const struct judge *j, const struct cond *c, enum rule_verdict v)
+{
+	struct buf value = BUF_INIT;
+
+	if (!j->trace || !j->trace->cond)
+		return;
+	if (v == RULE_UNSEEN)
+		buf_str(&value, "");
+	else if (c->kind == COND_TAG)
+		tags_value(j, &value);
+	else if (c->kind == COND_TYPE)
+		type_value(j, &value);
+	else
+		cond_value(c, j->facts, &value);
+	j->trace->cond(j->trace->ctx, c->text, v, value.err ? "" : (const char *)value.data);
+	buf_free(&value);
+}
+
+static enum rule_verdict judge_cond(struct judge *j, const struct cond *c)
+{
+	enum rule_verdict v = negate_if(c->negated, cond_matches(j, c));
+
+	tell(j, c, v);
+	return v;
+}
+
+/* The conditions behind one that failed decide nothing: they are looked at for who reads, and only as far as that
+ * changes neither when the file is due nor what is known of its content. */
+static void tell_rest(struct judge *j, const struct rule *r, size_t from)
+{
+	int64_t due_ns = j->next_due_ns;
+
+	if (!j->trace || !j->trace->cond)
+		return;
+	for (size_t i = from; i < r->count; i++) {
+		if (r->conds[i].kind == COND_TYPE)
+			tell(j, &r->conds[i], RULE_UNSEEN);
+		else
+			judge_cond(j, &r->conds[i]);
+	}
+	j->next_due_ns = due_ns;
+}
+
+/* ---- sections ------------------------------------------------------------------------------------------------------
+ */
+
+/* all conditions of a section; *failed is the first that does not hold, or else one that is unknown, or NULL */
+static enum rule_verdict section_matches(struct judge *j, const struct rule *r, const char **failed)
+{
+	enum rule_verdict all = RULE_YES;
 
 	*failed = NULL;
 	for (size_t i = 0; i < r->count; i++) {
-		enum verdict v = negate_if(r->conds[i].negated, cond_matches(j, &r->conds[i]));
+		enum rule_verdict v = judge_cond(j, &r->conds[i]);
 
-		if (v == YES)
+		if (v == RULE_YES)
 			continue;
-		if (v == NO || all == YES)
+		if (v == RULE_NO || all == RULE_YES)
 			*failed = r->conds[i].text;
 		all = v;
-		if (v == NO)
+		if (v == RULE_NO) {
+			tell_rest(j, r, i + 1);
 			break;
+		}
 	}
 	return all;
 }
 
 static int add_tag(struct judge *j, const struct rule *section, bool doubtful)
 {
-	enum verdict has = has_tag(j, section->name);
+	enum rule_verdict has = has_tag(j, section->name);
 	struct judged_tag *v;
 
-	if (has == YES || (has == MAYBE && doubtful))
+	if (has == RULE_YES || (has == RULE_MAYBE && doubtful))
 		return 0;
 	for (size_t i = 0; i < j->added_count; i++) {
 		if (strcmp(j->added[i].tag.name, section->name) != 0)
@@ -284,12 +365,12 @@ static int run_tags(struct judge *j)
 	query_phase(&j->query, PHASE_TAGS);
 	for (size_t i = 0; rc == 0 && (i = next_section(j, PHASE_TAGS, i)) < p->count; i++) {
 		const struct rule *r = p->v[i];
-		enum verdict v = section_matches(j, r, &failed);
+		enum rule_verdict v = section_matches(j, r, &failed);
 
 		if (j->trace && j->trace->tag)
-			j->trace->tag(j->trace->ctx, r->name, &r->origin, v == YES, failed);
-		if (v != NO)
-			rc = add_tag(j, r, v == MAYBE);
+			j->trace->tag(j->trace->ctx, r->name, &r->origin, v == RULE_YES, failed);
+		if (v != RULE_NO)
+			rc = add_tag(j, r, v == RULE_MAYBE);
 	}
 	return rc;
 }
@@ -302,8 +383,8 @@ static const struct rule *run_rules(struct judge *j)
 	query_phase(&j->query, PHASE_RULES);
 	for (size_t i = 0; (i = next_section(j, PHASE_RULES, i)) < p->count; i++) {
 		const struct rule *r = p->v[i];
-		enum verdict v = section_matches(j, r, &failed);
-		bool takes = v == YES || (v == MAYBE && r->zone->kind == ZONE_DOMESTIC);
+		enum rule_verdict v = section_matches(j, r, &failed);
+		bool takes = v == RULE_YES || (v == RULE_MAYBE && r->zone->kind == ZONE_DOMESTIC);
 
 		if (j->trace && j->trace->rule)
 			j->trace->rule(j->trace->ctx, r, takes, takes ? NULL : failed);

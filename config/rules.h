@@ -49,11 +49,18 @@ struct rule_decision {
 	int64_t next_due_ns;	  /* real clock: when a condition on time may change the answer; INT64_MAX: never */
 };
 
-/* The tracer sees every step of the same program that decides (I11). */
+/* What is found of a condition. MAYBE: it cannot be told. UNSEEN: its section had failed before, and it would have had
+ * to look at the content. */
+enum rule_verdict { RULE_NO, RULE_MAYBE, RULE_YES, RULE_UNSEEN };
+
+/* The tracer sees every step of the same program that decides (I11); any of these may be NULL. cond is called for each
+ * condition of a section, and then tag or rule for the section; value is what was looked at, for people ("24.0 KiB"),
+ * "" where nothing was. Conditions behind the first that fails are told too. */
 struct rule_trace {
 	void (*tag)(
 		void *ctx, const char *section, const struct config_origin *, bool set, const char *failed_condition);
 	void (*rule)(void *ctx, const struct rule *, bool matched, const char *failed_condition);
+	void (*cond)(void *ctx, const char *text, enum rule_verdict, const char *value);
 	void *ctx;
 };
 

@@ -77,6 +77,10 @@ struct rules {
 
 void rule_free(struct rule *);
 
+/* cond_value: what a condition looks at, as people read it, appended to out; not of tags and types, which the judging
+ * knows (config/rules_value.c). */
+void cond_value(const struct cond *, const struct rule_facts *, struct buf *out);
+
 /* cond_window_parse: one item of hours ("22:00-06:00"), days ("sat-mon", "wed") or date (">=2026-12-01",
  * "2026-12-01..2026-12-31 18:00") as one or two ranges; false where it is none. cond_window_matches: whether the time
  * lies in one; *due_ns is lowered to when that may change. In the local time zone. */

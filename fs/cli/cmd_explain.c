@@ -59,8 +59,9 @@ const struct cli_command cmd_explain = {
 	.operands_max = -1,
 	.summary = "Shows why files are placed where they are",
 	.description =
-		"The deciding rule, those before it and the condition that did not hold, and every tag with its\n"
-		"origin, for each name the file has: what the placement itself runs, with a tracer.",
+		"The deciding rule and those before it, each condition with whether it holds and what was looked at,\n"
+		"and every tag with its origin, for each name the file has: what the placement itself runs, with a\n"
+		"tracer. What the export policy says of it, and when time may change the placement.",
 	.options = options,
 	.run = run,
 };

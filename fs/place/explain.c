@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* I11: the program that places, with a tracer. */
+/* I11: the program that places, with a tracer. What it saw is kept as JSON; explain_print makes the text of that. */
 #include "fs/place/internal.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -52,27 +54,52 @@ static json_t *origin(const struct config_origin *o)
 	return json_pack("{s:o, s:i}", "file", json_bytes(o->file ? o->file : ""), "line", o->line);
 }
 
-static void step(json_t *list, const char *name, const struct config_origin *o, bool matched, const char *failed)
-{
-	json_t *one = json_pack("{s:o, s:b, s:o}", "name", json_bytes(name), "matched", matched, "origin", origin(o));
-
-	if (one && failed)
-		json_object_set_new(one, "failed", json_bytes(failed));
-	json_array_append_new(list, one);
-}
-
 struct trace {
 	json_t *tags, *rules;
+	json_t *conditions; /* of the section that comes next */
 };
 
-static void trace_tag(void *ctx, const char *section, const struct config_origin *o, bool set, const char *failed)
+static void trace_cond(void *ctx, const char *text, enum rule_verdict v, const char *value)
 {
-	step(((struct trace *)ctx)->tags, section, o, set, failed);
+	static const char *const words[] = {
+		[RULE_NO] = "no", [RULE_MAYBE] = "unknown", [RULE_YES] = "yes", [RULE_UNSEEN] = "unseen"
+	};
+	json_t *one = json_pack("{s:o, s:s}", "text", json_bytes(text), "holds", words[v]);
+
+	if (one && *value)
+		json_object_set_new(one, "value", json_bytes(value));
+	json_array_append_new(((struct trace *)ctx)->conditions, one);
+}
+
+static json_t *section(
+	struct trace *t, const char *name, const struct config_origin *o, bool matched, const char *failed)
+{
+	json_t *one = json_pack("{s:o, s:b, s:o, s:o}", "name", json_bytes(name), "matched", matched, "origin",
+		origin(o), "conditions", t->conditions);
+
+	t->conditions = json_array();
+	if (one && failed)
+		json_object_set_new(one, "failed", json_bytes(failed));
+	return one;
+}
+
+static void trace_tag(void *ctx, const char *name, const struct config_origin *o, bool set, const char *failed)
+{
+	struct trace *t = ctx;
+
+	json_array_append_new(t->tags, section(t, name, o, set, failed));
 }
 
 static void trace_rule(void *ctx, const struct rule *rule, bool matched, const char *failed)
 {
-	step(((struct trace *)ctx)->rules, rule_name(rule), rule_origin(rule), matched, failed);
+	struct trace *t = ctx;
+	json_t *one = section(t, rule_name(rule), rule_origin(rule), matched, failed);
+
+	if (one)
+		json_object_set_new(one, "zone", json_string(rule_zone(rule)->name));
+	if (one && rule_export(rule) >= 0)
+		json_object_set_new(one, "export", json_string(policy_name((enum export_policy)rule_export(rule))));
+	json_array_append_new(t->rules, one);
 }
 
 static json_t *tag_list(const struct rule_tag *tags, size_t count)
@@ -98,8 +125,10 @@ static json_t *tag_list(const struct rule_tag *tags, size_t count)
 
 static json_t *explain_name(struct subject *s, uint64_t parent, const char *name, struct judged *judged)
 {
-	struct trace trace = { json_array(), json_array() };
-	struct judge_detail detail = { .trace = { .tag = trace_tag, .rule = trace_rule, .ctx = &trace } };
+	struct trace trace = { json_array(), json_array(), json_array() };
+	struct judge_detail detail = {
+		.trace = { .tag = trace_tag, .rule = trace_rule, .cond = trace_cond, .ctx = &trace }
+	};
 	json_t *one;
 
 	judge_name(s, parent, name, judged, &detail);
@@ -108,6 +137,7 @@ static json_t *explain_name(struct subject *s, uint64_t parent, const char *name
 		"rules", trace.rules, "doubt", judged->doubt);
 	if (one && judged->rule)
 		json_object_set_new(one, "rule", json_bytes(rule_name(judged->rule)));
+	json_decref(trace.conditions);
 	judge_detail_free(&detail);
 	return one;
 }
@@ -129,13 +159,64 @@ static void set_zone_name(struct place *p, json_t *all, const char *key, uint32_
 	free(name);
 }
 
+/* What several names come to: see judgement_result. */
+static const char *combination(const struct judgement *j, size_t names)
+{
+	enum judged_side first = JUDGED_HOME;
+
+	while (first < JUDGED_FOREIGN && !j->of[first].zone)
+		first++;
+	if (names == 1)
+		return "one name";
+	if (j->conflict[first])
+		return "they differ";
+	for (enum judged_side other = first + 1; other < JUDGED_SIDES; other++)
+		if (j->of[other].zone)
+			return first == JUDGED_HOME ? "home first" : "domestic first";
+	return "they agree";
+}
+
+/* What the policy's verdict was made of. */
+static json_t *export_facts(const struct subject *s, const struct judged *wanted)
+{
+	const struct config_zone *in = place_zone(s->place, s->config, s->zone_id);
+	json_t *facts;
+
+	if (!in || in->kind == ZONE_FOREIGN)
+		in = s->config->home;
+	facts = json_pack("{s:s, s:s}", "zone", in->name, "policy", policy_name(in->export));
+	if (facts && wanted->rule && rule_export(wanted->rule) >= 0)
+		json_object_set_new(
+			facts, "rule", json_string(policy_name((enum export_policy)rule_export(wanted->rule))));
+	return facts;
+}
+
+static int set_verdict(struct place *p, const struct subject *s, const struct judged *wanted, bool held, json_t *all)
+{
+	struct placement at = { 0 };
+	int rc = policy_apply(s, wanted, &at);
+
+	if (rc == 0) {
+		set_zone_name(p, all, "zone", at.zone_id);
+		set_zone_name(p, all, "wanted", at.wanted_zone_id);
+		json_object_set_new(all, "rule", at.rule ? json_bytes(at.rule) : json_null());
+		json_object_set_new(all, "state", json_string(state_text(&at)));
+		json_object_set_new(all, "held", json_boolean(held));
+		json_object_set_new(all, "export", export_facts(s, wanted));
+		json_object_set_new(all, "content_unknown", json_boolean(s->type_unknown));
+		json_object_set_new(all, "next_due_s",
+			at.next_due_ns == INT64_MAX ? json_null() : json_real((double)at.next_due_ns / NS_PER_S));
+	}
+	placement_free(&at);
+	return rc;
+}
+
 static int explain(struct place *p, struct inode *inode, struct subject *s, json_t *all)
 {
 	struct judgement judgement = { .due_ns = INT64_MAX };
 	json_t *list = json_array();
 	struct buf names = BUF_INIT;
 	struct judged judged;
-	struct placement at = { 0 };
 	const char *name;
 	uint64_t parent;
 	size_t pos = 0;
@@ -147,93 +228,11 @@ static int explain(struct place *p, struct inode *inode, struct subject *s, json
 		judgement_add(&judgement, s, &judged);
 	}
 	judgement_result(&judgement, s, &judged);
-	if (rc == 0 && (rc = policy_apply(s, &judged, &at)) == 0) {
-		set_zone_name(p, all, "zone", at.zone_id);
-		set_zone_name(p, all, "wanted", at.wanted_zone_id);
-		json_object_set_new(all, "rule", at.rule ? json_bytes(at.rule) : json_null());
-		json_object_set_new(all, "state", json_string(state_text(&at)));
-		json_object_set_new(all, "held", json_boolean((s->flags & INODE_HELD) || judgement.mark));
-		json_object_set_new(all, "content_unknown", json_boolean(s->type_unknown));
-	}
-	placement_free(&at);
+	json_object_set_new(all, "combination", json_string(combination(&judgement, json_array_size(list))));
+	if (rc == 0)
+		rc = set_verdict(p, s, &judged, (s->flags & INODE_HELD) || judgement.mark, all);
 	buf_free(&names);
 	return rc;
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
-
-static void print_steps(const json_t *list, const char *what, const char *yes, struct buf *out)
-{
-	size_t i;
-	json_t *one;
-
-	json_array_foreach(list, i, one)
-	{
-		const json_t *o = json_object_get(one, "origin");
-		bool matched = json_is_true(json_object_get(one, "matched"));
-
-		buf_printf(out, "    [%s %s] %s:%lld: %s", what, text_of(one, "name"), text_of(o, "file"),
-			(long long)json_integer_value(json_object_get(o, "line")), matched ? yes : "no");
-		if (!matched && json_object_get(one, "failed"))
-			buf_printf(out, ": %s does not hold", text_of(one, "failed"));
-		buf_str(out, "\n");
-	}
-}
-
-static void print_name(const json_t *one, struct buf *out)
-{
-	const json_t *tags = json_object_get(one, "tags");
-	size_t i;
-	json_t *tag;
-
-	buf_printf(out, "  %s: zone %s", text_of(one, "path"), text_of(one, "zone"));
-	if (json_object_get(one, "rule"))
-		buf_printf(out, " by rule %s\n", text_of(one, "rule"));
-	else
-		buf_str(out, json_is_true(json_object_get(one, "doubt")) ? " (could not be judged)\n"
-									 : " (no rule matches)\n");
-	json_array_foreach(tags, i, tag)
-	{
-		const json_t *section = json_object_get(tag, "section");
-
-		buf_printf(out, "    tag %s: ", text_of(tag, "tag"));
-		if (section)
-			buf_printf(out, "rule from %s:%lld\n", text_of(section, "file"),
-				(long long)json_integer_value(json_object_get(section, "line")));
-		else if (json_object_get(tag, "from"))
-			buf_printf(out, "%s from %s\n", text_of(tag, "origin"), text_of(tag, "from"));
-		else
-			buf_printf(out, "%s\n", text_of(tag, "origin"));
-	}
-	print_steps(json_object_get(one, "tag_sections"), "tag", "set", out);
-	print_steps(json_object_get(one, "rules"), "rule", "decides", out);
-}
-
-static void print(const json_t *all, struct buf *out)
-{
-	const char *state = text_of(all, "state");
-	size_t i;
-	json_t *one;
-
-	buf_printf(out, "zone %s", text_of(all, "zone"));
-	if (json_is_string(json_object_get(all, "rule")))
-		buf_printf(out, " by rule %s", text_of(all, "rule"));
-	else
-		buf_str(out, " by default");
-	if (strcmp(state, "free") != 0)
-		buf_printf(out, "; its rules want zone %s, the export policy keeps it (%s)", text_of(all, "wanted"),
-			state);
-	else if (json_is_true(json_object_get(all, "held")))
-		buf_str(out, "; held: leaving needs what the zone's export policy says");
-	if (json_is_true(json_object_get(all, "content_unknown")))
-		buf_str(out, "; the content's type is not known here yet: home until it is");
-	buf_str(out, "\n");
-	json_array_foreach(json_object_get(all, "names"), i, one) print_name(one, out);
 }
 
 int place_explain(struct place *p, struct inode *inode, bool json, struct buf *out)
@@ -250,7 +249,7 @@ int place_explain(struct place *p, struct inode *inode, bool json, struct buf *o
 		buf_str(out, text ? text : "");
 		rc = text ? 0 : -ENOMEM;
 	} else if (rc == 0) {
-		print(all, out);
+		explain_print(all, s.now_ns, out);
 	}
 	free(text);
 	subject_free(&s);

@@ -256,6 +256,8 @@ void judgement_result(const struct judgement *, const struct subject *, struct j
 int policy_apply(const struct subject *, const struct judged *wanted, struct placement *);
 
 const char *policy_name(enum export_policy);
+/* explain_print: what explain found, as text. */
+void explain_print(const json_t *, int64_t now_ns, struct buf *out);
 /* json_bytes: a string of any bytes; what is no UTF-8 shows as U+FFFD. */
 json_t *json_bytes(const char *);
 

@@ -299,7 +299,7 @@ expect_says "/etc/passwd: not in a borderfs mount"
 expect_status 1 bfs where /etc/passwd
 expect_says "does not lie in this mount"
 expect_status 0 "$BORDERFS" explain "$mnt/public/deep/er/1"
-expect_says "zone foreign by rule public-goes-out" "tag=personal does not hold"
+expect_says "zone foreign by rule public-goes-out" "      no       tag=personal  no tags"
 expect_equal "$("$BORDERFS" explain --json "$mnt/public/deep/er/1" | jq -r '.zone, .names[0].rules[0].failed')" "foreign
 tag=personal" "the explanation"
 expect_status 0 bfs status

@@ -19,7 +19,7 @@ static const char *content(void *ctx)
 
 static void decide(const struct config *c)
 {
-	static const struct rule_trace every = { NULL, NULL, NULL };
+	static const struct rule_trace every = { 0 };
 	static const char *const paths[] = { "/", "/a", "/hr/a.vcf", "/public/b/c.tar.gz", "/x//y",
 		"/a/b/c/d/e/f/g.h" };
 	static const struct rule_tag tags[] = { { "personal", TAG_USER, NULL, NULL },

@@ -119,7 +119,7 @@ static void random_facts(struct rule_facts *f, struct rule_tag *given, char *pat
 
 static void test_same_as_without(void **state)
 {
-	static const struct rule_trace every = { NULL, NULL, NULL };
+	static const struct rule_trace every = { 0 };
 
 	(void)state;
 	for (int round = 0; round < 60; round++) {

@@ -305,12 +305,19 @@ static void tell_rule(void *ctx, const struct rule *r, bool matched, const char 
 	buf_printf(&s->text, "rule %s %d %s\n", rule_name(r), matched, failed ? failed : "-");
 }
 
+static void tell_cond(void *ctx, const char *text, enum rule_verdict v, const char *value)
+{
+	struct story *s = ctx;
+
+	buf_printf(&s->text, "  %s %d %s\n", text, v, value);
+}
+
 static void test_trace_and_tags(void **state)
 {
 	static const struct rule_tag given[] = { { "mine", TAG_USER, NULL, NULL },
 		{ "dir", TAG_INHERITED, "/a", NULL } };
 	struct story story = { BUF_INIT };
-	const struct rule_trace trace = { tell_tag, tell_rule, &story };
+	const struct rule_trace trace = { .tag = tell_tag, .rule = tell_rule, .cond = tell_cond, .ctx = &story };
 	struct rule_facts f = { .path = "/a/b.iso", .size = 2 << 20, .tags = given, .tag_count = 2 };
 	struct config *c =
 		load("[tag t1]\nname = *.iso\n[tag mine]\nname = *.iso\n[tag t2]\ntag = t1\nsize = >1M\n"
@@ -325,13 +332,26 @@ static void test_trace_and_tags(void **state)
 
 	(void)state;
 	assert_int_equal(rules_decide(c, &f, &d, &trace, &tags, &count), 0);
-	assert_string_equal((char *)story.text.data, "tag t1:22 1 -\n"
+	assert_string_equal((char *)story.text.data, "  name=*.iso 2 b.iso\n"
+						     "tag t1:22 1 -\n"
+						     "  name=*.iso 2 b.iso\n"
 						     "tag mine:24 1 -\n"
+						     "  tag=t1 2 mine, dir, t1\n"
+						     "  size>1M 2 2.0 MiB (2097152 bytes)\n"
 						     "tag t2:26 1 -\n"
+						     "  tag=t4 0 mine, dir, t1, t2\n"
 						     "tag t3:29 0 tag=t4\n"
+						     "  tag=t1 2 mine, dir, t1, t2\n"
 						     "tag t4:31 1 -\n"
+						     "  tag=t3 0 mine, dir, t1, t2, t4\n"
 						     "rule r1 0 tag=t3\n"
+						     "  tag=t2 2 mine, dir, t1, t2, t4\n"
+						     "  size>1M 2 2.0 MiB (2097152 bytes)\n"
+						     "  age>30d 0 0ms\n"
 						     "rule r2 0 age>30d\n"
+						     "  not-tag=none,nothing 2 mine, dir, t1, t2, t4\n"
+						     "  tag=dir 2 mine, dir, t1, t2, t4\n"
+						     "  size=<1K,>1M 2 2.0 MiB (2097152 bytes)\n"
 						     "rule r3 1 -\n");
 	assert_int_equal(count, 5);
 	assert_string_equal(tags[0].name, "mine");
@@ -357,6 +377,67 @@ static void test_trace_and_tags(void **state)
 	assert_int_equal(rules_count(c), 4);
 	buf_free(&text);
 	buf_free(&story.text);
+	config_put(c);
+}
+
+/* what is looked at beside each condition, also behind the first that fails, which changes nothing */
+static void test_trace_values(void **state)
+{
+	static const struct {
+		const char *path;
+		uint64_t size;
+		int64_t mtime_s;
+		enum file_type kind;
+		const char *told;
+		int64_t due_s;
+	} rows[] = {
+		{ "/a/b.png", 1023, 0, FILE_REGULAR,
+			"  name=*.png 2 b.png\n  link-count=1 2 1\n  size<1K 2 1023 bytes\n  owner=uid:7 2 uid 7, gid "
+			"8\n"
+			"  age<1d 2 1m40s\n  hours=00:00-12:00 2 00:01\n  days=thu 2 Thu\n"
+			"  date<1970-01-02 2 1970-01-01 00:01\n  type=image/* 2 image/png\nrule r 1 -\n",
+			12 * 3600 },
+		/* a file that is not there yet, of no known type */
+		{ "/b.png", 1024, 200, FILE_OTHER,
+			"  name=*.png 2 b.png\n  link-count=1 2 1\n  size<1K 0 1.0 KiB (1024 bytes)\n"
+			"  owner=uid:7 2 uid 7, gid 8\n  age<1d 2 -1m40s\n  hours=00:00-12:00 2 00:01\n  days=thu 2 "
+			"Thu\n"
+			"  date<1970-01-02 2 1970-01-01 00:01\n  type=image/* 3 \nrule r 0 size<1K\n",
+			INT64_MAX },
+		{ "/b.png", 1, 0, FILE_SYMLINK,
+			"  name=*.png 2 b.png\n  link-count=1 2 1\n  size<1K 2 1 bytes\n  owner=uid:7 2 uid 7, gid 8\n"
+			"  age<1d 2 1m40s\n  hours=00:00-12:00 2 00:01\n  days=thu 2 Thu\n"
+			"  date<1970-01-02 2 1970-01-01 00:01\n  type=image/* 0 inode/symlink\nrule r 0 type=image/*\n",
+			12 * 3600 },
+	};
+	struct config *c =
+		load("[rule r]\nname = *.png\nlink-count = 1\nage = <1d\ntype = image/*\nhours = 00:00-12:00\n"
+		     "days = thu\ndate = <1970-01-02\nsize = <1K\nowner = uid:7\nzone = f\n");
+
+	(void)state;
+	assert_int_equal(setenv("TZ", "UTC", 1), 0);
+	tzset();
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct story story = { BUF_INIT };
+		const struct rule_trace trace = { .rule = tell_rule, .cond = tell_cond, .ctx = &story };
+		struct rule_facts f = { .path = rows[i].path,
+			.size = rows[i].size,
+			.mtime_ns = rows[i].mtime_s * NS_PER_S,
+			.now_ns = 100 * NS_PER_S,
+			.kind = rows[i].kind,
+			.link_count = 1,
+			.uid = 7,
+			.gid = 8 };
+		struct rule_decision traced, plain;
+
+		assert_int_equal(rules_decide(c, &f, &traced, &trace, NULL, NULL), 0);
+		assert_string_equal((char *)story.text.data, rows[i].told);
+		assert_int_equal(rules_decide(c, &f, &plain, NULL, NULL, NULL), 0);
+		assert_ptr_equal(traced.rule, plain.rule);
+		assert_int_equal(traced.next_due_ns, plain.next_due_ns);
+		assert_int_equal(plain.next_due_ns, rows[i].due_s == INT64_MAX ? INT64_MAX : rows[i].due_s * NS_PER_S);
+		buf_free(&story.text);
+	}
 	config_put(c);
 }
 
@@ -396,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_doubtful_tag),
 		cmocka_unit_test(test_content_is_asked_once),
 		cmocka_unit_test(test_trace_and_tags),
+		cmocka_unit_test(test_trace_values),
 		cmocka_unit_test(test_version),
 	};
 
