@@ -12,11 +12,12 @@
 struct object {
 	struct object *next;
 	enum cloud_side side;
-	char key[80];
+	char backend[16], key[80];
 	size_t len;
 	uint8_t *data, *plain;
 	struct cloud_member members[CLOUD_MEMBERS_MAX];
 	size_t member_count;
+	int64_t comes_ns; /* of one that is late */
 };
 
 struct hooked {
@@ -24,7 +25,7 @@ struct hooked {
 	struct cloud_put *put;
 };
 
-static struct object *objects;
+static struct object *objects, *late;
 static struct cloud_put *sending;
 static struct keyring *keyring;
 static bool dead;
@@ -48,11 +49,11 @@ void cloud_dead(bool is)
 			stage_go(&p->stop);
 }
 
-static struct object **at(enum cloud_side side, const char *key)
+static struct object **at(const char *backend, const char *key)
 {
 	struct object **o = &objects;
 
-	while (*o && ((*o)->side != side || strcmp((*o)->key, key) != 0))
+	while (*o && (strcmp((*o)->backend, backend) != 0 || strcmp((*o)->key, key) != 0))
 		o = &(*o)->next;
 	return o;
 }
@@ -106,6 +107,7 @@ static struct object *receive(const struct backend *b, const char *key, struct s
 	if (!o || !(o->data = malloc(source->length)) || source->read(source, 0, o->data, source->length) < 0)
 		abort();
 	o->side = side_of(b);
+	snprintf(o->backend, sizeof(o->backend), "%s", b->config->name);
 	o->len = source->length;
 	snprintf(o->key, sizeof(o->key), "%s", key);
 	if (!is_head(key))
@@ -113,10 +115,13 @@ static struct object *receive(const struct backend *b, const char *key, struct s
 	return o;
 }
 
-static void store(struct object *o)
+static void store(struct object *o, bool is_late)
 {
-	o->next = objects;
-	objects = o;
+	struct object **list = is_late ? &late : &objects;
+
+	o->comes_ns = stage_now() + CLOUD_LATE_NS;
+	o->next = *list;
+	*list = o;
 }
 
 static void cut(struct call_hook *hook)
@@ -167,11 +172,12 @@ static int converse(struct cloud_put *put, struct call *c, struct object **o)
 
 	while (rc == 0 && !put->answer && !put->cut && !dead) {
 		stage_stop_at(&put->stop);
-		if (dead || put->cut || !*o || (!put->sent && put->answer != CLOUD_CONFIRM))
+		if (dead || put->cut || !*o ||
+			(!put->sent && put->answer != CLOUD_CONFIRM && put->answer != CLOUD_LATE))
 			continue;
 		put->sent = true;
 		if ((rc = take(put, c, (*o)->len - half)) == 0) {
-			store(*o);
+			store(*o, put->answer == CLOUD_LATE);
 			*o = NULL;
 		}
 	}
@@ -193,13 +199,14 @@ static int cloud_put(struct backend *b, struct call *c, const char *key, struct 
 
 	if (dead)
 		return -ERR_STOPPED;
-	if (*at(put.side, key))
+	if (*at(b->config->name, key))
 		return -ERR_EXISTS;
 	o = receive(b, key, source);
 	if (is_head(key)) {
-		store(o);
+		store(o, false);
 		return 0;
 	}
+	snprintf(put.backend, sizeof(put.backend), "%s", b->config->name);
 	snprintf(put.key, sizeof(put.key), "%s", key);
 	memcpy(put.members, o->members, sizeof(put.members));
 	put.member_count = o->member_count;
@@ -215,7 +222,7 @@ static int cloud_put(struct backend *b, struct call *c, const char *key, struct 
 
 static int cloud_get(struct backend *b, struct call *c, const char *key, uint64_t off, uint64_t len, struct sink *sink)
 {
-	struct object *o = *at(side_of(b), key);
+	struct object *o = *at(b->config->name, key);
 
 	(void)c;
 	if (dead)
@@ -227,7 +234,7 @@ static int cloud_get(struct backend *b, struct call *c, const char *key, uint64_
 
 static int cloud_head(struct backend *b, struct call *c, const char *key, uint64_t *size)
 {
-	struct object *o = *at(side_of(b), key);
+	struct object *o = *at(b->config->name, key);
 
 	(void)c;
 	if (dead || !o)
@@ -238,7 +245,7 @@ static int cloud_head(struct backend *b, struct call *c, const char *key, uint64
 
 static int cloud_del(struct backend *b, struct call *c, const char *key)
 {
-	struct object **at_key = at(side_of(b), key), *o = *at_key;
+	struct object **at_key = at(b->config->name, key), *o = *at_key;
 
 	(void)c;
 	if (dead)
@@ -321,11 +328,33 @@ void cloud_say(struct cloud_put *put, enum cloud_answer answer)
 	stage_go(&put->stop);
 }
 
-void cloud_each(enum cloud_side side, void (*fn)(void *ctx, const char *key, const struct cloud_member *), void *ctx)
+bool cloud_late(void)
+{
+	return late != NULL;
+}
+
+void cloud_come(void)
+{
+	struct object **at_late = &late;
+
+	while (*at_late) {
+		struct object *o = *at_late;
+
+		if (o->comes_ns > stage_now()) {
+			at_late = &o->next;
+			continue;
+		}
+		*at_late = o->next;
+		store(o, false);
+	}
+}
+
+void cloud_each(
+	enum cloud_side side, void (*fn)(void *ctx, const char *backend, const struct cloud_member *), void *ctx)
 {
 	for (const struct object *o = objects; o; o = o->next)
 		for (size_t i = 0; o->side == side && i < o->member_count; i++)
-			fn(ctx, o->key, &o->members[i]);
+			fn(ctx, o->backend, &o->members[i]);
 }
 
 size_t cloud_objects(enum cloud_side side)
@@ -334,5 +363,7 @@ size_t cloud_objects(enum cloud_side side)
 
 	for (const struct object *o = objects; o; o = o->next)
 		n += o->side == side && !is_head(o->key);
+	for (const struct object *o = late; o; o = o->next)
+		n += o->side == side;
 	return n;
 }

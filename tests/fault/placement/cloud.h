@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* cloud: two backends at the driver's interface, in memory. A put of an object stops there until the test says what
+/* cloud: backends at the driver's interface, in memory. A put of an object stops there until the test says what
  * becomes of it; all other calls are answered at once. */
 #ifndef TESTS_FAULT_PLACEMENT_CLOUD_H
 #define TESTS_FAULT_PLACEMENT_CLOUD_H
@@ -18,7 +18,9 @@ struct cloud_member {
 };
 #define CLOUD_MEMBERS_MAX 8
 
-enum cloud_answer { CLOUD_NONE, CLOUD_CONFIRM, CLOUD_FAIL };
+/* late: no answer to all of the body, and the object is there CLOUD_LATE_NS later, when cloud_come is called. */
+enum cloud_answer { CLOUD_NONE, CLOUD_CONFIRM, CLOUD_FAIL, CLOUD_LATE };
+#define CLOUD_LATE_NS 5000000000
 
 /* A put under way: half of the body is there, or, sent, all of it: then the object is stored though nobody knows. */
 struct cloud_put {
@@ -28,7 +30,7 @@ struct cloud_put {
 	enum cloud_answer answer;
 	struct cloud_member members[CLOUD_MEMBERS_MAX];
 	size_t member_count;
-	char key[80];
+	char backend[16], key[80];
 	struct stage_stop stop;
 };
 
@@ -44,8 +46,10 @@ struct cloud_put *cloud_puts(void);
 /* cloud_send: the rest of the body; cloud_say: how it ends. To be followed by stage_settle. */
 void cloud_send(struct cloud_put *);
 void cloud_say(struct cloud_put *, enum cloud_answer);
-/* cloud_each: every member of every object on a side. cloud_objects: how many there are. */
-void cloud_each(enum cloud_side, void (*fn)(void *ctx, const char *key, const struct cloud_member *), void *ctx);
+void cloud_come(void);
+bool cloud_late(void); /* something is */
+/* cloud_each: every member of every object on a side, with its backend's name. cloud_objects: how many there are. */
+void cloud_each(enum cloud_side, void (*fn)(void *ctx, const char *backend, const struct cloud_member *), void *ctx);
 size_t cloud_objects(enum cloud_side);
 
 #endif

@@ -10,12 +10,13 @@ static uint64_t mix(uint64_t h, uint64_t v)
 
 uint64_t hash_seen(void)
 {
-	uint64_t h = w.now.dir_tag | w.now.closed << 1;
+	uint64_t h = w.now.dir_tag | w.now.closed << 1 | w.now.doubled << 2;
 
 	for (int k = 0; k < SLOTS; k++)
 		h = h * 7 + (uint64_t)(w.now.slots[k] + 1);
 	for (int i = 0; i < FILES; i++)
-		h = h * 8 + w.now.files[i].exists * 4u + w.now.files[i].tag * 2u + w.now.files[i].held;
+		h = h * 16 + w.now.files[i].exists * 8u + w.now.files[i].content * 4u + w.now.files[i].tag * 2u +
+		    w.now.files[i].held;
 	return h;
 }
 
@@ -55,15 +56,40 @@ struct mix_ctx {
 	uint64_t sum, salt;
 };
 
-static void mix_member(void *ctx, const char *key, const struct cloud_member *m)
+static void mix_member(void *ctx, const char *backend, const struct cloud_member *m)
 {
 	struct mix_ctx *c = ctx;
-	int i = file_of(m->ino);
-	unsigned version = 0;
+	uint64_t h = mix(c->salt + (uint64_t)strlen(backend), (uint64_t)(file_of(m->ino) + 1));
 
-	(void)key;
-	sscanf((const char *)m->plain + 2, "%u", &version);
-	c->sum += mix(c->salt + (uint64_t)(i + 1) * 16, i != NOBODY && version == w.now.files[i].version);
+	for (int i = 0; i < FILES; i++)
+		h = mix(h, w.now.files[i].exists && file_is_content(i, m->plain, m->len));
+	c->sum += h;
+}
+
+static struct extent extent_of(const struct file *file)
+{
+	struct extent e;
+	struct inode *inode;
+	struct block *b;
+
+	assert_int_equal(meta_inode_get(core_meta(w.f.core), file->ino, &inode), 0);
+	assert_int_equal(meta_block_get(core_meta(w.f.core), inode, 0, &b), 0);
+	e = b->extent;
+	meta_block_put(core_meta(w.f.core), b);
+	meta_inode_put(core_meta(w.f.core), inode);
+	return e;
+}
+
+/* Whether both files have the same bytes of one object. */
+static bool is_shared(void)
+{
+	struct extent e[FILES];
+
+	if (!w.now.files[0].exists || !w.now.files[1].exists)
+		return false;
+	e[0] = extent_of(&w.now.files[0]);
+	e[1] = extent_of(&w.now.files[1]);
+	return !extent_none(&e[0]) && extent_same(&e[0], &e[1]);
 }
 
 static uint64_t mix_file(uint64_t h, int i)
@@ -90,7 +116,7 @@ static uint64_t mix_put(uint64_t h, const struct cloud_put *p)
 	struct mix_ctx c = { .salt = 5 };
 
 	for (size_t k = 0; k < p->member_count; k++)
-		mix_member(&c, p->key, &p->members[k]);
+		mix_member(&c, p->backend, &p->members[k]);
 	return mix(mix(h, (uint64_t)p->side << 1 | p->sent), c.sum);
 }
 
@@ -109,6 +135,8 @@ uint64_t world_hash(void)
 		h = mix_put(h, p);
 	cloud_each(FAR, mix_member, &far);
 	cloud_each(NEAR, mix_member, &near);
+	h = mix(h, (uint64_t)cloud_late() << 1 | is_shared());
+	h = mix(h, (uint64_t)!list_empty(&t->repairs) << 1 | t->mirrors_changed);
 	for (size_t i = 0; i < t->endpoints.count; i++)
 		h = mix_ns(h, t->endpoints.v[i]->avoid_until_ns);
 	h = mix(mix(h, far.sum), near.sum);

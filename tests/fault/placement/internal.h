@@ -12,7 +12,8 @@
 #define SETTLE_NS  (200 * NS_PER_MS)
 #define LONG_NS	   (2500 * NS_PER_MS)
 #define MOMENT_NS  (260 * NS_PER_MS) /* longer than the quiet period, and than small blocks are gathered */
-#define STATES_MAX 64		     /* of one walk */
+#define FILE_BYTES 1500
+#define STATES_MAX 64 /* of one walk */
 
 struct world {
 	struct fixture f;
@@ -36,9 +37,12 @@ int file_of(uint64_t ino); /* or NOBODY */
 void file_touched(struct file *);
 uint32_t file_flags(const struct file *);
 unsigned file_version(int file); /* of its content, as it can be read */
+void world_past(void);		 /* what there is now may be left by a crash */
+bool file_is_content(int file, const void *data, size_t len);
+bool member_may_leave(const struct cloud_member *); /* or it is just what another file has that may */
 
 /* store.c */
-void store_write_rules(bool closed);
+void store_write_rules(bool closed, bool doubled);
 void store_open(void);
 void store_crash(void); /* what is not written to its files is gone, and it is opened again */
 bool store_saved(void); /* nothing is */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* test: timeout=900 torture
  *
- * placement_test [STEPS [CRASH_STEPS [RACE_STEPS]]]: what may happen to two files, their uploads and the rules, in
- * every order, on the real rooms from core down to the driver's interface (world.h, stage.h, cloud.h).
+ * placement_test [STEPS CRASH_STEPS RACE_STEPS CRASH_RACE_STEPS [TEST]]: what may happen to two files, their uploads
+ * and the rules, in every order, on the real rooms from core down to the driver's interface (world.h, stage.h,
+ * cloud.h).
  *
  * Searched in breadth: every walk of so many steps from where it begins; a state that was seen before is not walked
- * from again. Walks with a crash in them are shorter, since a crash takes as long as thirty other steps. Races: from
- * every state so few steps away, a step of users is done in the middle of what a thread of the program does, before
- * each lock that it takes, and what time and clouds do in the middle of a step of users. After each walk all comes to
- * rest.
+ * from again. Walks with a crash in them are shorter, since a crash takes as long as thirty other steps. Then, from
+ * every state so few steps away, and one step further where time and clouds alone led there: a step of users is done in
+ * the middle of what a thread of the program does, before each lock that it takes; what time and clouds do, in the
+ * middle of a step of users; and a crash in the middle of either. After each walk all comes to rest.
  *
  * Seen to fail where each of these was broken on purpose: place_still asks not for the generation (a race), or not for
  * the epoch; a file that replaces a held one, or gets the name that one lost, by rename or anew, is not held; what a
@@ -209,12 +210,13 @@ static bool go_within(void)
 	return there;
 }
 
-static void race(const char *within, const enum step *lasts, const enum step *others, unsigned possible)
+static void race(const struct ahead *from, const char *within, const enum step *lasts, const enum step *other_steps)
 {
+	walk = from->walk;
 	walk.within = within;
 	for (; *lasts != STEPS; lasts++)
-		for (const enum step *other = others; *other != STEPS; other++) {
-			if (!(possible >> *lasts & possible >> *other & 1))
+		for (const enum step *other = other_steps; *other != STEPS; other++) {
+			if (!(from->possible >> *lasts & from->possible >> *other & 1))
 				continue;
 			walk.last = *lasts;
 			walk.other = *other;
@@ -233,20 +235,34 @@ static bool races_from(const struct walk *from, unsigned steps)
 	return from->count <= steps + 1 && !crashes(from);
 }
 
-static void races(unsigned steps)
-{
-	static const enum step users[] = { WRITE_A, TAG_A, UNTAG_A, TAG_DIR, UNTAG_DIR, MOVE_HOME, MOVE_OUT, REPLACE,
-		LINK, UNLINK_PUB, UNLINK_HR, RELOAD, STEPS };
-	static const enum step threads[] = { TIME, LONG, FAR_SENT, FAR_CONFIRMED, FAR_FAILED, NEAR_CONFIRMED, STEPS };
+static const enum step users[] = { WRITE_A, TAG_A, UNTAG_A, TAG_DIR, UNTAG_DIR, MOVE_HOME, MOVE_OUT, REPLACE, LINK,
+	UNLINK_PUB, UNLINK_HR, COPY, COPY_BACK, RELOAD, COPIES, STEPS };
+static const enum step others[] = { TIME, LONG, FAR_SENT, FAR_CONFIRMED, FAR_FAILED, NEAR_CONFIRMED, STEPS };
+static const enum step crash[] = { CRASH, STEPS };
 
-	for (size_t at = 0; at < ahead.count && ahead.v[at].walk.count <= steps + 1; at++) {
-		if (!races_from(&ahead.v[at].walk, steps))
-			continue;
-		walk = ahead.v[at].walk;
-		race("bfs-upload", threads, users, ahead.v[at].possible);
-		race("bfs-sched", threads, users, ahead.v[at].possible);
-		race(SLOWLY, users, threads, ahead.v[at].possible);
-	}
+static void races(const struct ahead *from)
+{
+	race(from, "bfs-upload", others, users);
+	race(from, "bfs-repair", others, users);
+	race(from, "bfs-sched", others, users);
+	race(from, SLOWLY, users, others);
+}
+
+/* The writer of the metadata has the name of the program. */
+static void crash_races(const struct ahead *from)
+{
+	race(from, "bfs-upload", others, crash);
+	race(from, "bfs-delete", others, crash);
+	race(from, "bfs-repair", others, crash);
+	race(from, "placement_test", others, crash);
+	race(from, SLOWLY, users, crash);
+}
+
+static void race_all(void (*races_of)(const struct ahead *), unsigned steps)
+{
+	for (size_t at = 0; at < ahead.count && ahead.v[at].walk.count <= steps + 1; at++)
+		if (races_from(&ahead.v[at].walk, steps))
+			races_of(&ahead.v[at]);
 }
 
 /* ---- the whole ---- */
@@ -256,61 +272,85 @@ static double seconds(void)
 	return (double)clock() / CLOCKS_PER_SEC;
 }
 
-static void scene(const struct scene *s, unsigned steps, unsigned crash_steps, int race_steps)
+/* How far is searched; -1: not at all. */
+struct bounds {
+	int steps, crash_steps, races, crash_races;
+};
+static struct bounds most;
+
+static void tell(const char *what, int steps, double since)
+{
+	printf("placement: %s %d steps: %zu walks, %zu states, before up to %u locks, %.1f s\n", what, steps, walks,
+		seen.count, locks_max, seconds() - since);
+	walks = 0;
+}
+
+static void scene(const struct scene *s, struct bounds b)
 {
 	double start = seconds();
 
 	walks = locks_max = 0;
+	printf("placement: %s; with crashes: %d steps\n", s->name, b.crash_steps);
 	world_open(s);
-	search(steps, crash_steps);
-	printf("placement: %s: every walk of %u steps, of %u with a crash: %zu states, %zu walks, %.1f s\n", s->name,
-		steps, crash_steps, seen.count, walks, seconds() - start);
-	walks = 0;
+	search((unsigned)b.steps, b.crash_steps < 0 ? 0 : (unsigned)b.crash_steps);
+	tell("every walk of", b.steps, start);
 	start = seconds();
-	if (race_steps >= 0) {
-		races((unsigned)race_steps);
-		printf("placement: %s: steps within steps, %d steps away: %zu walks, before up to %u locks, %.1f s\n",
-			s->name, race_steps, walks, locks_max, seconds() - start);
+	if (b.races >= 0) {
+		race_all(races, (unsigned)b.races);
+		tell("steps within steps, away", b.races, start);
+	}
+	start = seconds();
+	if (b.crash_races >= 0) {
+		race_all(crash_races, (unsigned)b.crash_races);
+		tell("crashes within steps, away", b.crash_races, start);
 	}
 	world_close();
 }
 
-static unsigned steps_max, crash_steps_max;
-static int race_steps_max;
-
 static void test_deny(void **state)
 {
-	static const struct scene deny = { "export = deny", "export = deny\n", "", false };
+	static const struct scene deny = { "export = deny", "export = deny\n", "", false, false };
 
 	(void)state;
-	scene(&deny, steps_max, crash_steps_max, race_steps_max);
+	scene(&deny, most);
 }
 
 static void test_allow(void **state)
 {
-	static const struct scene allow = { "export = allow", "export = allow\n", "", true };
+	static const struct scene allow = { "export = allow", "export = allow\n", "", true, false };
 
 	(void)state;
-	scene(&allow, steps_max - 1, crash_steps_max, -1);
+	scene(&allow, (struct bounds){ most.steps - 1, most.crash_steps, -1, -1 });
+}
+
+static void test_copies(void **state)
+{
+	static const struct scene copies = { "export = deny, copies", "export = deny\n", "", false, true };
+
+	(void)state;
+	scene(&copies, (struct bounds){ most.steps - 1, most.crash_steps - 1, most.races - 1, -1 });
 }
 
 static void test_alone(void **state)
 {
-	static const struct scene alone = { "export = deny, pack = 0", "export = deny\n", "pack = 0\n", false };
+	static const struct scene alone = { "export = deny, pack = 0", "export = deny\n", "pack = 0\n", false, true };
 
 	(void)state;
-	scene(&alone, steps_max - 1, crash_steps_max - 1, -1);
+	scene(&alone, (struct bounds){ most.steps - 1, most.crash_steps - 1, -1, -1 });
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_deny), cmocka_unit_test(test_allow),
-		cmocka_unit_test(test_alone) };
+		cmocka_unit_test(test_copies), cmocka_unit_test(test_alone) };
 	bool deep = getenv("TEST_SCALE") && atoi(getenv("TEST_SCALE")) > 1;
+	int *bounds[] = { &most.steps, &most.crash_steps, &most.races, &most.crash_races };
 
-	steps_max = argc > 1 ? (unsigned)atoi(argv[1]) : deep ? 5 : 4;
-	crash_steps_max = argc > 2 ? (unsigned)atoi(argv[2]) : deep ? 3 : 2;
-	race_steps_max = argc > 3 ? atoi(argv[3]) : deep ? 1 : 0;
+	most = deep ? (struct bounds){ 5, 3, 1, 0 } : (struct bounds){ 4, 2, 0, -1 };
+	for (int i = 1; i < argc && i < 5; i++)
+		*bounds[i - 1] = atoi(argv[i]);
+	if (argc > 5)
+		cmocka_set_test_filter(argv[5]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_init(getenv("VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, 0);
 	if (crypt_init() < 0)

@@ -9,12 +9,24 @@ void rest_see_exports(void)
 			w.now.files[i].held = false;
 }
 
+static bool are_short(void)
+{
+	struct transfer_status status;
+	bool are = false;
+
+	assert_int_equal(transfer_status(core_transfer(w.f.core), &status), 0);
+	for (size_t i = 0; i < status.zone_count; i++)
+		are |= status.zones[i].blocks_short > 0;
+	transfer_status_free(&status);
+	return are;
+}
+
 static bool busy(void)
 {
 	struct transfer *t = core_transfer(w.f.core);
 
-	return cloud_puts() || t->entries.count || t->uploading || !store_saved() ||
-	       meta_deletion_count(core_meta(w.f.core), 0) > 0;
+	return cloud_puts() || cloud_late() || t->entries.count || t->uploading || !list_empty(&t->repairs) ||
+	       !store_saved() || meta_deletion_count(core_meta(w.f.core), 0) > 0 || are_short();
 }
 
 void rest_wait(void)
@@ -23,6 +35,7 @@ void rest_wait(void)
 		for (struct cloud_put *p = cloud_puts(); p; p = p->next)
 			cloud_say(p, CLOUD_CONFIRM);
 		stage_advance(LONG_NS);
+		cloud_come();
 		rest_see_exports();
 		if (!busy())
 			return;
@@ -47,26 +60,31 @@ static void check_zone(int i)
 	for (size_t k = 0; k < at.object_count; k++)
 		if (at.object_zone_ids[k] != inode->zone_id)
 			wrong("%s: an object lies in another zone", file_name(i));
+	if (at.objects_short)
+		wrong("%s has too few copies", file_name(i));
 	where_free(&at);
 	meta_inode_put(core_meta(w.f.core), inode);
 }
 
-static void check_abroad(void *ctx, const char *key, const struct cloud_member *m)
+static void check_abroad(void *ctx, const char *backend, const struct cloud_member *m)
 {
-	int i = file_of(m->ino);
-
 	(void)ctx;
-	if (i != NOBODY && !state_may_leave(&w.now, i))
-		wrong("I1: %s of %s stays abroad", key, file_name(i));
+	if (!member_may_leave(m))
+		wrong("I1: bytes of %s stay abroad, on %s", file_name(file_of(m->ino)), backend);
 }
 
-static void check_near(void *ctx, const char *key, const struct cloud_member *m)
+static void check_near(void *ctx, const char *backend, const struct cloud_member *m)
 {
 	int i = file_of(m->ino);
 
 	(void)ctx;
-	if (i != NOBODY && state_may_leave(&w.now, i))
-		wrong("%s of %s stays at home", key, file_name(i));
+	if (i == NOBODY || !state_may_leave(&w.now, i))
+		return;
+	/* or the other file shares it */
+	for (int k = 0; k < FILES; k++)
+		if (w.now.files[k].exists && !state_may_leave(&w.now, k) && file_is_content(k, m->plain, m->len))
+			return;
+	wrong("bytes of %s stay at home, on %s", file_name(i), backend);
 }
 
 void rest_check(void)

@@ -13,6 +13,7 @@ enum slot { PUB_A, PUB_B, HR_A, SLOTS }; /* the names there may be */
 
 struct file {
 	uint64_t ino;
+	int content; /* of which file its bytes were written, for one may be copied to the other */
 	unsigned version, synced;
 	bool tag, held, exists;
 	int64_t touched_ns;
@@ -29,6 +30,7 @@ struct state {
 	int slots[SLOTS]; /* whose name it is */
 	struct lost lost[SLOTS];
 	bool dir_tag; /* of /pub */
+	bool doubled; /* there are to be two copies abroad */
 	bool closed;  /* the rules by which /pub stays at home too */
 	bool allow;   /* the policy lets held files go */
 };

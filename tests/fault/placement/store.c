@@ -6,7 +6,7 @@
 
 #include <dirent.h>
 
-void store_write_rules(bool closed)
+void store_write_rules(bool closed, bool doubled)
 {
 	FILE *ini = fopen(w.f.ini, "w");
 
@@ -14,11 +14,12 @@ void store_write_rules(bool closed)
 	fprintf(ini,
 		"[filesystem]\nname = test\nstore = %s/store\nhome = home\nsettle = 200ms\nmax-delay = 1h\n"
 		"[zone home]\nkind = domestic\ncountries = CN\nbackends = near\n%s%s"
-		"[zone abroad]\nkind = foreign\ncountries = US\nbackends = far\n%s"
+		"[zone abroad]\nkind = foreign\ncountries = US\nbackends = far, far2\ncopies = %d\n%s"
 		"[backend near]\ntype = local\npath = %s/near\n[backend far]\ntype = local\npath = %s/far\n"
+		"[backend far2]\ntype = local\npath = %s/far2\n"
 		"[rule personal]\ntag = personal\nzone = home\n[rule hr]\npath = /hr/**\nzone = home\n%s"
 		"[rule public]\npath = /pub/**\nzone = abroad\n",
-		w.f.dir, w.scene->policy, w.scene->pack, w.scene->pack, w.f.dir, w.f.dir,
+		w.f.dir, w.scene->policy, w.scene->pack, 1 + doubled, w.scene->pack, w.f.dir, w.f.dir, w.f.dir,
 		closed ? "[rule closed]\npath = /pub/**\nzone = home\n" : "");
 	fclose(ini);
 }
@@ -159,7 +160,7 @@ static bool same_tags(const struct state *s)
 /* I3: a state there was, not older than what was synced; I9: with the marks that it had. */
 static void find_state(void)
 {
-	bool closed = w.now.closed;
+	bool closed = w.now.closed, doubled = w.now.doubled;
 	size_t s = w.past_durable;
 
 	while (s < w.past_count && !(same_names(&w.past[s]) && same_tags(&w.past[s])))
@@ -168,6 +169,7 @@ static void find_state(void)
 		wrong("I3: no state there was is left after the crash");
 	w.now = w.past[s];
 	w.now.closed = closed;
+	w.now.doubled = doubled;
 	memset(w.now.lost, 0, sizeof(w.now.lost));
 	for (int i = 0; i < FILES; i++) {
 		struct file *file = &w.now.files[i];
@@ -199,6 +201,11 @@ void store_crash(void)
 	copy_dir(from, to);
 	close(to);
 	cloud_dead(true);
+	/* a step that was in the middle: all of it may be there, or nothing */
+	stage_resume();
+	stage_settle();
+	if (w.racing)
+		world_past();
 	fixture_close(&w.f);
 	cloud_dead(false);
 	nftw(store, fixture_unlink, 32, FTW_DEPTH | FTW_PHYS);

@@ -5,8 +5,9 @@
 
 const char *const step_names[STEPS] = { "write a", "write b", "tag a", "untag a", "tag /pub", "untag /pub",
 	"mv /pub/a /hr/a", "mv /hr/a /pub/a", "mv /pub/b /pub/a", "ln /pub/a /hr/a", "rm /pub/a", "rm /hr/a",
-	"create /pub/a", "reload", "fsync a", "crash", "a moment", "a while", "far: all sent", "far: confirmed",
-	"far: failed", "near: confirmed", "near: failed" };
+	"create /pub/a", "cp a b", "cp b a", "reload", "copies", "fsync a", "crash", "a moment", "a while",
+	"far: all sent", "far: confirmed", "far: failed", "far: no answer, stored later", "near: confirmed",
+	"near: failed" };
 
 struct world w;
 void (*world_report)(const char *what);
@@ -51,20 +52,82 @@ uint32_t file_flags(const struct file *file)
 	return flags;
 }
 
+/* How each file's content begins: whose it is, and which. */
+struct stamp {
+	int content;
+	unsigned version;
+};
+
+static bool stamp_read(const void *data, size_t len, struct stamp *out)
+{
+	char text[32] = "", name;
+
+	memcpy(text, data, len < sizeof(text) ? len : sizeof(text) - 1);
+	if (sscanf(text, "%c:%u", &name, &out->version) != 2)
+		return false;
+	out->content = name == 'b';
+	return true;
+}
+
+bool file_is_content(int i, const void *data, size_t len)
+{
+	const struct file *file = &w.now.files[i];
+	struct stamp stamp;
+
+	return stamp_read(data, len, &stamp) && stamp.content == file->content && stamp.version == file->version;
+}
+
 unsigned file_version(int i)
 {
-	char data[64] = "";
-	unsigned version = 0;
+	struct stamp stamp = { .content = w.now.files[i].content };
+	char data[32] = "";
 
-	assert_true(fixture_pread(&w.f, w.now.files[i].ino, data, sizeof(data) - 1, 0) >= 0);
-	if (data[0])
-		assert_int_equal(sscanf(data + 2, "%u", &version), 1);
-	if (data[0] && data[0] != file_name(i)[0])
-		wrong("I6: %s has the content of %c", file_name(i), data[0]);
-	return version;
+	assert_true(fixture_pread(&w.f, w.now.files[i].ino, data, sizeof(data), 0) >= 0);
+	if (data[0] && !stamp_read(data, sizeof(data), &stamp))
+		wrong("I6: %s has the content of no file", file_name(i));
+	if (stamp.version && stamp.content != w.now.files[i].content)
+		wrong("I6: %s has the content of %s", file_name(i), file_name(stamp.content));
+	return stamp.version;
+}
+
+bool member_may_leave(const struct cloud_member *m)
+{
+	int i = file_of(m->ino);
+
+	/* of a file that was deleted its rules say nothing any more */
+	if (i == NOBODY || state_may_leave(&w.now, i))
+		return true;
+	for (int k = 0; k < FILES; k++)
+		if (k != i && w.now.files[k].exists && state_may_leave(&w.now, k) &&
+			file_is_content(k, m->plain, m->len))
+			return true;
+	return false;
 }
 
 /* ---- what is sent ---- */
+
+struct same {
+	const struct cloud_member *member;
+	bool there;
+};
+
+static void look_same(void *ctx, const char *backend, const struct cloud_member *m)
+{
+	struct same *same = ctx;
+
+	(void)backend;
+	same->there |= m->ino == same->member->ino && m->len == same->member->len &&
+		       memcmp(m->plain, same->member->plain, m->len) == 0;
+}
+
+/* A copy of what is there long since may be made at any time. */
+static bool is_abroad(const struct cloud_member *m)
+{
+	struct same same = { m, false };
+
+	cloud_each(FAR, look_same, &same);
+	return same.there;
+}
 
 static void body_came(const struct cloud_put *put)
 {
@@ -74,14 +137,13 @@ static void body_came(const struct cloud_put *put)
 		const struct cloud_member *m = &put->members[k];
 		int i = file_of(m->ino);
 
-		/* of a file that was deleted its rules say nothing any more */
 		if (i == NOBODY)
 			continue;
-		if (!state_may_leave(&w.now, i))
+		if (!member_may_leave(m))
 			wrong("I1, I9: a byte of %s (%s%s) goes abroad", file_name(i),
 				state_wants_home(&w.now, i) ? "placed at home" : "placed abroad",
 				w.now.files[i].held ? ", held" : "");
-		if (!w.racing && !put->sent && stage_now() - w.now.files[i].touched_ns < SETTLE_NS)
+		if (!w.racing && !put->sent && !is_abroad(m) && stage_now() - w.now.files[i].touched_ns < SETTLE_NS)
 			wrong("%s goes abroad in its quiet period", file_name(i));
 	}
 }
@@ -100,7 +162,7 @@ void world_open(const struct scene *s)
 		getenv("TEST_TMP") ? getenv("TEST_TMP") : "/tmp");
 	assert_non_null(mkdtemp(w.f.dir));
 	snprintf(w.f.ini, sizeof(w.f.ini), "%s/test.ini", w.f.dir);
-	store_write_rules(false);
+	store_write_rules(false, false);
 	config = fixture_load(&w.f);
 	if (core_create(config, &passphrase, 1, KDF_MINIMUM, 1000, 1000, &words, &msg) < 0)
 		fail_msg("%s", errmsg_text(&msg, -1));
@@ -129,9 +191,10 @@ static void write_file(int i)
 {
 	struct file *file = &w.now.files[i];
 	struct core_file *open;
-	char data[1500];
+	char data[FILE_BYTES];
 
 	file->version = ++w.versions;
+	file->content = i;
 	fill(data, sizeof(data), i, file->version);
 	assert_int_equal(core_file_open(w.f.core, file->ino, O_WRONLY, &open), 0);
 	assert_int_equal(fixture_pwrite(&w.f, file->ino, data, sizeof(data), 0), sizeof(data));
@@ -146,7 +209,7 @@ static void make_file(int i, int slot)
 
 	assert_int_equal(
 		core_file_create(w.f.core, &me, w.pub, slot == PUB_A ? "a" : "b", 0644, O_WRONLY, &open, &st), 0);
-	w.now.files[i] = (struct file){ .ino = st.st_ino, .exists = true };
+	w.now.files[i] = (struct file){ .ino = st.st_ino, .exists = true, .content = i };
 	w.now.slots[slot] = i;
 	state_inherit(&w.now, slot, stage_now());
 	state_hold(&w.now);
@@ -220,17 +283,32 @@ static void link_a(void)
 	file_touched(&w.now.files[i]);
 }
 
-static void reload(void)
+static void reload(bool closed, bool doubled)
 {
 	struct errmsg msg = { 0 };
 	struct config *config;
 
-	store_write_rules(!w.now.closed);
+	store_write_rules(closed, doubled);
 	config = fixture_load(&w.f);
 	if (core_reload(w.f.core, config, &msg) < 0)
 		fail_msg("reload: %s", errmsg_text(&msg, -1));
 	config_put(config);
-	w.now.closed = !w.now.closed;
+	w.now.closed = closed;
+	w.now.doubled = doubled;
+}
+
+static void copy(int from, int to)
+{
+	struct core_io io = { .kind = CORE_COPY, .ino = w.now.files[from].ino, .len = FILE_BYTES };
+	struct file *file = &w.now.files[to];
+
+	io.target_ino = file->ino;
+	assert_int_equal(core_io_wait(w.f.core, &io), FILE_BYTES);
+	file->content = w.now.files[from].content;
+	file->version = w.now.files[from].version;
+	file->synced = 0;
+	state_give(file, w.now.files[from].held, false);
+	file_touched(file);
 }
 
 static void fsync_a(void)
@@ -243,14 +321,20 @@ static void fsync_a(void)
 
 /* ---- a walk ---- */
 
+void world_past(void)
+{
+	state_hold(&w.now);
+	if (w.past_count == STATES_MAX)
+		wrong("a walk of more than %d steps", STATES_MAX);
+	w.past[w.past_count++] = w.now;
+}
+
 static void after_step(void)
 {
 	state_hold(&w.now);
 	stage_settle();
 	rest_see_exports();
-	if (w.past_count == STATES_MAX)
-		wrong("a walk of more than %d steps", STATES_MAX);
-	w.past[w.past_count++] = w.now;
+	world_past();
 	if (!store_saved())
 		return;
 	w.past_durable = w.past_count - 1;
@@ -313,9 +397,16 @@ bool world_can(enum step step)
 		return s->slots[HR_A] != NOBODY;
 	case CREATE:
 		return s->slots[PUB_A] == NOBODY && (!s->files[0].exists || !s->files[1].exists);
+	case COPY:
+	case COPY_BACK:
+		return w.scene->copies && s->files[0].exists && s->files[1].exists && s->files[0].version &&
+		       s->files[1].version;
+	case COPIES:
+		return w.scene->copies;
 	case FSYNC:
 		return s->slots[PUB_A] != NOBODY || s->slots[HR_A] != NOBODY;
 	case FAR_SENT:
+	case FAR_LATE:
 		return crossing(FAR) && !cloud_put_at(FAR)->sent;
 	case FAR_CONFIRMED:
 	case FAR_FAILED:
@@ -364,7 +455,14 @@ static void do_step(enum step step)
 		make_file(w.now.files[0].exists, PUB_A);
 		break;
 	case RELOAD:
-		reload();
+		reload(!w.now.closed, w.now.doubled);
+		break;
+	case COPIES:
+		reload(w.now.closed, !w.now.doubled);
+		break;
+	case COPY:
+	case COPY_BACK:
+		copy(step == COPY_BACK, step == COPY);
 		break;
 	case FSYNC:
 		fsync_a();
@@ -375,6 +473,7 @@ static void do_step(enum step step)
 	case TIME:
 	case LONG:
 		stage_advance(step == TIME ? MOMENT_NS : LONG_NS);
+		cloud_come();
 		break;
 	case FAR_SENT:
 		cloud_send(cloud_put_at(FAR));
@@ -382,6 +481,9 @@ static void do_step(enum step step)
 	case FAR_CONFIRMED:
 	case FAR_FAILED:
 		cloud_say(cloud_put_at(FAR), step == FAR_CONFIRMED ? CLOUD_CONFIRM : CLOUD_FAIL);
+		break;
+	case FAR_LATE:
+		cloud_say(cloud_put_at(FAR), CLOUD_LATE);
 		break;
 	case NEAR_CONFIRMED:
 	case NEAR_FAILED:
@@ -459,8 +561,8 @@ static void clear(void)
 	for (int k = 0; k < SLOTS; k++)
 		if (w.now.slots[k] != NOBODY)
 			unlink_slot(k);
-	if (w.now.closed)
-		reload();
+	if (w.now.closed || w.now.doubled)
+		reload(false, false);
 	assert_int_equal(core_rmdir(w.f.core, META_ROOT_INO, "pub"), 0);
 	assert_int_equal(core_rmdir(w.f.core, META_ROOT_INO, "hr"), 0);
 	core_forget(w.f.core, w.pub);

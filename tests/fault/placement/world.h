@@ -14,7 +14,8 @@
 /* What the configuration says of the zone at home; all the rest of it is the same. */
 struct scene {
 	const char *name, *policy, *pack;
-	bool allow; /* policy lets held files go */
+	bool allow;  /* policy lets held files go */
+	bool copies; /* how many copies there are to be abroad may change, and files may be copied */
 };
 
 /* A step of a walk, and what it is called in a report. world_can: whether it can be done now. */
@@ -32,14 +33,18 @@ enum step {
 	UNLINK_PUB, /* /pub/a */
 	UNLINK_HR,  /* /hr/a */
 	CREATE,	    /* /pub/a, anew */
-	RELOAD,	    /* the other rules */
-	FSYNC,	    /* of a, and the end of what it waits for */
+	COPY,	    /* what a has to b, or the other way round: objects come to be shared */
+	COPY_BACK,
+	RELOAD, /* the other rules */
+	COPIES, /* two copies abroad, or one again */
+	FSYNC,	/* of a, and the end of what it waits for */
 	CRASH,
 	TIME,	  /* a moment: the quiet period, or the time in which small blocks are gathered */
 	LONG,	  /* all that time alone can bring */
 	FAR_SENT, /* the whole body of the first upload under way is there */
 	FAR_CONFIRMED,
 	FAR_FAILED,
+	FAR_LATE, /* no answer, and the object appears when the store believes it deleted */
 	NEAR_CONFIRMED,
 	NEAR_FAILED,
 	STEPS
