@@ -5,6 +5,7 @@
 #include "backends/http.h"
 #include "backends/names.h"
 #include "backends/wrap.h"
+#include "base/clock.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -63,6 +64,7 @@ static LIBSSH2_SFTP_HANDLE *open_any(
 		h = libssh2_sftp_open_ex(conn->channel, path, (unsigned)strlen(path), flags, 0600, type);
 		rc = h ? 0 : libssh2_session_last_errno(conn->session);
 	} while (rc == LIBSSH2_ERROR_EAGAIN && sftp_conn_wait(conn));
+	sftp_conn_answered(conn);
 	*status = sftp_conn_status(conn, rc);
 	return h;
 }
@@ -156,8 +158,10 @@ static int to_sink(struct sftp_conn *conn, struct sink *sink, const uint8_t *dat
 	int rc = 0;
 
 	while (!rc && len) {
+		int64_t asked_ns = clock_mono_ns();
 		ssize_t n = call_permit(c, c->download, len);
 
+		conn->progress_ns += clock_mono_ns() - asked_ns; /* the wait for the limit is ours, not the server's */
 		if (n < 0)
 			return (int)n;
 		rc = sink->write(sink, data, (size_t)n);
@@ -183,7 +187,8 @@ static int copy_out(struct sftp_conn *conn, LIBSSH2_SFTP_HANDLE *h, uint64_t off
 
 	libssh2_sftp_seek64(h, off);
 	while (!rc && off < end) {
-		AWAIT(conn, n, libssh2_sftp_read(h, (char *)chunk, read_size(end - off)));
+		AWAIT_SOME(conn, n, libssh2_sftp_read(h, (char *)chunk, read_size(end - off)));
+		sftp_conn_moved(conn, n > 0 ? (size_t)n : 0);
 		if (n < 0)
 			rc = sftp_conn_error(conn, sftp_conn_status(conn, (int)n), "cannot read an object");
 		else if (!n)

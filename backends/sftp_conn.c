@@ -16,9 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define POLL_MS	    1000
-#define KEEPALIVE_S 30L
-#define CLOSE_TRIES 8 /* of freeing a session whose socket is dead */
+#define POLL_MS	       1000
+#define PROGRESS_BYTES 4096u
+#define KEEPALIVE_S    30L
+#define CLOSE_TRIES    8 /* of freeing a session whose socket is dead */
 
 /* As in http_slot.c: resets the connection and drops what the kernel still held to send. poll sees it. */
 static void conn_cut(struct call_hook *hook)
@@ -48,8 +49,9 @@ static bool may_wait(struct sftp_conn *conn, int64_t limit_ns)
 		errmsg_set(conn->call->msg, conn->rc, "backend '%s': %s did not answer in the time given", config->name,
 			conn->sftp->host);
 	if (!conn->rc && limit_ns > 0 && now - conn->progress_ns >= limit_ns)
-		conn->rc = errmsg_set(conn->call->msg, -ERR_TIMEOUT, "backend '%s': %s let %lld s pass without a byte",
-			config->name, conn->sftp->host, (long long)(limit_ns / NS_PER_S));
+		conn->rc =
+			errmsg_set(conn->call->msg, -ERR_TIMEOUT, "backend '%s': %s let %lld s pass with hardly a byte",
+				config->name, conn->sftp->host, (long long)(limit_ns / NS_PER_S));
 	if (conn->rc < 0)
 		conn->broken = true;
 	return !conn->rc;
@@ -72,9 +74,22 @@ bool sftp_conn_wait(struct sftp_conn *conn)
 		return false;
 	p.events = (short)((way & LIBSSH2_SESSION_BLOCK_OUTBOUND ? POLLOUT : 0) |
 			   (way & LIBSSH2_SESSION_BLOCK_INBOUND || !way ? POLLIN : 0));
-	if (poll(&p, 1, poll_ms(conn)) > 0 && p.revents & (POLLIN | POLLOUT))
+	if (poll(&p, 1, poll_ms(conn)) > 0 && p.revents & POLLOUT)
 		conn->progress_ns = clock_mono_ns();
 	return true;
+}
+
+void sftp_conn_moved(struct sftp_conn *conn, size_t bytes)
+{
+	conn->moved += bytes;
+	if (conn->moved >= PROGRESS_BYTES)
+		sftp_conn_answered(conn);
+}
+
+void sftp_conn_answered(struct sftp_conn *conn)
+{
+	conn->moved = 0;
+	conn->progress_ns = clock_mono_ns();
 }
 
 /* I2, first hook: before connect. */
@@ -282,6 +297,7 @@ static int channel_open(struct sftp_conn *conn)
 		conn->channel = libssh2_sftp_init(conn->session);
 	while (!conn->channel && libssh2_session_last_errno(conn->session) == LIBSSH2_ERROR_EAGAIN &&
 		sftp_conn_wait(conn));
+	sftp_conn_answered(conn);
 	return conn->channel ? 0 : ssh_error(conn, "it does not offer SFTP");
 }
 
@@ -386,7 +402,7 @@ int sftp_conn_take(struct sftp *s, struct call *c, struct sftp_conn **out)
 	conn = container_of(place, struct sftp_conn, place);
 	conn->call = c;
 	conn->rc = conn->refused = 0;
-	conn->progress_ns = clock_mono_ns();
+	sftp_conn_answered(conn);
 	list_init(&conn->hook.link);
 	if ((rc = conn_begin(conn)) < 0) {
 		conn->broken = true;

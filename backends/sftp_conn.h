@@ -48,7 +48,8 @@ struct sftp_conn {
 	struct errmsg refused_msg; /* guard_peer's for an address; decides only if no other address answered */
 	int refused;
 	int rc;		     /* why sftp_conn_wait ended it */
-	int64_t progress_ns; /* monotonic: when bytes moved last */
+	int64_t progress_ns; /* monotonic: when bytes moved last, enough of them */
+	size_t moved;	     /* bytes of answers since then */
 };
 
 /* sftp_conn_take: a connection that is logged in; waits its turn. -ERR_PEER_ABROAD, -ERR_PEER_TLS, -ERR_DENIED,
@@ -61,11 +62,21 @@ void sftp_conn_destroy(struct conn_slot *); /* for conn_pool_free */
 /* sftp_conn_wait: after LIBSSH2_ERROR_EAGAIN: true when the function is to be called again; false (and the connection
  * is broken) when the call is over. */
 bool sftp_conn_wait(struct sftp_conn *);
-/* AWAIT: sets rc to the result of a function of libssh2 that may answer EAGAIN. */
-#define AWAIT(conn, rc, expression)                                                                                    \
+/* sftp_conn_moved: so many bytes of an answer came: a server that gives one now and then makes no progress.
+ * sftp_conn_answered: all of an answer that has no bytes to count. */
+void sftp_conn_moved(struct sftp_conn *, size_t bytes);
+void sftp_conn_answered(struct sftp_conn *);
+/* AWAIT: sets rc to the result of a function of libssh2 that may answer EAGAIN. AWAIT_SOME: the same of one that is
+ * called again and again, whose bytes the caller counts. */
+#define AWAIT_SOME(conn, rc, expression)                                                                               \
 	do                                                                                                             \
 		(rc) = (expression);                                                                                   \
 	while ((rc) == LIBSSH2_ERROR_EAGAIN && sftp_conn_wait(conn))
+#define AWAIT(conn, rc, expression)                                                                                    \
+	do {                                                                                                           \
+		AWAIT_SOME(conn, rc, expression);                                                                      \
+		sftp_conn_answered(conn);                                                                              \
+	} while (0)
 /* sftp_conn_status: the SFTP status (LIBSSH2_FX_x) behind what AWAIT left in rc; -1 where it is no status: the
  * connection is broken then. LIBSSH2_FX_OK for rc >= 0. */
 int sftp_conn_status(struct sftp_conn *, int rc);

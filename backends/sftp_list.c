@@ -49,7 +49,8 @@ static int read_names(struct listing *g, LIBSSH2_SFTP_HANDLE *h, struct names *n
 		if ((rc = added = call_state(g->conn->call)) < 0)
 			return rc;
 		memset(&a, 0, sizeof a);
-		AWAIT(g->conn, rc, libssh2_sftp_readdir_ex(h, name, sizeof name - 1, NULL, 0, &a));
+		AWAIT_SOME(g->conn, rc, libssh2_sftp_readdir_ex(h, name, sizeof name - 1, NULL, 0, &a));
+		sftp_conn_moved(g->conn, rc > 0 ? (size_t)rc : 0);
 		if (rc <= 0)
 			break;
 		name[rc] = 0;

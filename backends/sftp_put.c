@@ -125,6 +125,7 @@ static int refill(struct sftp_conn *conn, struct window *w, struct source *sourc
 	if ((rc = source->read(source, *off, w->data + w->len, (size_t)n)) < 0)
 		return rc;
 	call_sent(conn->call, (uint64_t)n);
+	sftp_conn_answered(conn); /* the wait for the limit is ours, not the server's */
 	w->len += (size_t)n;
 	*off += (uint64_t)n;
 	return 0;
@@ -211,7 +212,8 @@ static void clean(struct sftp_conn *conn, LIBSSH2_SFTP_HANDLE *made)
 		h = sftp_open_dir(conn, path, &status);
 	free(path);
 	while (h && !conn->broken) {
-		AWAIT(conn, rc, libssh2_sftp_readdir_ex(h, name, sizeof name - 1, NULL, 0, &a));
+		AWAIT_SOME(conn, rc, libssh2_sftp_readdir_ex(h, name, sizeof name - 1, NULL, 0, &a));
+		sftp_conn_moved(conn, rc > 0 ? (size_t)rc : 0);
 		if (rc <= 0)
 			break;
 		name[rc] = 0;

@@ -429,6 +429,20 @@ static int trap_get(struct fixture *f, struct asked *a)
 	return backend_get(f->backend, &a->call, "object", 0, sizeof back, sink_memory(&m, back, sizeof back));
 }
 
+/* Of so much that a byte now and then takes until the call's deadline. */
+static int trap_get_much(struct fixture *f, struct asked *a)
+{
+	struct sink_memory m;
+	static char back[1 << 20];
+	int64_t start = clock_mono_ns();
+	int rc;
+
+	a->call.deadline_ns = start + 60 * NS_PER_S;
+	rc = backend_get(f->backend, &a->call, "object", 0, sizeof back, sink_memory(&m, back, sizeof back));
+	assert_true(clock_mono_ns() - start < 20 * NS_PER_S);
+	return rc;
+}
+
 static int trap_head(struct fixture *f, struct asked *a)
 {
 	uint64_t size;
@@ -482,6 +496,8 @@ static void believes_no_liar(void **state)
 		{ "empty", trap_get, -ERR_PROTOCOL },
 		{ "empty-handle", trap_get, -ERR_PROTOCOL },
 		{ "silent", trap_get, -ERR_TIMEOUT },
+		{ "trickle", trap_get_much, -ERR_TIMEOUT },
+		{ "honest", trap_get_much, 0 },
 		{ "honest", trap_head, 0 },
 		{ "no-kind", trap_head, -ERR_TAMPERED },
 		{ "directory", trap_head, -ERR_TAMPERED },

@@ -106,6 +106,14 @@ def take(length):
     return data
 
 
+def give(answer, slowly):
+    step = 1 if slowly else len(answer)
+    for at in range(0, len(answer), step):
+        sys.stdout.buffer.write(answer[at:at + step])
+        sys.stdout.buffer.flush()
+        time.sleep(0.02 if slowly else 0)
+
+
 def main():
     with open(sys.argv[1]) as f:
         server = Server(f.read().strip())
@@ -118,8 +126,7 @@ def main():
                 take(1 << 30)
             kind, body = server.answer(packet[0], packet[5:])
             body = packet[1:5] + body
-        sys.stdout.buffer.write(struct.pack(">IB", len(body) + 1, kind) + body)
-        sys.stdout.buffer.flush()
+        give(struct.pack(">IB", len(body) + 1, kind) + body, server.lie == "trickle" and kind == DATA)
 
 
 main()
