@@ -16,6 +16,7 @@ struct doc_section {
 	char *kind, *name; /* "[zone a]": "zone", "a"; name is NULL in "[keys]" */
 	struct config_origin origin;
 	bool refused; /* set by the reader of the doc: not to be looked at any more */
+	bool policy;  /* the same: it stands in one of root's files */
 	struct doc_entry *v;
 	size_t count;
 };

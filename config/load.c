@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "config/expand.h"
 #include "config/message.h"
+#include "config/policy.h"
 #include "config/rules.h"
 #include "config/strv.h"
 
@@ -75,18 +76,24 @@ const struct config_origin *section_origin(const struct doc_section *s, const ch
 	return e ? &e->origin : &s->origin;
 }
 
-/* The kinds of sections there are. A tag may be set by several sections: each is one way to get it. */
+/* Where sections stand. */
+enum standing { STANDS_MAIN = 1, STANDS_INCLUDED = 2, STANDS_POLICY = 4 };
+
+/* The kinds of sections there are, and where else than in the main file they may stand. A tag may be set by several
+ * sections: each is one way to get it. */
 static const struct kind {
 	const char *name;
-	bool named, included, repeats;
+	bool named, repeats;
+	unsigned stands;
 } kinds[] = {
-	{ .name = "filesystem" },
-	{ .name = "keys" },
-	{ .name = "zone", .named = true },
-	{ .name = "backend", .named = true },
-	{ .name = "quota", .named = true },
-	{ .name = "tag", .named = true, .included = true, .repeats = true },
-	{ .name = "rule", .named = true, .included = true },
+	{ .name = "filesystem", .stands = STANDS_MAIN },
+	{ .name = "keys", .stands = STANDS_MAIN },
+	{ .name = "zone", .named = true, .stands = STANDS_MAIN },
+	{ .name = "backend", .named = true, .stands = STANDS_MAIN },
+	{ .name = "quota", .named = true, .stands = STANDS_MAIN },
+	{ .name = "tag", .named = true, .repeats = true, .stands = STANDS_MAIN | STANDS_INCLUDED | STANDS_POLICY },
+	{ .name = "rule", .named = true, .stands = STANDS_MAIN | STANDS_INCLUDED | STANDS_POLICY },
+	{ .name = "policy", .stands = STANDS_POLICY },
 };
 
 static const struct kind *find_kind(const char *name)
@@ -103,7 +110,8 @@ static void report_kind(struct load *l, const struct doc_section *s)
 	char hint[96];
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		suggest_offer(&near, kinds[i].name);
+		if (kinds[i].stands != STANDS_POLICY)
+			suggest_offer(&near, kinds[i].name);
 	if (near.best)
 		load_error(l, &s->origin, "unknown section [%s%s%s]%s", s->kind, s->name ? " " : "",
 			s->name ? s->name : "", suggest_text(&near, hint, sizeof hint));
@@ -117,7 +125,7 @@ static void report_kind(struct load *l, const struct doc_section *s)
 /* Tags and rules may be named in any language; zones and backends are part of identities and logs. */
 static const char *section_name_fault(const struct kind *k, const char *name)
 {
-	if (!k->included)
+	if (!(k->stands & STANDS_INCLUDED))
 		return name_fault(name);
 	return name[strcspn(name, ", \t\"")] ? "expected one word without blanks, commas and quotes" : NULL;
 }
@@ -162,8 +170,20 @@ static void seen_free(void *ctx, struct hash_node *n)
 	free(container_of(n, struct seen, node));
 }
 
-/* true where the section itself is in order; included: it stands in an included file */
-static bool section_stands(struct load *l, const struct doc_section *s, bool included)
+static void report_place(struct load *l, const struct doc_section *s, enum standing place)
+{
+	static const char *const expected[] = {
+		[STANDS_MAIN] = "only stand in a file in " POLICY_DIRECTORY,
+		[STANDS_INCLUDED] = "not stand in an included file; expected [tag NAME] or [rule NAME]",
+		[STANDS_POLICY] = "not stand in a policy; expected [policy], [tag NAME] or [rule NAME]",
+	};
+
+	load_error(
+		l, &s->origin, "[%s%s%s] may %s", s->kind, s->name ? " " : "", s->name ? s->name : "", expected[place]);
+}
+
+/* true where the section itself is in order */
+static bool section_stands(struct load *l, const struct doc_section *s, enum standing place)
 {
 	const struct kind *k = find_kind(s->kind);
 	const struct config_origin *first;
@@ -171,10 +191,8 @@ static bool section_stands(struct load *l, const struct doc_section *s, bool inc
 
 	if (!k) {
 		report_kind(l, s);
-	} else if (included && !k->included) {
-		load_error(l, &s->origin,
-			"[%s%s%s] may not stand in an included file; expected [tag NAME] or [rule NAME]", s->kind,
-			s->name ? " " : "", s->name ? s->name : "");
+	} else if (!(k->stands & place)) {
+		report_place(l, s, place);
 	} else if (k->named != (s->name != NULL)) {
 		load_error(l, &s->origin, "[%s%s%s]: expected [%s%s]", s->kind, s->name ? " " : "",
 			s->name ? s->name : "", s->kind, k->named ? " NAME" : "");
@@ -189,14 +207,16 @@ static bool section_stands(struct load *l, const struct doc_section *s, bool inc
 	return false;
 }
 
-static void check_sections(struct load *l, size_t from, bool included)
+static void check_sections(struct load *l, size_t from, enum standing place)
 {
-	for (size_t i = from; i < l->doc.count; i++)
-		l->doc.v[i].refused = !section_stands(l, &l->doc.v[i], included);
+	for (size_t i = from; i < l->doc.count; i++) {
+		l->doc.v[i].policy = place == STANDS_POLICY;
+		l->doc.v[i].refused = !section_stands(l, &l->doc.v[i], place);
+	}
 }
 
 /* reads one file's sections; the name is kept for the origins. included: by what, or NULL. */
-static void read_file(struct load *l, const char *path, const struct config_origin *included)
+static void read_file(struct load *l, const char *path, const struct config_origin *included, enum standing place)
 {
 	struct config_whole *whole = (struct config_whole *)l->c;
 	size_t from = l->doc.count;
@@ -208,11 +228,21 @@ static void read_file(struct load *l, const char *path, const struct config_orig
 		return;
 	}
 	rc = doc_read(&l->doc, name, included, l->msgs);
-	if (rc < 0 && rc != -ENOTSUP && !included)
+	if (rc < 0 && rc != -ENOTSUP && place == STANDS_MAIN)
 		l->unreadable = rc;
 	l->no_memory |= rc == -ENOMEM;
 	l->failed |= rc < 0;
-	check_sections(l, from, included != NULL);
+	check_sections(l, from, place);
+}
+
+static void read_policy(struct load *l)
+{
+	char **files;
+
+	l->no_memory |= policy_files(l, &files) < 0;
+	for (size_t i = 0; files && files[i]; i++)
+		read_file(l, files[i], NULL, STANDS_POLICY);
+	strv_free(files);
 }
 
 /* a directory stands for the *.ini in it; malloc'd */
@@ -242,7 +272,7 @@ static void read_includes(struct load *l, const struct config_origin *o, const c
 	else if (!files)
 		load_warn(l, o, "\"include\": nothing matches %s: no tag and no rule comes from there", item);
 	for (size_t i = 0; files && files[i]; i++)
-		read_file(l, files[i], o);
+		read_file(l, files[i], o, STANDS_INCLUDED);
 	strv_free(files);
 	errmsg_free(&msg);
 }
@@ -293,8 +323,14 @@ static int load_paths(struct load *l, const char *file)
 
 static int load_all(struct load *l)
 {
-	read_file(l, l->c->file, NULL);
-	if (l->no_memory || !l->doc.count)
+	size_t before;
+	bool empty;
+
+	read_policy(l);
+	before = l->doc.count;
+	read_file(l, l->c->file, NULL, STANDS_MAIN);
+	empty = l->doc.count == before;
+	if (l->no_memory || empty)
 		goto out;
 	load_includes(l);
 	load_filesystem(l);
@@ -305,10 +341,11 @@ static int load_all(struct load *l)
 	if (l->no_memory)
 		goto out;
 	load_links(l);
+	policy_bind(l);
 	load_rules(l);
 	load_check(l);
 out:
-	if (!l->failed && !l->no_memory && !l->doc.count)
+	if (!l->failed && !l->no_memory && empty)
 		load_error(l, &(struct config_origin){ l->c->file, 0 }, "holds no section; expected [filesystem]");
 	if (l->no_memory)
 		return -ENOMEM;
@@ -318,7 +355,7 @@ out:
 int config_load(struct config **out, const char *file, struct config_messages *msgs)
 {
 	struct config_whole *whole = calloc(1, sizeof *whole);
-	struct load l = { .msgs = msgs };
+	struct load l = { .msgs = msgs, .policy = { .domestic = { .export = EXPORT_ALLOW } } };
 	int rc = -ENOMEM;
 
 	*out = NULL;
@@ -332,6 +369,7 @@ int config_load(struct config **out, const char *file, struct config_messages *m
 	messages_sort(msgs);
 	hash_drain(&l.seen, seen_free, NULL);
 	hash_free(&l.seen);
+	policy_free(&l.policy);
 	doc_free(&l.doc);
 	free(l.dir);
 	if (rc < 0)

@@ -17,11 +17,19 @@ struct config_whole {
 	char **files; /* the names that origins point to */
 };
 
+/* [policy], as config/policy.h has it: the bounds of every domestic zone, and whether there may be foreign ones. */
+enum policy_foreign { POLICY_FOREIGN_ALLOW, POLICY_FOREIGN_DENY };
+struct policy {
+	struct config_zone domestic; /* countries, networks, export, approvers, approvals */
+	enum policy_foreign foreign;
+};
+
 struct load {
 	struct config *c;
 	struct config_messages *msgs;
 	char *dir; /* of the main file; relative names are relative to it */
 	struct doc doc;
+	struct policy policy;
 	struct hash seen; /* sections, so that ten thousand of them are not compared pairwise */
 	bool failed;	  /* an error was recorded */
 	bool no_memory;
@@ -61,6 +69,8 @@ bool key_duration(struct load *, const struct key *, const struct doc_entry *, v
 bool key_rate(struct load *, const struct key *, const struct doc_entry *, void *);
 bool key_count(struct load *, const struct key *, const struct doc_entry *, void *);
 bool key_word(struct load *, const struct key *, const struct doc_entry *, void *);
+
+extern const struct key policy_keys[]; /* of [policy]; config/sections.c */
 
 /* keys_apply: reads a section by its table (ended by a NULL name) into object; type is the bit of the backend's type,
  * or 0. type_name is for messages. */

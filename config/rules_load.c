@@ -433,8 +433,19 @@ static void check_section(struct load *l, const struct doc_section *s)
 	if (!has_condition(s))
 		load_error(l, &s->origin, "[%s %s] has no condition; expected one at least (path = ** is every file's)",
 			s->kind, s->name);
-	if (strcmp(s->kind, "rule") == 0 && !doc_entry_find(s, "zone"))
+	if (strcmp(s->kind, "rule") == 0 && !s->policy && !doc_entry_find(s, "zone"))
 		load_error(l, &s->origin, "[rule %s] has no \"zone\"; expected the zone of what matches", s->name);
+}
+
+/* A policy keeps files, and sends none abroad. It cannot know what a store's home zone is called. */
+static void check_policy_rule(struct load *l, struct rule *r, const struct doc_section *s)
+{
+	if (!doc_entry_find(s, "zone"))
+		r->zone = l->c->home;
+	if (r->zone && r->zone->kind == ZONE_FOREIGN)
+		load_error(l, section_origin(s, "zone"),
+			"the zone \"%s\" is foreign; expected a domestic one in a policy's rule, or none for home",
+			r->zone->name);
 }
 
 static void load_one(struct load *l, struct program *p, const struct doc_section *s)
@@ -456,6 +467,8 @@ static void load_one(struct load *l, struct program *p, const struct doc_section
 	for (size_t i = 0; i < s->count; i++)
 		read_entry(l, r, s, &s->v[i]);
 	check_section(l, s);
+	if (s->policy && strcmp(s->kind, "rule") == 0)
+		check_policy_rule(l, r, s);
 	if (r->export == EXPORT_APPROVE && l->c->home && !strv_count(l->c->home->approvers))
 		load_error(l, section_origin(s, "export"),
 			"export = approve while the home zone \"%s\" has no \"approvers\"; expected those who may "

@@ -216,6 +216,40 @@ static const struct key zone_keys[] = {
 	{ 0 },
 };
 
+static const char *const foreign_words[] = { "allow", "deny", NULL };
+
+const struct key policy_keys[] = {
+	{ .name = "foreign",
+		.parse = key_word,
+		.offset = offsetof(struct policy, foreign),
+		.words = foreign_words,
+		.expected = "allow or deny" },
+	{ .name = "domestic-countries",
+		.parse = key_countries,
+		.offset = offsetof(struct policy, domestic.countries),
+		.expected = "ISO 3166 codes of two letters, such as CN, HK" },
+	{ .name = "domestic-networks",
+		.parse = key_networks,
+		.offset = offsetof(struct policy, domestic),
+		.expected = "address blocks, such as 10.20.0.0/16, 2001:db8::/32" },
+	{ .name = "export",
+		.parse = key_word,
+		.offset = offsetof(struct policy, domestic.export),
+		.words = export_words,
+		.expected = "deny, approve or allow" },
+	{ .name = "approvers",
+		.parse = key_approvers,
+		.offset = offsetof(struct policy, domestic.approvers),
+		.expected = "users and groups, such as alice, group:compliance" },
+	{ .name = "approvals",
+		.parse = key_count,
+		.offset = offsetof(struct policy, domestic.approvals),
+		.min = 1,
+		.max = 100,
+		.expected = "a number from 1 to 100" },
+	{ 0 },
+};
+
 void load_zones(struct load *l)
 {
 	const struct doc_section *s;
