@@ -82,7 +82,8 @@ void inode_free(struct meta *m, struct inode *ip)
 }
 
 static const char sql_inode[] = "SELECT mode, uid, gid, nlink, rdev, size, bytes, atime_s, atime_ns, mtime_s, mtime_ns,"
-				" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule, intent"
+				" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule, intent,"
+				" due_ns"
 				" FROM inode WHERE ino = ?1";
 
 static struct timespec row_time(struct meta_row *row, int column)
@@ -109,6 +110,7 @@ static int inode_fill(struct inode *ip, struct meta_row *row)
 	ip->zone_id = ip->saved_zone = (uint32_t)meta_row_i64(row, 16);
 	ip->rules_version = (uint64_t)meta_row_i64(row, 17);
 	ip->intent_last = ip->intent_done = (uint64_t)meta_row_i64(row, 19);
+	ip->due_ns = meta_row_i64(row, 20);
 	ip->counted = ip->node.on_disk = true;
 	ip->part = ip->saved = (struct inode_part){ .bytes = inode_charge(ip), .uid = ip->uid, .gid = ip->gid };
 	if (rule && !(ip->rule = strdup(rule)))

@@ -133,6 +133,7 @@ struct inode {
 	uint32_t zone_id;	/* placement: the zone it was last placed in; 0: not placed yet */
 	char *rule;		/* placement: name of the deciding rule, malloc'd, NULL: the default. meta frees it */
 	uint64_t rules_version; /* placement: of the rule set that decided */
+	int64_t due_ns;		/* placement: real clock: when conditions on time may decide otherwise; 0: never */
 	uint64_t place_gen;	/* raised by whatever may change the placement (I1); not persistent */
 	uint64_t version;	/* raised by every change of content; not persistent, starts above any earlier run's */
 	/* intent log: the last entry that has units of the file, and up to which its rows hold what entries have */
@@ -498,6 +499,15 @@ int64_t meta_deletion_count(struct meta *, uint32_t backend_id);
 int meta_pending(struct meta *, uint64_t after_ino, uint64_t *out, size_t max);
 void meta_pending_add(struct meta *, uint64_t ino);  /* under the meta lock */
 void meta_pending_done(struct meta *, uint64_t ino); /* under the meta lock */
+/* meta_due: the files whose placement falls due by the clock (inode.due_ns) up to until_ns, in order, behind `after`,
+ * as of the last commit: up to max of them, the number, or an error. *next_ns: when the first after until_ns does;
+ * INT64_MAX: none. By an index. Blocks. */
+struct meta_due {
+	int64_t due_ns; /* real clock */
+	uint64_t ino;
+};
+int meta_due(
+	struct meta *, struct meta_due after, int64_t until_ns, struct meta_due *out, size_t max, int64_t *next_ns);
 /* meta_pending_add_subtree: every file below a directory (as of the moment the record is applied), in one statement by
  * the writer. dir = META_ROOT_INO: every file. Under the meta lock. */
 void meta_pending_add_subtree(struct meta *, uint64_t dir);

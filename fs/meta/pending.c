@@ -145,3 +145,36 @@ int meta_pending(struct meta *m, uint64_t after_ino, uint64_t *out, size_t max)
 	rc = query_close(&q);
 	return rc < 0 ? rc : (int)count;
 }
+
+/* ---- what falls due by the clock ---- */
+
+static int next_due(struct meta *m, int64_t after_ns, int64_t *out)
+{
+	struct query q;
+
+	*out = INT64_MAX;
+	query_open(&q, m, "SELECT due_ns FROM inode WHERE due_ns > 0 AND due_ns > ?1 ORDER BY due_ns LIMIT 1", "i",
+		after_ns);
+	if (query_step(&q) > 0)
+		*out = meta_row_i64(&q.row, 0);
+	return query_close(&q);
+}
+
+int meta_due(
+	struct meta *m, struct meta_due after, int64_t until_ns, struct meta_due *out, size_t max, int64_t *next_ns)
+{
+	struct query q;
+	size_t count = 0;
+	int rc = next_due(m, until_ns, next_ns);
+
+	if (rc < 0)
+		return rc;
+	query_open(&q, m,
+		"SELECT due_ns, ino FROM inode INDEXED BY inode_due WHERE due_ns > 0 AND due_ns BETWEEN ?1 AND ?3"
+		" AND (due_ns > ?1 OR ino > ?2) ORDER BY due_ns, ino LIMIT ?4",
+		"iiii", after.due_ns, (int64_t)after.ino, until_ns, (int64_t)max);
+	for (; count < max && query_step(&q) > 0; count++)
+		out[count] = (struct meta_due){ meta_row_i64(&q.row, 0), (uint64_t)meta_row_i64(&q.row, 1) };
+	rc = query_close(&q);
+	return rc < 0 ? rc : (int)count;
+}

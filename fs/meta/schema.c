@@ -290,9 +290,14 @@ static const char *const schema_8 = "CREATE TABLE shortage (\n"
 				    "CREATE INDEX shortage_zone ON shortage (zone, object);\n"
 				    "PRAGMA user_version = 8;\n";
 
+/* due_ns: when the placement may be another one without any change of the file; 0: never */
+static const char *const schema_9 = "ALTER TABLE inode ADD COLUMN due_ns INTEGER NOT NULL DEFAULT 0;\n"
+				    "CREATE INDEX inode_due ON inode (due_ns) WHERE due_ns > 0;\n"
+				    "PRAGMA user_version = 9;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
 static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7,
-	schema_8 };
+	schema_8, schema_9 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

@@ -23,6 +23,11 @@ static uint32_t flags_after(const struct inode *inode, const struct placement *p
 	return p->state == PLACEMENT_FREE ? flags : flags | INODE_AWAITING;
 }
 
+static int64_t due_after(const struct placement *p)
+{
+	return p->next_due_ns == INT64_MAX ? 0 : p->next_due_ns;
+}
+
 static void audit_placement(struct place *p, const struct inode *inode, const struct placement *at)
 {
 	static const char *const states[] = {
@@ -49,6 +54,7 @@ static void adopt(struct place *p, struct inode *inode, const struct placement *
 	inode->flags = flags_after(inode, at);
 	inode->zone_id = at->zone_id;
 	inode->rules_version = at->rules_version;
+	inode->due_ns = due_after(at);
 	free(inode->rule);
 	inode->rule = rule;
 	meta_inode_changed(p->meta, inode);
@@ -63,7 +69,8 @@ int place_apply(struct place *p, struct inode *inode, const struct placement *at
 	if (inode->place_gen != at->gen || atomic_load(&p->epoch) != at->epoch || inode->nlink == 0)
 		rc = -ERR_STALE;
 	if (rc == 0 && (inode->zone_id != at->zone_id || inode->rules_version != at->rules_version ||
-			       inode->flags != flags_after(inode, at) || !same_rule(inode->rule, at->rule))) {
+			       inode->due_ns != due_after(at) || inode->flags != flags_after(inode, at) ||
+			       !same_rule(inode->rule, at->rule))) {
 		adopt(p, inode, at, rule);
 		rule = NULL;
 	}

@@ -61,7 +61,7 @@ struct placement {
 	char *rule;		 /* malloc'd name, NULL for the default; placement_free */
 	uint64_t rules_version;
 	uint64_t gen, epoch; /* as of before the evaluation began */
-	int64_t next_due_ns; /* real clock; INT64_MAX: never */
+	int64_t next_due_ns; /* real clock: when it may be another; INT64_MAX: never */
 };
 void placement_free(struct placement *);
 
@@ -72,9 +72,9 @@ int place_evaluate(struct place *, struct inode *, struct placement *);
 /* place_name_marks: whether this one name of the file is enough to mark it held, were it placed now: a file with many
  * names that gets one more need not be judged by all of them. Blocks as place_evaluate. */
 bool place_name_marks(struct place *, struct inode *, uint64_t parent, const char *name);
-/* place_apply: makes the placement the inode's (zone_id, rule, rules_version, held mark), with a line in the audit log
- * where it changed; -ERR_STALE, and nothing is changed, if inode.place_gen or the epoch moved since it was evaluated.
- * Takes the meta lock. */
+/* place_apply: makes the placement the inode's (zone_id, rule, rules_version, held mark, due_ns), with a line in the
+ * audit log where it changed; -ERR_STALE, and nothing is changed, if inode.place_gen or the epoch moved since it was
+ * evaluated. Takes the meta lock. */
 int place_apply(struct place *, struct inode *, const struct placement *);
 /* place_still: 0 while a file last judged at (gen, epoch) may still be sent to zone_id; evaluates again when only the
  * epoch moved, and then brings *gen and *epoch up to date; -ERR_REVOKED else. Blocks on the local disk. */

@@ -126,6 +126,7 @@ void entry_wait(struct transfer *t, struct entry *e, int64_t due_ns)
 		/* what is due is durable: it is found again */
 		entry_drop(t, e);
 		t->refill_again = true;
+		due_afresh(t);
 		return;
 	}
 	if (first)
@@ -155,7 +156,7 @@ void entry_drop(struct transfer *t, struct entry *e)
 	hash_remove(&t->entries, &e->node);
 	free(e);
 	/* there is room for the next page of what is durably due */
-	if (t->refill || t->refill_again)
+	if (t->refill || t->refill_again || due_is_now(t))
 		pthread_cond_signal(&t->sched);
 }
 
@@ -180,11 +181,6 @@ static void change(struct transfer *t, struct entry *e, int64_t now)
 
 	e->touched_ns = now;
 	e->quiet_needed = false;
-	if (e->idle) {
-		e->idle = false;
-		e->born = t->ticket;
-		e->first_ns = now;
-	}
 	if (e->state == ENTRY_PARKED || (e->state == ENTRY_WAITING && (!e->heap_at || e->due_ns > due)))
 		entry_wait(t, e, due);
 }

@@ -146,7 +146,6 @@ struct entry {
 	int64_t due_ns, touched_ns, first_ns; /* monotonic; first: since when something waits */
 	uint64_t born, stored;		      /* tickets: when it became due; up to which everything of it is stored */
 	enum entry_state state;
-	bool idle;   /* only an age condition may make it due */
 	bool early;  /* to be judged before its quiet period ends */
 	bool urgent; /* somebody waits: not put off because it is open */
 	struct {
@@ -184,6 +183,19 @@ void sched_refill(struct transfer *); /* everything durably due is looked throug
 int64_t retry_after_ns(unsigned failures);
 /* due_again: due_ns, or sooner where the entry was touched meanwhile. */
 int64_t due_again(const struct transfer *, const struct entry *, int64_t due_ns);
+
+/* ---- what falls due by the clock: due.c
+ * --------------------------------------------------------------------------------------------- */
+
+/* due_note: a file was placed whose placement falls due then; INT64_MAX: never. due_is_now: there is something due.
+ * due_step: the scheduler's: enters a page of what is, without the lock meanwhile; false: nothing, or there is no room
+ * for it; what found none is the first of the next. due_until: monotonic, when to step again. due_afresh: what was
+ * given out was lost: from the beginning. With the lock. */
+void due_note(struct transfer *, int64_t due_real_ns);
+bool due_is_now(const struct transfer *);
+bool due_step(struct transfer *);
+int64_t due_until(const struct transfer *);
+void due_afresh(struct transfer *);
 
 /* A block that an upload worker has to send. */
 struct content {
@@ -614,7 +626,10 @@ struct transfer {
 	/* the pass through what is durably due */
 	bool refill, refill_again;
 	uint64_t refill_after, refill_ticket, refilled; /* tickets: of the pass under way; of the last finished */
-	int64_t rescan_ns;  /* monotonic: when an age condition of a file that found no room may be due */
+	/* what falls due by the clock: up to where it was given out since the start, and when there is more. Real clock
+	 */
+	struct meta_due due_given;
+	int64_t due_next_ns;
 	int64_t subtree_ns; /* monotonic: when a directory changed last */
 	bool pressed;
 	int64_t pressed_ns;

@@ -5,7 +5,6 @@
 #include "fs/transfer/internal.h"
 
 #define BLOCKED_MIN_NS (100 * NS_PER_MS)
-#define FAR_NS	       (600 * NS_PER_S)
 
 /* ---- queues of the zones
  * --------------------------------------------------------------------------------------------- */
@@ -230,32 +229,12 @@ void pass_cancel(struct transfer *t, struct pass *p)
 	pthread_cond_signal(&t->sched);
 }
 
-/* An inode whose rules look at its age stays in the pending table, so that the next mount judges it too. */
 static void pending_end(struct transfer *t, const struct pass *p)
 {
 	meta_lock(t->meta);
-	if (p->inode->place_gen == p->gen && place_epoch(t->place) == p->epoch) {
-		if (p->next_due_ns == INT64_MAX)
-			meta_pending_done(t->meta, p->inode->ino);
-		else
-			meta_pending_add(t->meta, p->inode->ino);
-	}
+	if (p->inode->place_gen == p->gen && place_epoch(t->place) == p->epoch)
+		meta_pending_done(t->meta, p->inode->ino);
 	meta_unlock(t->meta);
-}
-
-static void wait_for_age(struct transfer *t, struct entry *e, int64_t next_due_real_ns)
-{
-	int64_t in = next_due_real_ns - clock_real_ns(), due_ns = clock_mono_ns() + (in > 0 ? in : 0);
-
-	entry_settled(t, e, t->ticket);
-	if (in > FAR_NS && t->entries.count > t->entries_max / 2) {
-		t->rescan_ns = due_ns < t->rescan_ns ? due_ns : t->rescan_ns;
-		entry_drop(t, e);
-		return;
-	}
-	e->idle = true;
-	e->born = UINT64_MAX;
-	entry_wait(t, e, due_ns);
 }
 
 static void finish_again(struct transfer *t, struct entry *e, const struct pass *p)
@@ -287,10 +266,9 @@ void pass_finish(struct transfer *t, struct pass *p)
 	}
 	if (!p->incomplete && !e->touched)
 		pending_end(t, p);
+	due_note(t, p->next_due_ns);
 	if (p->incomplete || e->touched)
 		finish_again(t, e, p);
-	else if (p->next_due_ns != INT64_MAX)
-		wait_for_age(t, e, p->next_due_ns);
 	else
 		entry_drop(t, e);
 	pthread_cond_broadcast(&t->changed);

@@ -29,7 +29,6 @@ static void refill_begin(struct transfer *t)
 	t->refill_again = false;
 	t->refill_after = 0;
 	t->refill_ticket = t->ticket;
-	t->rescan_ns = INT64_MAX;
 }
 
 static void refill_end(struct transfer *t)
@@ -65,7 +64,7 @@ static void refill_page(struct transfer *t)
 
 static bool refill_step(struct transfer *t)
 {
-	if (!t->refill && (t->refill_again || t->rescan_ns <= clock_mono_ns()))
+	if (!t->refill && t->refill_again)
 		refill_begin(t);
 	if (!t->refill || t->entries.count >= t->entries_max)
 		return false;
@@ -343,7 +342,7 @@ static bool put_off(struct transfer *t, struct entry *e, int64_t now)
 {
 	int64_t quiet = e->touched_ns + t->config->settle_ns, latest = e->first_ns + t->config->max_delay_ns;
 
-	if (e->early || e->urgent || e->idle || quiet <= now || latest <= now)
+	if (e->early || e->urgent || quiet <= now || latest <= now)
 		return false;
 	entry_wait(t, e, quiet < latest ? quiet : latest);
 	return true;
@@ -360,10 +359,6 @@ static void prepare(struct transfer *t, struct entry *e)
 	e->seen.first_ns = e->first_ns;
 	e->seen.urgent = e->urgent;
 	e->early = e->touched = false;
-	if (e->idle) {
-		e->idle = false;
-		e->born = ticket;
-	}
 	t->judging = true;
 	pthread_mutex_unlock(&t->lock);
 	judge(t, e, &j);
@@ -392,7 +387,7 @@ static void press(struct transfer *t)
 	for (size_t i = 0; i < t->heap.count; i++) {
 		struct entry *e = t->heap.v[i];
 
-		if (e->idle || e->quiet_needed || e->failures)
+		if (e->quiet_needed || e->failures)
 			continue;
 		e->early = true;
 		e->due_ns = now < e->due_ns ? now : e->due_ns;
@@ -433,7 +428,7 @@ static bool bury(struct transfer *t)
 
 static int64_t wait_until(const struct transfer *t)
 {
-	int64_t until = t->rescan_ns;
+	int64_t until = due_until(t);
 
 	if (t->heap.count && t->heap.v[0]->due_ns < until)
 		until = t->heap.v[0]->due_ns;
@@ -464,7 +459,7 @@ void *sched_main(void *arg)
 				prepare(t, e);
 			continue;
 		}
-		if (refill_step(t) || repack_step(t))
+		if (refill_step(t) || due_step(t) || repack_step(t))
 			continue;
 		passes_idle(t);
 		cond_wait_until(&t->sched, &t->lock, wait_until(t));

@@ -78,8 +78,6 @@ static void files_fill(struct transfer *t, struct transfer_status *out)
 	hash_for_each (node, &t->entries) {
 		const struct entry *e = container_of(node, struct entry, node);
 
-		if (e->idle)
-			continue;
 		out->files_waiting++;
 		first = e->first_ns < first ? e->first_ns : first;
 	}

@@ -46,8 +46,6 @@ static void hurry_all(struct transfer *t)
 	hash_for_each (node, &t->entries) {
 		struct entry *e = container_of(node, struct entry, node);
 
-		if (e->idle)
-			continue;
 		e->urgent = e->early = true;
 		if (e->state == ENTRY_PREPARING || e->state == ENTRY_ACTIVE)
 			e->touched = true;
@@ -55,15 +53,6 @@ static void hurry_all(struct transfer *t)
 			e->due_ns = now;
 	}
 	heap_fix(t);
-}
-
-static size_t count_waiting(const struct transfer *t)
-{
-	size_t n = 0;
-
-	hash_for_each (node, &t->entries)
-		n += !container_of(node, struct entry, node)->idle;
-	return n;
 }
 
 static int wait_all(const struct waiting *w)
@@ -75,7 +64,7 @@ static int wait_all(const struct waiting *w)
 	if (rc < 0)
 		return rc;
 	hurry_all(t);
-	all.left = count_waiting(t);
+	all.left = t->entries.count;
 	all.ticket = ++t->ticket;
 	list_append(&t->syncs, &all.link);
 	while (rc == 0 && all.left > 0)
@@ -88,7 +77,7 @@ static bool stored(struct transfer *t, uint64_t ino, uint64_t ticket)
 {
 	const struct entry *e = entry_find(t, ino);
 
-	return !e || e->idle || e->born >= ticket || e->stored >= ticket;
+	return !e || e->born >= ticket || e->stored >= ticket;
 }
 
 static int wait_one(const struct waiting *w, uint64_t ino)
@@ -211,7 +200,7 @@ static int first_error(const struct transfer *t, uint64_t ino)
 
 static void describe(struct transfer *t, uint64_t ino, struct errmsg *msg)
 {
-	size_t files = ino ? (entry_find(t, ino) ? 1 : 0) : count_waiting(t);
+	size_t files = ino ? (entry_find(t, ino) ? 1 : 0) : t->entries.count;
 	struct backend_status status;
 	const struct endpoint *s = troubled(t, &status);
 	int error = first_error(t, ino);

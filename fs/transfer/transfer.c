@@ -38,7 +38,6 @@ static void init_lists(struct transfer *t)
 	t->ticket = 1;
 	t->entries_max = ENTRIES_MAX;
 	t->pack_window_ns = PACK_WINDOW_NS;
-	t->rescan_ns = INT64_MAX;
 }
 
 static void init_locks(struct transfer *t)

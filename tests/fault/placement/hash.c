@@ -43,9 +43,8 @@ static uint64_t mix_entry(uint64_t h, const struct entry *e)
 	if (!e)
 		return mix(h, 99);
 	h = mix(h, e->state);
-	h = mix(h, (uint64_t)e->idle << 6 | (uint64_t)e->early << 5 | (uint64_t)e->urgent << 4 |
-			   (uint64_t)e->touched << 3 | (uint64_t)e->quiet_needed << 2 |
-			   (e->failures < 3 ? e->failures : 3));
+	h = mix(h, (uint64_t)e->early << 5 | (uint64_t)e->urgent << 4 | (uint64_t)e->touched << 3 |
+			   (uint64_t)e->quiet_needed << 2 | (e->failures < 3 ? e->failures : 3));
 	h = mix_ns(h, e->state == ENTRY_WAITING ? e->due_ns : 0);
 	h = mix_ns(h, e->touched_ns + SETTLE_NS);
 	return e->pass ? mix_pass(h, e->pass) : h;

@@ -77,7 +77,8 @@ static void open_refuses(void **state)
 static void migrates(void **state)
 {
 	static const char back[] =
-		"ALTER TABLE inode DROP COLUMN intent; DELETE FROM counter WHERE name = 'intent';"
+		"DROP INDEX inode_due; ALTER TABLE inode DROP COLUMN due_ns; ALTER TABLE inode DROP COLUMN intent; "
+		"DELETE FROM counter WHERE name = 'intent';"
 		" DROP TRIGGER inline_new; DROP TRIGGER inline_gone; DROP TRIGGER inline_was; DROP TRIGGER inline_is;"
 		" DROP TABLE inline_total; DROP INDEX block_slots; DROP INDEX block_clean;"
 		" DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"

@@ -708,9 +708,61 @@ static void settings(void **state)
 	fix_end(&f);
 }
 
+static void due_at(struct fix *f, uint64_t ino, int64_t due_ns)
+{
+	struct inode *ip = fix_inode(f, ino);
+
+	meta_lock(f->m);
+	ip->due_ns = due_ns;
+	meta_inode_changed(f->m, ip);
+	meta_unlock(f->m);
+	meta_inode_put(f->m, ip);
+}
+
+/* What falls due by the clock, in its order, and what is next. */
+static void due_by_clock(void **state)
+{
+	static const struct meta_due none = { 0, 0 };
+	struct meta_due got[4];
+	uint64_t ino[4];
+	int64_t next;
+	struct fix f;
+
+	(void)state;
+	fix_start(&f);
+	assert_int_equal(meta_due(f.m, none, INT64_MAX - 1, got, 4, &next), 0);
+	assert_true(next == INT64_MAX);
+	for (int i = 0; i < 4; i++)
+		ino[i] = fix_make(&f, META_ROOT_INO, (char[]){ (char)('a' + i), 0 }, S_IFREG | 0600);
+	due_at(&f, ino[0], 300);
+	due_at(&f, ino[1], 100);
+	due_at(&f, ino[2], 100);
+	fix_close(&f);
+	fix_open(&f);
+	assert_int_equal(meta_due(f.m, none, 99, got, 4, &next), 0);
+	assert_int_equal(next, 100);
+	assert_int_equal(meta_due(f.m, none, 100, got, 4, &next), 2);
+	assert_int_equal(next, 300);
+	assert_int_equal(got[0].ino, ino[1]);
+	assert_int_equal(got[1].ino, ino[2]);
+	/* a page, and what is behind it */
+	assert_int_equal(meta_due(f.m, none, 300, got, 1, &next), 1);
+	assert_true(next == INT64_MAX);
+	assert_int_equal(got[0].ino, ino[1]);
+	assert_int_equal(meta_due(f.m, got[0], 300, got, 4, &next), 2);
+	assert_int_equal(got[0].ino, ino[2]);
+	assert_int_equal(got[1].ino, ino[0]);
+	assert_int_equal(got[1].due_ns, 300);
+	due_at(&f, ino[0], 0);
+	assert_int_equal(meta_commit(f.m), 0);
+	assert_int_equal(meta_due(f.m, got[0], 300, got, 4, &next), 0);
+	fix_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(due_by_clock),
 		cmocka_unit_test(known_object),
 		cmocka_unit_test(extent_is_kept),
 		cmocka_unit_test(stale_upload_is_refused),

@@ -244,6 +244,54 @@ static void test_age(void **state)
 	cloud_destroy(&c);
 }
 
+static int64_t next_due(struct cloud *c)
+{
+	int64_t next;
+
+	pthread_mutex_lock(&c->t->lock);
+	next = c->t->due_next_ns;
+	pthread_mutex_unlock(&c->t->lock);
+	return next;
+}
+
+/* More than a page, and more than there is room for at a time; and one whose time is before what was read, as the clock
+ * was set back. */
+static void test_due(void **state)
+{
+	enum { FILES = 600 };
+	uint64_t public;
+	char name[16];
+	struct cloud c;
+
+	(void)state;
+	begin(&c, CLOUD_CONFIG("settle = 50ms\n", "", "[rule old]\npath = /public/**\nage = >4s\nzone = abroad\n"));
+	pthread_mutex_lock(&c.t->lock);
+	c.t->entries_max = 100;
+	pthread_mutex_unlock(&c.t->lock);
+	public = store_mkdir(&c.s, META_ROOT_INO, "public");
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		cloud_write(&c, public, name, name, strlen(name));
+	}
+	cloud_sync(&c, 0);
+	for (int i = 0; i < 2000 && cloud_members(&c, "far") < FILES; i++)
+		usleep(10000);
+	cloud_sync(&c, 0);
+	assert_int_equal(cloud_members(&c, "far"), FILES);
+	assert_int_equal(cloud_members(&c, "near"), 0);
+	pthread_mutex_lock(&c.t->lock);
+	assert_true(c.t->due_given.due_ns > 0);
+	assert_true(c.t->due_next_ns == INT64_MAX);
+	due_note(c.t, c.t->due_given.due_ns - 5);
+	assert_true(due_is_now(c.t));
+	pthread_cond_signal(&c.t->sched);
+	pthread_mutex_unlock(&c.t->lock);
+	for (int i = 0; i < 500 && next_due(&c) != INT64_MAX; i++)
+		usleep(10000);
+	assert_true(next_due(&c) == INT64_MAX);
+	cloud_destroy(&c);
+}
+
 #define TYPES "[rule pictures]\ntype = image/*\nzone = abroad\n"
 
 /* a type that the name does not say is looked for in the content, fetched if need be; until then nothing moves */
@@ -377,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_zeros),
 		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_due),
 		cmocka_unit_test(test_type),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_status),
