@@ -3,8 +3,9 @@
  *
  * A block's local bytes are inline in its metadata (block 0 of files up to META_INLINE_MAX) or slots of 4 KiB in a
  * block file of its own, `cache/XX/INO.BLOCK.NUMBER` in the store (slotfile.h). A map says for each unit of the block
- * which slot of the file holds it and under which sequence, or that it is zeros; a unit that is in no map is fetched
- * from the block's extent, or is zeros where the extent does not reach.
+ * which slot of the file holds it and under which sequence, or that it is zeros, written (a hole) or not (room set
+ * aside by cache_allocate, which counts as allocated); a unit that is in no map is fetched from the block's extent, or
+ * is zeros where the extent does not reach.
  *
  * There are two maps: the live one, in memory, and the synced one, in the block's row (struct block.local). A write
  * puts units into free slots (or, small, into dirty pages sealed later) and changes the live map only; cache_sync
@@ -69,6 +70,11 @@ int cache_write(struct cache *, struct inode *, uint64_t off, const void *data, 
  * be -ERR_NEED_FETCH as cache_write. data_lock exclusive. */
 int cache_truncate(struct cache *, struct inode *, uint64_t size, struct cache_need *need);
 int cache_punch(struct cache *, struct inode *, uint64_t off, uint64_t len, struct cache_need *need);
+
+/* cache_allocate: what of the units of [off, off+len) is a hole counts as allocated from now on, also beyond the size,
+ * where a truncation takes it away; content and size stay. -EDQUOT, -ENOSPC as cache_write, with a part done; -EFBIG.
+ * Every block is in memory until a cache_sync: of a large range a part at a time. data_lock exclusive. */
+int cache_allocate(struct cache *, struct inode *, uint64_t off, uint64_t len);
 
 /* cache_share: a block of one file becomes what a block of another is, len bytes, all it will be, by one more reference
  * to the same object, if that is still the one named; nothing is read, sent or kept locally. 1; 0: it cannot be (some

@@ -78,7 +78,7 @@ static int load_file(struct cblock *b)
 	/* a clean block is as if it had no copy, before a write makes what is left of it the only one */
 	if (lost && refetchable(b)) {
 		damage_log(b, true, -ENOENT);
-		map_cut(&b->map, 0);
+		map_drop_slots(&b->map);
 	} else if ((rc = slotfile_ref_map(b->file, &b->map)) < 0) {
 		slotfile_unref_map(b->file, &b->map);
 		return rc;
@@ -457,7 +457,8 @@ uint32_t cblock_allocated(const struct cblock *b, const struct extent *e)
 	for (uint32_t u = 0; u < end; u++) {
 		uint32_t slot = map_get(&b->map, u).slot;
 
-		n += pages_find(&b->pages, u) || map_has_slot(slot) || (slot == MAP_ABSENT && u < covered);
+		n += pages_find(&b->pages, u) || map_has_slot(slot) || slot == MAP_UNWRITTEN ||
+		     (slot == MAP_ABSENT && u < covered);
 	}
 	return n;
 }

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The holes of a block that goes to a backend. An extent has no holes: what it covers and no map names is taken to be
- * there, counts for st_blocks, is data for SEEK_DATA and is fetched. So the map that is published says of a hole that
- * it is zeros, and that much of the map stays in the row when the local copy goes. */
+/* The holes of a block that goes to a backend, and the room that is set aside in them. An extent has no holes: what it
+ * covers and no map names is taken to be there, counts for st_blocks, is data for SEEK_DATA and is fetched. So the map
+ * that is published says of a hole that it is zeros, and that much of the map stays in the row when the local copy
+ * goes. */
 #include "fs/cache/internal.h"
 
 #include <errno.h>
-
-static const struct map_unit zeros = { .slot = MAP_ZERO }, absent = { .slot = MAP_ABSENT };
 
 void holes_publish(struct cblock *b)
 {
 	struct map *m = &b->map;
 	struct extent e;
 
-	if (!cblock_extent(b, &e) && !map_slots(m))
+	if (!cblock_extent(b, &e) && !map_allocates(m))
 		map_cut(m, 0);
 	for (uint32_t u = (e.len + UNIT - 1) / UNIT; u < m->len; u++)
 		if (m->v[u].slot == MAP_ABSENT)
-			m->v[u] = zeros;
+			m->v[u] = (struct map_unit){ .slot = MAP_ZERO };
 }
 
 int holes_left(struct cblock *b, struct holes *left)
@@ -36,9 +35,7 @@ int holes_left(struct cblock *b, struct holes *left)
 	if (rc < 0)
 		return rc;
 	left->map.file = 0;
-	for (uint32_t u = left->map.len; u-- > 0;)
-		if (map_has_slot(left->map.v[u].slot))
-			map_set(&left->map, u, absent);
+	map_drop_slots(&left->map);
 	if (map_empty(&left->map) || (left->row = map_to_blob(&left->map)))
 		return 0;
 	holes_free(left);

@@ -298,9 +298,15 @@ uint64_t file_size_max(const struct cache *);
 bool cblock_forget(struct cblock *, uint64_t batch);
 /* entries_doom: the files of blocks from `from` on. */
 void entries_doom(struct cache *, uint64_t ino, uint32_t from, uint64_t batch);
-/* bytes_settle: the file counts for so many bytes less, and for no more than its size allows. */
+/* bytes_settle: the file counts for so many bytes less, and for no more than its size allows, unless room is set aside
+ * beyond it. */
 void bytes_settle(struct cache *, struct inode *, uint64_t size, int64_t freed);
 
+/* unit_is_hole: it counts for nothing yet. write_growth: by how many bytes the file grows when units [first, last] are
+ * allocated. write_charge: they count from now on; -EDQUOT, -ENOSPC where a quota forbids it. */
+bool unit_is_hole(const struct cblock *, const struct extent *, uint32_t unit);
+int64_t write_growth(struct cblock *, const struct extent *, uint32_t first, uint32_t last);
+int write_charge(struct cache *, struct inode *, int64_t bytes);
 /* write_anyway: cache_write without asking for room. */
 int write_anyway(struct cache *, struct inode *, uint64_t off, const void *data, size_t len, struct cache_need *);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAP_VERSION  1
+#define MAP_VERSION  2
 #define HEADER_BYTES 16
 #define RUN_BYTES    20
 #define DENSE_BYTES  14 /* before the units */
@@ -66,6 +66,14 @@ void map_cut(struct map *m, uint32_t from)
 	shrink(m);
 }
 
+void map_drop_slots(struct map *m)
+{
+	for (uint32_t u = 0; u < m->len; u++)
+		if (map_has_slot(m->v[u].slot))
+			m->v[u] = absent;
+	shrink(m);
+}
+
 int map_copy(struct map *to, const struct map *from)
 {
 	int rc;
@@ -94,6 +102,23 @@ uint32_t map_slots(const struct map *m)
 	return n;
 }
 
+uint32_t map_unwritten(const struct map *m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t u = 0; u < m->len; u++)
+		n += m->v[u].slot == MAP_UNWRITTEN;
+	return n;
+}
+
+bool map_allocates(const struct map *m)
+{
+	for (uint32_t u = 0; u < m->len; u++)
+		if (map_has_slot(m->v[u].slot) || m->v[u].slot == MAP_UNWRITTEN)
+			return true;
+	return false;
+}
+
 uint32_t map_slots_end(const struct map *m)
 {
 	uint32_t end = 0;
@@ -115,6 +140,12 @@ uint32_t map_run(const struct map *m, uint32_t unit, uint32_t max)
 }
 
 /* ---- encoding ---- */
+
+/* How many of the largest slot numbers are no slots. */
+static unsigned marks_of(unsigned version)
+{
+	return version == 1 ? 2 : 3;
+}
 
 /* A run also needs consecutive sequences, which a read does not. */
 static uint32_t encoded_run(const struct map *m, uint32_t unit)
@@ -140,7 +171,7 @@ static uint32_t runs_count(const struct map *m)
 struct dense {
 	uint32_t first, count;
 	uint64_t base;
-	unsigned slot_bytes, seq_bytes;
+	unsigned slot_bytes, seq_bytes, marks;
 };
 
 static unsigned bytes_for(uint64_t v)
@@ -157,12 +188,12 @@ static uint64_t all_ones(unsigned bytes)
 	return bytes == 8 ? UINT64_MAX : (UINT64_C(1) << (8 * bytes)) - 1;
 }
 
-static void dense_measure(const struct map *m, struct dense *d)
+static void dense_measure(const struct map *m, unsigned version, struct dense *d)
 {
 	uint32_t slot_max = 0;
 	uint64_t seq_max = 0;
 
-	memset(d, 0, sizeof *d);
+	*d = (struct dense){ .marks = marks_of(version) };
 	while (d->first < m->len && m->v[d->first].slot == MAP_ABSENT)
 		d->first++;
 	d->count = m->len - d->first;
@@ -175,7 +206,7 @@ static void dense_measure(const struct map *m, struct dense *d)
 		d->base = m->v[u].seq < d->base ? m->v[u].seq : d->base;
 	}
 	d->base = d->base == UINT64_MAX ? 0 : d->base;
-	d->slot_bytes = bytes_for((uint64_t)slot_max + 2);
+	d->slot_bytes = bytes_for((uint64_t)slot_max + d->marks);
 	d->seq_bytes = bytes_for(seq_max - d->base);
 }
 
@@ -209,7 +240,7 @@ static void encode_dense(const struct map *m, const struct dense *d, struct buf 
 	for (uint32_t u = d->first; u < m->len; u++) {
 		const struct map_unit *unit = &m->v[u];
 
-		/* the two marks are the largest values, so that their low bytes are all ones and all ones less one */
+		/* the marks are the largest values, so that their low bytes are all ones, and less one, and less two */
 		put_le(out, unit->slot, d->slot_bytes);
 		put_le(out, map_has_slot(unit->slot) ? unit->seq - d->base : 0, d->seq_bytes);
 	}
@@ -217,13 +248,14 @@ static void encode_dense(const struct map *m, const struct dense *d, struct buf 
 
 void map_encode(const struct map *m, struct buf *out)
 {
+	unsigned version = map_unwritten(m) ? MAP_VERSION : 1;
 	uint32_t runs = runs_count(m);
 	struct dense d;
 	bool dense;
 
-	dense_measure(m, &d);
+	dense_measure(m, version, &d);
 	dense = DENSE_BYTES + (uint64_t)d.count * (d.slot_bytes + d.seq_bytes) < (uint64_t)runs * RUN_BYTES;
-	buf_u8(out, MAP_VERSION);
+	buf_u8(out, (uint8_t)version);
 	buf_u8(out, dense ? FORM_DENSE : FORM_RUNS);
 	buf_u16(out, 0);
 	buf_u32(out, dense ? d.count : runs);
@@ -251,16 +283,17 @@ static int fill(struct map *m, uint32_t unit, uint32_t n, uint32_t slot, uint64_
 	return 0;
 }
 
-static int decode_runs(struct map *m, struct reader *r, uint32_t count, uint32_t units)
+static int decode_runs(struct map *m, struct reader *r, unsigned version, uint32_t count, uint32_t units)
 {
-	uint32_t next = 0;
+	uint32_t next = 0, marks = marks_of(version);
 	int rc;
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t unit = reader_u32(r), n = reader_u32(r), slot = reader_u32(r);
 		uint64_t seq = reader_u64(r);
 
-		if (r->err || unit < next || n == 0 || unit >= units || n > units - unit || slot == MAP_ABSENT)
+		if (r->err || unit < next || n == 0 || unit >= units || n > units - unit || slot == MAP_ABSENT ||
+			(!map_has_slot(slot) && slot <= MAP_ABSENT - marks))
 			return -ERR_CORRUPT;
 		if ((rc = fill(m, unit, n, slot, seq)) < 0)
 			return rc;
@@ -285,17 +318,17 @@ static int decode_unit(struct map *m, struct reader *r, const struct dense *d, u
 
 	if (r->err || delta > UINT64_MAX - d->base)
 		return -ERR_CORRUPT;
-	if (slot >= ones - 1) {
+	if (slot > ones - d->marks) {
 		if (delta)
 			return -ERR_CORRUPT;
-		return slot == ones ? 0 : fill(m, unit, 1, MAP_ZERO, 0);
+		return slot == ones ? 0 : fill(m, unit, 1, MAP_ABSENT - (uint32_t)(ones - slot), 0);
 	}
-	return fill(m, unit, 1, (uint32_t)slot, d->base + delta);
+	return map_has_slot((uint32_t)slot) ? fill(m, unit, 1, (uint32_t)slot, d->base + delta) : -ERR_CORRUPT;
 }
 
-static int decode_dense(struct map *m, struct reader *r, uint32_t count, uint32_t units)
+static int decode_dense(struct map *m, struct reader *r, unsigned version, uint32_t count, uint32_t units)
 {
-	struct dense d = { .first = reader_u32(r), .count = count };
+	struct dense d = { .first = reader_u32(r), .count = count, .marks = marks_of(version) };
 	int rc = 0;
 
 	d.slot_bytes = reader_u8(r);
@@ -321,10 +354,10 @@ int map_decode(struct map *m, const void *data, size_t len, uint32_t units)
 	m->file = reader_u64(&r);
 	if (!r.err && version > MAP_VERSION)
 		rc = -ERR_NEWER;
-	else if (!r.err && version == MAP_VERSION && reserved == 0 && form == FORM_RUNS)
-		rc = decode_runs(m, &r, count, units);
-	else if (!r.err && version == MAP_VERSION && reserved == 0 && form == FORM_DENSE)
-		rc = decode_dense(m, &r, count, units);
+	else if (!r.err && version >= 1 && reserved == 0 && form == FORM_RUNS)
+		rc = decode_runs(m, &r, version, count, units);
+	else if (!r.err && version >= 1 && reserved == 0 && form == FORM_DENSE)
+		rc = decode_dense(m, &r, version, count, units);
 	if (rc == 0 && (r.p != r.end || (m->file == 0 && map_slots(m))))
 		rc = -ERR_CORRUPT;
 	if (rc < 0)

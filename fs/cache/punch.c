@@ -96,10 +96,10 @@ static void units_zero(struct cblock *b, const struct extent *e, uint32_t from, 
 		cblock_unit_set(b, u, (struct map_unit){ .slot = u < covered ? MAP_ZERO : MAP_ABSENT });
 }
 
-/* Whether the block is all zeros now. */
+/* Whether the block is all zeros now, and no room is set aside in it. */
 static bool nothing_left(struct cblock *b, const struct extent *e)
 {
-	if (b->pages.count || map_slots(&b->map))
+	if (b->pages.count || map_allocates(&b->map))
 		return false;
 	for (uint32_t u = 0; (uint64_t)u * UNIT < e->len; u++)
 		if (map_get(&b->map, u).slot == MAP_ABSENT)

@@ -30,6 +30,8 @@ static bool source_look(struct cblock *b, struct source *s)
 {
 	bool clean = cblock_extent(b, &s->extent) && b->changed == CHANGE_NONE && !b->captured && !b->pages.count;
 
+	/* room that is set aside is the file's own */
+	clean = clean && !map_unwritten(&b->map);
 	meta_lock(b->c->meta);
 	clean = clean && !b->block->dirty;
 	s->version = b->block->version;

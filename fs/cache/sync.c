@@ -164,7 +164,7 @@ static size_t files_count(const struct job *jobs, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		list_for_each (it, &jobs[i].captures) {
-			n++;
+			n += list_entry(it, struct capture, link)->slots > 0;
 		}
 	}
 	return n;

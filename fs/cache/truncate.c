@@ -212,7 +212,7 @@ static bool cut_to_nothing(const struct cut *cut)
 {
 	struct extent e;
 
-	return cut->b->live == LIVE_SLOTS && !map_slots(&cut->b->map) && !cut->b->pages.count &&
+	return cut->b->live == LIVE_SLOTS && !map_allocates(&cut->b->map) && !cut->b->pages.count &&
 	       !cblock_extent(cut->b, &e);
 }
 
@@ -264,6 +264,7 @@ static uint64_t shrink_commit(struct cache *c, struct cnode *n, struct inode *in
 	meta_lock(c->meta);
 	batch = meta_batch(c->meta);
 	inode->size = size;
+	inode->flags &= ~(uint32_t)INODE_BEYOND;
 	if (inode->disk_size > size)
 		inode->disk_size = size;
 	if (n->captured_size > size)
@@ -290,7 +291,7 @@ void bytes_settle(struct cache *c, struct inode *inode, uint64_t size, int64_t f
 
 	meta_lock(c->meta);
 	meta_bytes_add(c->meta, inode, -freed);
-	if (inode->bytes > most)
+	if (inode->bytes > most && !(inode->flags & INODE_BEYOND))
 		meta_bytes_add(c->meta, inode, (int64_t)(most - inode->bytes));
 	meta_unlock(c->meta);
 }
@@ -348,12 +349,12 @@ int cache_truncate(struct cache *c, struct inode *inode, uint64_t size, struct c
 	(void)need; /* an extent is trimmed without its bytes */
 	if (size > file_size_max(c))
 		return -EFBIG;
-	if (size == now)
+	if (size == now && !(inode->flags & INODE_BEYOND))
 		return 0;
 	if ((rc = cnode_get(c, inode->ino, &n)) < 0)
 		return rc;
 	pthread_mutex_lock(&n->publish);
-	rc = size < now ? shrink(c, n, inode, size) : grow(c, n, inode, size);
+	rc = size <= now ? shrink(c, n, inode, size) : grow(c, n, inode, size);
 	pthread_mutex_unlock(&n->publish);
 	if (rc == 0)
 		cnode_settle_size(c, n, inode);

@@ -232,15 +232,20 @@ static int write_direct(struct cblock *b, uint32_t unit, const uint8_t *data, ui
 
 /* ---- a block's part ---- */
 
+bool unit_is_hole(const struct cblock *b, const struct extent *e, uint32_t unit)
+{
+	uint32_t slot = map_get(&b->map, unit).slot;
+
+	return !pages_find(&b->pages, unit) &&
+	       (slot == MAP_ZERO || (slot == MAP_ABSENT && (uint64_t)unit * UNIT >= e->len));
+}
+
 static uint32_t unallocated(struct cblock *b, const struct extent *e, uint32_t first, uint32_t last)
 {
 	uint32_t n = 0;
 
-	for (uint32_t u = first; u <= last; u++) {
-		uint32_t slot = map_get(&b->map, u).slot;
-
-		n += !pages_find(&b->pages, u) && !map_has_slot(slot) && (slot == MAP_ZERO || u * UNIT >= e->len);
-	}
+	for (uint32_t u = first; u <= last; u++)
+		n += unit_is_hole(b, e, u);
 	return n;
 }
 
@@ -256,8 +261,7 @@ static void raise_versions(struct write *w, struct cblock *b, uint64_t end)
 	meta_unlock(w->c->meta);
 }
 
-/* By how many bytes a write to units [first, last] lets the file grow. */
-static int64_t growth(struct cblock *b, const struct extent *e, uint32_t first, uint32_t last)
+int64_t write_growth(struct cblock *b, const struct extent *e, uint32_t first, uint32_t last)
 {
 	uint32_t units;
 
@@ -270,16 +274,16 @@ static int64_t growth(struct cblock *b, const struct extent *e, uint32_t first, 
 }
 
 /* Before anything is changed: beside other writers there is no moment in which two take the same room. */
-static int charge(struct write *w, int64_t bytes)
+int write_charge(struct cache *c, struct inode *inode, int64_t bytes)
 {
 	int rc;
 
 	if (bytes <= 0)
 		return 0;
-	meta_lock(w->c->meta);
-	if ((rc = meta_may_grow(w->c->meta, w->inode, (uint64_t)bytes)) == 0)
-		meta_bytes_add(w->c->meta, w->inode, bytes);
-	meta_unlock(w->c->meta);
+	meta_lock(c->meta);
+	if ((rc = meta_may_grow(c->meta, inode, (uint64_t)bytes)) == 0)
+		meta_bytes_add(c->meta, inode, bytes);
+	meta_unlock(c->meta);
 	return rc;
 }
 
@@ -318,8 +322,8 @@ static int write_slots(struct write *w, struct cblock *b, uint32_t off, const ui
 		return rc;
 	if ((rc = edges_load(w, b, off, off + len)) < 0)
 		return rc;
-	grown = growth(b, &e, first, last);
-	if ((rc = charge(w, grown)) < 0)
+	grown = write_growth(b, &e, first, last);
+	if ((rc = write_charge(w->c, w->inode, grown)) < 0)
 		return rc;
 	if (b->live == LIVE_INLINE && (rc = inline_to_slots(b)) < 0) {
 		give_back(w, grown);

@@ -19,6 +19,7 @@
 #define STARVED_EVERY_NS (60 * NS_PER_S) /* it is said that often, at most */
 #define COPY_BYTES_MAX	 (16u << 20)	 /* of one copy_file_range, which may copy less than asked */
 #define COPY_CHUNK	 (1u << 20)
+#define ASIDE_BYTES	 (1u << 30) /* set aside at once: 256 blocks of 4 MiB, a few MiB of memory */
 #define FILE_BYTES_MAX	 INT64_MAX
 
 enum io_state { IO_RUNNING, IO_FETCHING, IO_ROOM };
@@ -184,27 +185,52 @@ static ssize_t attempt_truncate(struct core *core, struct core_io *io, struct ca
 	return rc;
 }
 
-/* Under data_lock, exclusive. */
-static int change_range(struct core *core, struct core_io *io, struct cache_need *need)
+/* Under data_lock, exclusive, as the next two. */
+static int zero_range(struct core *core, struct core_io *io, struct cache_need *need)
 {
 	uint64_t end = io->off + io->len, size = inode_size(core, io->inode);
-	int rc = 0;
 
-	if (io->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) && io->off < size)
-		rc = cache_punch(core->cache, io->inode, io->off, (end < size ? end : size) - io->off, need);
-	if (rc == 0 && !(io->mode & FALLOC_FL_KEEP_SIZE) && end > size)
-		rc = cache_truncate(core->cache, io->inode, end, need);
+	if (io->off >= size)
+		return 0;
+	return cache_punch(core->cache, io->inode, io->off, (end < size ? end : size) - io->off, need);
+}
+
+/* The size grows first, so that what is set aside lies in it; and is as before where nothing can be set aside. */
+static int set_aside(struct core *core, struct core_io *io, uint64_t off, uint64_t len, struct cache_need *need)
+{
+	uint64_t size = inode_size(core, io->inode);
+	bool grows = !(io->mode & FALLOC_FL_KEEP_SIZE) && off + len > size;
+	int rc = grows ? cache_truncate(core->cache, io->inode, off + len, need) : 0;
+
+	if (rc == 0 && (rc = cache_allocate(core->cache, io->inode, off, len)) < 0 && grows)
+		cache_truncate(core->cache, io->inode, size, need);
 	return rc;
 }
 
-/* Room is not set aside, but more than there is, or may be used, is not promised. */
+/* What of the range is done at once: all that is to be zeroed, then a part of what is to be set aside. */
+static int change_range(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	size_t n = io->len - io->progress < ASIDE_BYTES ? io->len - io->progress : ASIDE_BYTES;
+	int rc = 0;
+
+	if (io->progress == 0 && io->mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		rc = zero_range(core, io, need);
+	if (io->mode & FALLOC_FL_PUNCH_HOLE)
+		n = io->len;
+	else if (rc == 0)
+		rc = set_aside(core, io, io->off + io->progress, n, need);
+	io->progress += rc == 0 ? n : 0;
+	return rc;
+}
+
+/* More than there is, or may be used, is refused before a part of it is set aside. */
 static int check_room(struct core *core, const struct core_io *io)
 {
 	struct statvfs fs;
 	uint64_t more;
 	int rc;
 
-	if (io->mode & ~FALLOC_FL_KEEP_SIZE)
+	if (io->mode & FALLOC_FL_PUNCH_HOLE)
 		return 0;
 	if (statvfs(core->store, &fs) < 0)
 		return -errno;
@@ -215,27 +241,36 @@ static int check_room(struct core *core, const struct core_io *io)
 	return rc == 0 && more / fs.f_frsize > fs.f_bavail ? -ENOSPC : rc;
 }
 
-static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct cache_need *need)
+/* Between two parts the blocks of the first leave memory. */
+static int allocate_part(struct core *core, struct core_io *io, struct cache_need *need)
 {
 	struct inode *inode = io->inode;
-	int rc = meta_throttle(core->meta);
+	int rc = io->progress ? cache_sync(core->cache, inode) : 0;
 
-	if (rc < 0)
+	if (rc == 0 && io->cancelled)
+		rc = -EINTR;
+	if (rc < 0 || (rc = meta_throttle(core->meta)) < 0 || (rc = content_lock(core, inode, UINT64_MAX)) < 0)
 		return rc;
+	rc = change_range(core, io, need);
+	if (rc == 0)
+		content_cut(core, inode);
+	pthread_rwlock_unlock(&inode->data_lock);
+	return rc;
+}
+
+static ssize_t attempt_fallocate(struct core *core, struct core_io *io, struct cache_need *need)
+{
+	int rc;
+
 	if (io->len == 0 || (io->mode & FALLOC_FL_PUNCH_HOLE && !(io->mode & FALLOC_FL_KEEP_SIZE)))
 		return -EINVAL;
 	if (io->mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	if (io->off > FILE_BYTES_MAX || io->len > FILE_BYTES_MAX - io->off)
 		return -EFBIG;
-	if ((rc = check_room(core, io)) < 0)
-		return rc;
-	if ((rc = content_lock(core, inode, UINT64_MAX)) < 0)
-		return rc;
-	rc = change_range(core, io, need);
-	if (rc == 0)
-		content_cut(core, inode);
-	pthread_rwlock_unlock(&inode->data_lock);
+	rc = check_room(core, io);
+	while (rc == 0 && io->progress < io->len)
+		rc = allocate_part(core, io, need);
 	return rc;
 }
 

@@ -40,12 +40,13 @@ void batch_free(struct batch *b)
 
 /* ---- cut ---- */
 
-/* Units that were written and are not synced are counted beyond the size on disk, where a crash leaves nothing. */
+/* Units that were written and are not synced are counted beyond the size on disk, where a crash leaves nothing but what
+ * was set aside. */
 static uint64_t disk_bytes(const struct inode *ip)
 {
 	uint64_t most = (ip->disk_size + 4095) / 4096 * 4096;
 
-	return S_ISREG(ip->mode) && ip->bytes > most ? most : ip->bytes;
+	return S_ISREG(ip->mode) && !(ip->flags & INODE_BEYOND) && ip->bytes > most ? most : ip->bytes;
 }
 
 static int image_inode(struct batch *b, struct inode *ip)

@@ -94,6 +94,7 @@ enum inode_flags {
 	INODE_HELD = 1,	       /* DESIGN §2, I9 */
 	INODE_AWAITING = 2,    /* its rules want it abroad, the export policy keeps it */
 	INODE_EVER_STORED = 4, /* some object of it was ever confirmed */
+	INODE_BEYOND = 8,      /* room may be set aside beyond its size */
 };
 
 /* An inode's part of what its owners hold. */

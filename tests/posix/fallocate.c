@@ -125,6 +125,90 @@ static void moving_modes(void)
 	close(fd);
 }
 
+/* What is set aside counts at once; it is zeros, and a hole to SEEK_DATA. */
+static const struct aside {
+	off_t written;
+	int mode;
+	off_t off, len;
+	off_t size, bytes; /* afterwards; allocated */
+} asides[] = {
+	{ 0, 0, 0, 65536, 65536, 65536 },
+	{ 0, 0, 4095, 2, 4097, 8192 },
+	{ 0, 0, 4096, 4097, 8193, 8192 },
+	{ 0, KEEP, 0, 65536, 0, 65536 },
+	{ 0, KEEP, 1 << 20, 1, 0, 4096 },
+	{ 0, 0, 10 << 20, 9 << 20, 19 << 20, 9 << 20 },
+	{ 100, 0, 0, 4096, 4096, 4096 },
+	{ 100, KEEP, 4096, 4096, 100, 8192 },
+	{ 65536, 0, 4096, 16384, 65536, 65536 },
+	{ 65536, 0, 0, 131072, 131072, 131072 },
+	{ 65536, KEEP, 0, 131072, 65536, 131072 },
+	{ 65536, ZERO, 4096, 8192, 65536, 65536 },
+	{ 65536, ZERO, 0, 131072, 131072, 131072 },
+	{ 65536, ZERO | KEEP, 0, 131072, 65536, 131072 },
+};
+
+static void check_aside(const struct aside *r)
+{
+	uint8_t *data = room(65536), got[4096];
+	int fd = fresh(data, (size_t)r->written);
+	off_t from = r->written > r->off && !(r->mode & ZERO) ? r->written : r->off;
+
+	context("%lld written, mode %d, %lld for %lld", (long long)r->written, r->mode, (long long)r->off,
+		(long long)r->len);
+	OK(fsync(fd));
+	OK(fallocate(fd, r->mode, r->off, r->len));
+	EQUAL(stat_fd(fd).st_size, r->size);
+	EQUAL(stat_fd(fd).st_blocks * 512, r->bytes);
+	OK(fsync(fd));
+	EQUAL(stat_fd(fd).st_blocks * 512, r->bytes);
+	if (from % 4096 == 0 && from < r->size && r->off + r->len == r->size) {
+		FAILS(ENXIO, lseek(fd, from, SEEK_DATA));
+		EQUAL(lseek(fd, from, SEEK_HOLE), from);
+		CHECK(pread(fd, got, sizeof(got), from) > 0 && all_zero(got, 1));
+	}
+	close(fd);
+	EQUAL(stat_of("file").st_blocks * 512, r->bytes);
+	free(data);
+}
+
+static void set_aside(void)
+{
+	for (size_t i = 0; i < COUNT(asides); i++)
+		check_aside(&asides[i]);
+}
+
+/* Writing into it takes no more; punching and truncating, to the same size too, give it back. */
+static void aside_used(void)
+{
+	uint8_t data[8192];
+	int fd = fresh(data, 0);
+
+	pattern(data, sizeof(data), 3);
+	OK(fallocate(fd, 0, 0, 65536));
+	EQUAL(pwrite(fd, data, 8192, 16384), 8192);
+	OK(fsync(fd));
+	EQUAL(stat_fd(fd).st_blocks * 512, 65536);
+	EQUAL(lseek(fd, 0, SEEK_DATA), 16384);
+	EQUAL(lseek(fd, 16384, SEEK_HOLE), 24576);
+	OK(fallocate(fd, PUNCH | KEEP, 0, 16384));
+	EQUAL(stat_fd(fd).st_blocks * 512, 49152);
+	OK(ftruncate(fd, 32768));
+	EQUAL(stat_fd(fd).st_blocks * 512, 16384);
+	OK(fallocate(fd, KEEP, 32768, 32768));
+	OK(fsync(fd));
+	EQUAL(stat_fd(fd).st_blocks * 512, 49152);
+	EQUAL(pwrite(fd, data, 4096, 32768), 4096);
+	OK(fsync(fd));
+	EQUAL(stat_fd(fd).st_size, 36864);
+	EQUAL(stat_fd(fd).st_blocks * 512, 49152);
+	OK(ftruncate(fd, 36864));
+	EQUAL(stat_fd(fd).st_blocks * 512, 20480);
+	OK(ftruncate(fd, 0));
+	EQUAL(stat_fd(fd).st_blocks, 0);
+	close(fd);
+}
+
 /* Room that is not there is not promised. */
 static void no_room(void)
 {
@@ -147,6 +231,8 @@ const struct posix_case cases_fallocate[] = {
 	{ "fallocate: modes", modes, 0 },
 	{ "fallocate: errors", errors, 0 },
 	{ "fallocate: collapse and insert", moving_modes, 0 },
+	{ "fallocate: set aside", set_aside, 0 },
+	{ "fallocate: set aside and used", aside_used, 0 },
 	{ "fallocate: no room", no_room, 0 },
 	{ 0 },
 };

@@ -343,7 +343,7 @@ static inline void fix_lock(struct fix *f, struct inode *ip, uint64_t size)
 	}
 }
 
-enum call { CALL_READ, CALL_WRITE, CALL_TRUNCATE, CALL_PUNCH };
+enum call { CALL_READ, CALL_WRITE, CALL_TRUNCATE, CALL_PUNCH, CALL_ALLOCATE };
 
 static inline int fix_call(struct fix *f, struct inode *ip, enum call call, uint64_t off, void *data, size_t len)
 {
@@ -352,7 +352,7 @@ static inline int fix_call(struct fix *f, struct inode *ip, enum call call, uint
 
 	for (;;) {
 		if (call >= CALL_TRUNCATE)
-			fix_lock(f, ip, call == CALL_PUNCH ? UINT64_MAX : off);
+			fix_lock(f, ip, call == CALL_TRUNCATE ? off : UINT64_MAX);
 		else
 			pthread_rwlock_rdlock(&ip->data_lock);
 		if (call == CALL_READ)
@@ -361,8 +361,10 @@ static inline int fix_call(struct fix *f, struct inode *ip, enum call call, uint
 			rc = cache_write(f->c, ip, off, data, len, &need);
 		else if (call == CALL_TRUNCATE)
 			rc = cache_truncate(f->c, ip, off, &need);
-		else
+		else if (call == CALL_PUNCH)
 			rc = cache_punch(f->c, ip, off, len, &need);
+		else
+			rc = cache_allocate(f->c, ip, off, len);
 		pthread_rwlock_unlock(&ip->data_lock);
 		if (rc != -ERR_NEED_FETCH)
 			return rc;

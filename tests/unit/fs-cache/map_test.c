@@ -162,7 +162,12 @@ static void random_maps(void **state)
 			uint64_t seq = (uint64_t)random() << 20;
 
 			for (uint32_t u = at; u < at + len && u < UNITS; u++)
-				set(&m, u, k % 5 == 0 ? MAP_ZERO : k % 7 == 0 ? MAP_ABSENT : slot + u, seq + u);
+				set(&m, u,
+					k % 5 == 0	      ? MAP_ZERO
+					: k % 7 == 0	      ? MAP_ABSENT
+					: i % 2 && k % 3 == 0 ? MAP_UNWRITTEN
+							      : slot + u,
+					seq + u);
 		}
 		round_trip(&m);
 		assert_int_equal(map_copy(&copy, &m), 0);
@@ -172,7 +177,8 @@ static void random_maps(void **state)
 	}
 }
 
-#define HEAD(form, count) 1, form, 0, 0, count, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0
+#define HEAD_OF(version, form, count) version, form, 0, 0, count, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0
+#define HEAD(form, count)	      HEAD_OF(1, form, count)
 #define RUN(unit, n, slot, seq)                                                                                        \
 	(unit) & 255, (unit) >> 8, 0, 0, (n)&255, (n) >> 8, 0, 0, (slot)&255, (slot) >> 8 & 255, (slot) >> 16 & 255,   \
 		(slot) >> 24, seq, 0, 0, 0, 0, 0, 0, 0
@@ -189,7 +195,7 @@ static void hostile(void **state)
 		{ "short header", -ERR_CORRUPT, 15, { HEAD(1, 0) } },
 		{ "good", 0, 16, { HEAD(1, 0) } },
 		{ "good run", 0, 36, { HEAD(1, 1), RUN(3u, 4u, 5u, 6) } },
-		{ "newer", -ERR_NEWER, 16, { 2, 1 } },
+		{ "newer", -ERR_NEWER, 16, { 3, 1 } },
 		{ "version 0", -ERR_CORRUPT, 16, { 0, 1 } },
 		{ "form 0", -ERR_CORRUPT, 16, { HEAD(0, 0) } },
 		{ "form 3", -ERR_CORRUPT, 16, { HEAD(3, 0) } },
@@ -209,6 +215,15 @@ static void hostile(void **state)
 		{ "slot too high", -ERR_CORRUPT, 36, { HEAD(1, 1), RUN(3u, 4u, 0xffffeu, 1) } },
 		{ "highest slots", 0, 36, { HEAD(1, 1), RUN(3u, 2u, 0xffffeu, 1) } },
 		{ "slot that wraps", -ERR_CORRUPT, 36, { HEAD(1, 1), RUN(3u, 4u, 0xfffffffdu, 1) } },
+		{ "unwritten of before there was such", -ERR_CORRUPT, 36, { HEAD(1, 1), RUN(3u, 4u, 0xfffffffdu, 0) } },
+		{ "unwritten", 0, 36, { HEAD_OF(2, 1, 1), RUN(3u, 4u, 0xfffffffdu, 0) } },
+		{ "unwritten with a sequence", -ERR_CORRUPT, 36, { HEAD_OF(2, 1, 1), RUN(3u, 4u, 0xfffffffdu, 1) } },
+		{ "slot below the marks", -ERR_CORRUPT, 36, { HEAD_OF(2, 1, 1), RUN(3u, 4u, 0xfffffffcu, 0) } },
+		{ "dense unwritten of before", -ERR_CORRUPT, 35,
+			{ HEAD(2, 1), 9, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xfd, 0xff, 0xff, 0xff, 0 } },
+		{ "dense unwritten", 0, 32, { HEAD_OF(2, 2, 1), 9, 0, 0, 0, 1, 1, 5, 0, 0, 0, 0, 0, 0, 0, 253, 0 } },
+		{ "dense unwritten with a sequence", -ERR_CORRUPT, 32,
+			{ HEAD_OF(2, 2, 1), 9, 0, 0, 0, 1, 1, 5, 0, 0, 0, 0, 0, 0, 0, 253, 1 } },
 		{ "slots of no file", -ERR_CORRUPT, 36,
 			{ 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, RUN(3u, 4u, 5u, 6) } },
 		{ "dense", 0, 32, { HEAD(2, 1), 9, 0, 0, 0, 1, 1, 5, 0, 0, 0, 0, 0, 0, 0, 7, 2 } },

@@ -111,6 +111,17 @@ static void test_bytes(void **state)
 	assert_int_equal(put(f, a, 1 << 20, 100 * KIB), -EDQUOT);
 	assert_int_equal(change(f, CORE_FALLOCATE, a, 0, 130 * KIB, 0), -EDQUOT);
 	used(f, 1001, 2, 128 * KIB);
+	/* what is set aside is used, and is there for who has it */
+	assert_int_equal(change(f, CORE_TRUNCATE, a, 120 * KIB, 0, 0), 0);
+	assert_int_equal(change(f, CORE_FALLOCATE, a, 1 << 20, 4096, FALLOC_FL_KEEP_SIZE), 0);
+	used(f, 1001, 2, 128 * KIB);
+	assert_int_equal(put(f, b, 4096, 1), -EDQUOT);
+	assert_int_equal(change(f, CORE_TRUNCATE, a, 120 * KIB, 0, 0), 0);
+	used(f, 1001, 2, 124 * KIB);
+	assert_int_equal(change(f, CORE_FALLOCATE, a, 120 * KIB, 4096, 0), 0);
+	used(f, 1001, 2, 128 * KIB);
+	assert_int_equal(put(f, a, 120 * KIB, 4096), 4096);
+	used(f, 1001, 2, 128 * KIB);
 	/* what is there may be written again */
 	assert_int_equal(put(f, a, 100, 120 * KIB), 120 * KIB);
 	assert_int_equal(put(f, b, 5, 4000), 4000);
@@ -314,7 +325,7 @@ static void random_step(struct fixture *f, uint64_t *ino, unsigned *seed)
 	if (!ino[i]) {
 		rc = create_as(f, &who, name, &ino[i]);
 	} else {
-		switch (rand_r(seed) % 9) {
+		switch (rand_r(seed) % 11) {
 		case 0:
 			rc = core_unlink(f->core, ROOT, name);
 			core_forget(f->core, ino[i]);
@@ -328,6 +339,12 @@ static void random_step(struct fixture *f, uint64_t *ino, unsigned *seed)
 			break;
 		case 3:
 			rc = change(f, CORE_FALLOCATE, ino[i], off, len, FALLOC_FL_ZERO_RANGE);
+			break;
+		case 9:
+			rc = change(f, CORE_FALLOCATE, ino[i], off, len, FALLOC_FL_KEEP_SIZE);
+			break;
+		case 10:
+			rc = change(f, CORE_FALLOCATE, ino[i], off, len, 0);
 			break;
 		case 4:
 			rc = chown_to(f, ino[i], who.uid);
