@@ -64,6 +64,7 @@ int conn_error(struct conn *c, int sqlite_rc)
 		return -ENOMEM;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL: /* a reader stood still for ten seconds where it holds the log's index */
 		return -EBUSY;
 	case SQLITE_READONLY:
 		return -EROFS;

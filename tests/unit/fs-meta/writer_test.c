@@ -769,6 +769,31 @@ static void kill_anywhere(void **state)
 	}
 }
 
+/* What SQLite answers that may be otherwise the next time does not end the store. */
+static void errors_have_classes(void **state)
+{
+	static const struct {
+		int sqlite, rc;
+	} rows[] = {
+		{ SQLITE_FULL, -ENOSPC },
+		{ SQLITE_NOMEM, -ENOMEM },
+		{ SQLITE_BUSY, -EBUSY },
+		{ SQLITE_BUSY_SNAPSHOT, -EBUSY },
+		{ SQLITE_LOCKED, -EBUSY },
+		{ SQLITE_PROTOCOL, -EBUSY },
+		{ SQLITE_READONLY, -EROFS },
+		{ SQLITE_CORRUPT, -ERR_CORRUPT },
+		{ SQLITE_CANTOPEN, -EIO },
+	};
+	struct fix f;
+
+	(void)state;
+	fix_start(&f);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_int_equal(conn_error(f.m->writer, rows[i].sqlite), rows[i].rc);
+	fix_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -790,6 +815,7 @@ int main(void)
 		cmocka_unit_test(finish_waits_for_readers),
 		cmocka_unit_test(dropped_while_loading),
 		cmocka_unit_test(kill_anywhere),
+		cmocka_unit_test(errors_have_classes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
