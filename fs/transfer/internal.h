@@ -294,7 +294,8 @@ void pass_cancel(struct transfer *, struct pass *);
 void pass_finish(struct transfer *, struct pass *);
 void pass_free(struct transfer *, struct pass *); /* without the lock */
 
-/* ---- uploads: upload.c, content.c -----------------------------------------------------------------------------------
+/* ---- uploads: upload.c, send.c, content.c
+ * -----------------------------------------------------------------------------------
  */
 
 struct worker {
@@ -313,6 +314,24 @@ struct worker {
 	} old;			/* a part of a pack that is rewritten */
 };
 void *upload_main(void *worker);
+
+/* send_body: one sealed body to all targets at the same time. 0: each has confirmed it; else what the first that failed
+ * by itself ended with, the others being cut: -ERR_REVOKED where it may no longer go. Blocks on the network. */
+struct copy_send;
+struct sending {
+	struct item *items; /* in it: those that are not done; constant meanwhile */
+	size_t item_count;
+	struct zone_queue *queue;
+	bool foreign;
+	const uint8_t *id;
+	const struct buf *body;
+	/* what became of it */
+	uint64_t body_sent;
+	bool unsure; /* a backend may have all of it without having said so */
+	struct copy_send *copies;
+	size_t copy_count;
+};
+int send_body(struct transfer *, struct sending *, const struct targets *);
 
 /* content_take: the block's bytes into content->plain. -ENOENT: it has none (any more). Blocks on the disk and, where a
  * part is on a backend only, on the network. content_hint: the next ones lie together in one object: one request brings

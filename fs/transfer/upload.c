@@ -4,8 +4,6 @@
  * Whatever does not get there is discarded: its deletion is journalled, and a new try takes a new id. */
 #include "fs/transfer/internal.h"
 
-#include "backends/guard.h"
-
 #include <stdio.h>
 
 #define SWITCH_TRIES 3
@@ -40,73 +38,6 @@ static void item_end(struct item *item, int rc)
 static bool touched(const struct job *job, const struct item *item)
 {
 	return job->foreign && item->pass->entry->touched;
-}
-
-/* Asked before each request with a body (I1): of everything that is in it. */
-static int check(struct call *call)
-{
-	struct flight *f = container_of(call, struct flight, call);
-	struct transfer *t = f->t;
-	int rc = 0;
-
-	pthread_mutex_lock(&t->lock);
-	if (t->stopping)
-		rc = -ERR_STOPPED;
-	else if (f->endpoint->retired)
-		rc = -ERR_REVOKED;
-	for (size_t i = 0; rc == 0 && i < f->item_count; i++)
-		if (!f->items[i].done && f->foreign && f->items[i].pass->entry->touched)
-			rc = -ERR_REVOKED;
-	pthread_mutex_unlock(&t->lock);
-	for (size_t i = 0; rc == 0 && i < f->item_count; i++)
-		if (!f->items[i].done)
-			rc = place_still(
-				t->place, f->items[i].pass->inode, f->zone_id, &f->items[i].gen, &f->items[i].epoch);
-	return rc;
-}
-
-static void flight_done(struct upload *u, struct endpoint *endpoint, struct flight *f, int rc)
-{
-	struct transfer *t = u->w->t;
-	char says[512];
-
-	pthread_mutex_lock(&t->lock);
-	if (rc == 0) {
-		endpoint_worked(endpoint);
-		u->job->queue->blocked_until_ns = 0;
-	} else {
-		endpoint_failed(endpoint, rc);
-	}
-	pthread_mutex_unlock(&t->lock);
-	u->body_sent += f->call.body_sent;
-	u->unsure |= rc < 0 && f->call.body_sent >= u->w->sealed.len;
-	if (rc < 0 && rc != -ERR_REVOKED && rc != -ERR_STOPPED)
-		log_warn("upload failed: %s",
-			backend_says(endpoint->backend, errmsg_text(&f->msg, rc), says, sizeof says));
-}
-
-static int put(struct upload *u, struct endpoint *endpoint)
-{
-	struct buf *body = &u->w->sealed;
-	char name[OBJECT_NAME_BYTES];
-	struct source_memory source;
-	struct flight f;
-	int rc;
-
-	object_name(u->ref.id, name);
-	flight_init(&f, u->w->t);
-	f.body = true;
-	f.foreign = u->job->foreign;
-	f.items = u->job->v + u->first;
-	f.item_count = u->end - u->first;
-	f.zone_id = f.call.zone_id = u->job->queue->zone_id;
-	f.call.check = check;
-	flight_begin(&f, endpoint);
-	rc = guard_put(endpoint->backend, &f.call, name, source_memory(&source, body->data, body->len));
-	flight_end(&f);
-	flight_done(u, endpoint, &f, rc);
-	flight_free(&f);
-	return rc;
 }
 
 /* ---- after the backends confirmed, or not
@@ -317,14 +248,30 @@ static int begin(struct upload *u)
 	return rc;
 }
 
+static int send_copies(struct upload *u)
+{
+	struct sending s = {
+		.items = u->job->v + u->first,
+		.item_count = u->end - u->first,
+		.queue = u->job->queue,
+		.foreign = u->job->foreign,
+		.id = u->ref.id,
+		.body = &u->w->sealed,
+	};
+	int rc = send_body(u->w->t, &s, &u->w->targets);
+
+	u->body_sent = s.body_sent;
+	u->unsure = s.unsure;
+	return rc;
+}
+
 static int send_object(struct upload *u)
 {
 	int rc = seal_members(u);
 
 	if (rc < 0 || (rc = begin(u)) < 0)
 		return rc;
-	for (size_t i = 0; rc == 0 && i < u->w->targets.count; i++)
-		rc = put(u, u->w->targets.v[i]);
+	rc = send_copies(u);
 	for_each_member(item, u) item->refused = rc < 0 && rc != -ERR_REVOKED;
 	if (rc == 0)
 		rc = switch_over(u);

@@ -650,9 +650,91 @@ static void test_resumed(void **state)
 	end(&m);
 }
 
+/* ---- writing ---- */
+
+/* A put of one backend waits for one of the other. */
+struct pair {
+	struct fault *self, *other;
+	atomic_bool both, cut;
+};
+
+static void wait_for_the_other(void *ctx)
+{
+	struct pair *p = ctx;
+
+	for (int i = 0; i < 400 && !p->both; i++) {
+		fault_sleep(5);
+		p->both = fault_count(p->other, OP_PUT) > 0;
+	}
+}
+
+static void wait_for_the_cut(void *ctx)
+{
+	struct pair *p = ctx;
+	struct fault *f = p->self;
+
+	for (int i = 0; i < 400 && !p->cut; i++) {
+		fault_sleep(5);
+		pthread_mutex_lock(&f->lock);
+		p->cut = call_state(f->putting) < 0;
+		pthread_mutex_unlock(&f->lock);
+	}
+}
+
+/* All copies are sent at the same time: of the same bytes. */
+static void test_sent_together(void **state)
+{
+	struct mirror m;
+	struct pair p = { 0 };
+
+	(void)state;
+	make_clouds(&m, TWO);
+	start(&m);
+	m.data = cloud_noise(BYTES, 3);
+	p.other = m.f[1];
+	m.f[0]->before_put = wait_for_the_other;
+	m.f[0]->ctx = &p;
+	m.ino = cloud_write(&m.c, META_ROOT_INO, "file", m.data, BYTES);
+	cloud_sync(&m.c, m.ino);
+	assert_true(p.both);
+	assert_true(same_objects(&m, "near", "near2"));
+	assert_int_equal(fault_count(m.f[0], OP_PUT), 1);
+	assert_int_equal(fault_count(m.f[1], OP_PUT), 1);
+	end(&m);
+}
+
+/* Where one fails the other is not waited for, and is not to blame. */
+static void test_sent_in_vain(void **state)
+{
+	struct mirror m;
+	struct pair p = { 0 };
+
+	(void)state;
+	make_clouds(&m, TWO);
+	start(&m);
+	m.data = cloud_noise(BYTES, 3);
+	p.self = p.other = m.f[0];
+	m.f[0]->before_put = wait_for_the_cut;
+	m.f[1]->before_put = wait_for_the_other;
+	m.f[0]->ctx = m.f[1]->ctx = &p;
+	fault_set(m.f[1], OP_PUT, -ERR_SERVER);
+	m.ino = cloud_write(&m.c, META_ROOT_INO, "file", m.data, BYTES);
+	for (int i = 0; i < 1000 && !p.cut; i++)
+		fault_sleep(10);
+	assert_true(p.cut);
+	assert_int_equal(endpoint_by_id(m.c.t, 1)->failures, 0);
+	fault_set(m.f[1], OP_PUT, 0);
+	cloud_sync(&m.c, m.ino);
+	assert_true(same_objects(&m, "near", "near2"));
+	assert_int_equal(cloud_objects(&m.c, "near"), 1);
+	end(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sent_together),
+		cmocka_unit_test(test_sent_in_vain),
 		cmocka_unit_test(test_fastest_first),
 		cmocka_unit_test(test_hedged),
 		cmocka_unit_test(test_hedge_fails),
