@@ -12,22 +12,23 @@ void inode_rows_remove(struct meta_txn *txn, int64_t ino)
 
 static const char sql_inode_write[] =
 	"INSERT INTO inode (ino, mode, uid, gid, nlink, rdev, size, bytes, atime_s, atime_ns, mtime_s, mtime_ns,"
-	" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule, intent, due_ns)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)"
+	" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule, intent, due_ns, version)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
+	"?23)"
 	" ON CONFLICT (ino) DO UPDATE SET mode = ?2, uid = ?3, gid = ?4, nlink = ?5, rdev = ?6, size = ?7, bytes = ?8,"
 	" atime_s = ?9, atime_ns = ?10, mtime_s = ?11, mtime_ns = ?12, ctime_s = ?13, ctime_ns = ?14,"
-	" flags = ?17, zone = ?18, rules_version = ?19, rule = ?20, intent = ?21, due_ns = ?22";
+	" flags = ?17, zone = ?18, rules_version = ?19, rule = ?20, intent = ?21, due_ns = ?22, version = ?23";
 
 static void inode_write(struct meta_txn *txn, const struct inode_image *image)
 {
 	const struct inode *at = &image->at;
 
-	meta_txn_exec(txn, sql_inode_write, "iiiiiiiiiiiiiiiiiiitii", (int64_t)at->ino, (int64_t)at->mode,
+	meta_txn_exec(txn, sql_inode_write, "iiiiiiiiiiiiiiiiiiitiii", (int64_t)at->ino, (int64_t)at->mode,
 		(int64_t)at->uid, (int64_t)at->gid, (int64_t)at->nlink, (int64_t)at->rdev, (int64_t)at->disk_size,
 		(int64_t)at->bytes, (int64_t)at->atime.tv_sec, (int64_t)at->atime.tv_nsec, (int64_t)at->mtime.tv_sec,
 		(int64_t)at->mtime.tv_nsec, (int64_t)at->ctime.tv_sec, (int64_t)at->ctime.tv_nsec,
 		(int64_t)at->btime.tv_sec, (int64_t)at->btime.tv_nsec, (int64_t)at->flags, (int64_t)at->zone_id,
-		(int64_t)at->rules_version, at->rule, (int64_t)at->intent_done, at->due_ns);
+		(int64_t)at->rules_version, at->rule, (int64_t)at->intent_done, at->due_ns, (int64_t)at->version);
 	/* a new placement: what it has elsewhere is to be moved */
 	if (at->zone_id && at->zone_id != at->saved_zone && (at->node.on_disk || at->rows)) {
 		meta_txn_exec(txn, "INSERT OR IGNORE INTO moving SELECT ?1 WHERE " SQL_MISPLACED, "ii",

@@ -55,7 +55,7 @@ static struct inode *inode_alloc(struct meta *m, uint64_t ino)
 	list_init(&ip->blocks);
 	data_lock_init(ip);
 	ip->ino = ino;
-	ip->version = ip->place_gen = m->version_floor;
+	ip->place_gen = m->version_floor;
 	/* what changed of it while it was not in memory nobody knows */
 	ip->whole_batch = m->batch;
 	hash_insert(&m->nodes[NODE_INODE], &ip->node.hash, hash_u64(ino));
@@ -65,8 +65,6 @@ static struct inode *inode_alloc(struct meta *m, uint64_t ino)
 void inode_detach(struct meta *m, struct inode *ip)
 {
 	usage_leave(m, ip);
-	if (ip->version >= m->version_floor)
-		m->version_floor = ip->version + 1;
 	if (ip->place_gen >= m->version_floor)
 		m->version_floor = ip->place_gen + 1;
 }
@@ -83,7 +81,7 @@ void inode_free(struct meta *m, struct inode *ip)
 
 static const char sql_inode[] = "SELECT mode, uid, gid, nlink, rdev, size, bytes, atime_s, atime_ns, mtime_s, mtime_ns,"
 				" ctime_s, ctime_ns, btime_s, btime_ns, flags, zone, rules_version, rule, intent,"
-				" due_ns"
+				" due_ns, version"
 				" FROM inode WHERE ino = ?1";
 
 static struct timespec row_time(struct meta_row *row, int column)
@@ -111,6 +109,7 @@ static int inode_fill(struct inode *ip, struct meta_row *row)
 	ip->rules_version = (uint64_t)meta_row_i64(row, 17);
 	ip->intent_last = ip->intent_done = (uint64_t)meta_row_i64(row, 19);
 	ip->due_ns = meta_row_i64(row, 20);
+	ip->version = (uint64_t)meta_row_i64(row, 21);
 	ip->counted = ip->node.on_disk = true;
 	ip->part = ip->saved = (struct inode_part){ .bytes = inode_charge(ip), .uid = ip->uid, .gid = ip->gid };
 	if (rule && !(ip->rule = strdup(rule)))

@@ -95,6 +95,7 @@ enum inode_flags {
 	INODE_AWAITING = 2,    /* its rules want it abroad, the export policy keeps it */
 	INODE_EVER_STORED = 4, /* some object of it was ever confirmed */
 	INODE_BEYOND = 8,      /* room may be set aside beyond its size */
+	INODE_ASKED = 16,      /* it has an export request (place/policy.h) */
 };
 
 /* An inode's part of what its owners hold. */
@@ -136,7 +137,7 @@ struct inode {
 	uint64_t rules_version; /* placement: of the rule set that decided */
 	int64_t due_ns;		/* placement: real clock: when conditions on time may decide otherwise; 0: never */
 	uint64_t place_gen;	/* raised by whatever may change the placement (I1); not persistent */
-	uint64_t version;	/* raised by every change of content; not persistent, starts above any earlier run's */
+	uint64_t version;	/* raised by every change of content, before any of it can be on disk */
 	/* intent log: the last entry that has units of the file, and up to which its rows hold what entries have */
 	uint64_t intent_last, intent_done;
 

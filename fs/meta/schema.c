@@ -295,9 +295,59 @@ static const char *const schema_9 = "ALTER TABLE inode ADD COLUMN due_ns INTEGER
 				    "CREATE INDEX inode_due ON inode (due_ns) WHERE due_ns > 0;\n"
 				    "PRAGMA user_version = 9;\n";
 
+/* version: of an inode's content. An approval is a request of 1 (what no version before ever wrote to goes): to let one
+ * content of one file go from one zone to another by one rule. state 0 open, 1 approved, 2 denied, 3 used, and, of
+ * those that are over, 4 expired, 5 superseded, 6 withdrawn. entitled: the word of `approvers` by which somebody may
+ * vote. export_count: what left under rules that count, by month (days since 1970 of its first). */
+static const char *const schema_10 =
+	"ALTER TABLE inode ADD COLUMN version INTEGER NOT NULL DEFAULT 0;\n"
+	"DROP TABLE approval_vote;\n"
+	"DROP TABLE approval;\n"
+	"CREATE TABLE approval (\n"
+	"	id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
+	"	ino INTEGER NOT NULL,\n"
+	"	version INTEGER NOT NULL,\n"
+	"	path BLOB NOT NULL,\n"
+	"	size INTEGER NOT NULL,\n"
+	"	owner INTEGER NOT NULL,\n"
+	"	from_zone INTEGER NOT NULL,\n"
+	"	to_zone INTEGER NOT NULL,\n"
+	"	rule TEXT,\n"
+	"	rules_version INTEGER NOT NULL,\n"
+	"	asked_s INTEGER NOT NULL,\n"
+	"	state INTEGER NOT NULL,\n"
+	"	turned_s INTEGER NOT NULL,\n" /* when it came to that state */
+	"	expires_s INTEGER\n"
+	") STRICT;\n"
+	"CREATE INDEX approval_now ON approval (ino) WHERE state < 4;\n"
+	"CREATE TABLE approval_vote (\n"
+	"	approval INTEGER NOT NULL REFERENCES approval (id) ON DELETE CASCADE,\n"
+	"	uid INTEGER NOT NULL,\n"
+	"	approver TEXT NOT NULL,\n"
+	"	entitled TEXT NOT NULL,\n"
+	"	agree INTEGER NOT NULL,\n"
+	"	voted_s INTEGER NOT NULL,\n"
+	"	expires_s INTEGER,\n"
+	"	reason TEXT NOT NULL,\n"
+	"	PRIMARY KEY (approval, uid)\n"
+	") STRICT, WITHOUT ROWID;\n"
+	"CREATE TRIGGER approval_gone AFTER DELETE ON inode WHEN old.flags & 16 BEGIN\n"
+	"	DELETE FROM approval WHERE ino = old.ino AND state = 0\n"
+	"		AND NOT EXISTS (SELECT 1 FROM approval_vote WHERE approval = id);\n"
+	"	UPDATE approval SET state = 5, turned_s = unixepoch() WHERE ino = old.ino AND state < 4;\n"
+	"END;\n"
+	"CREATE TABLE export_count (\n"
+	"	rule TEXT NOT NULL,\n"
+	"	month INTEGER NOT NULL,\n"
+	"	files INTEGER NOT NULL,\n"
+	"	bytes INTEGER NOT NULL,\n"
+	"	PRIMARY KEY (month, rule)\n"
+	") STRICT, WITHOUT ROWID;\n"
+	"PRAGMA user_version = 10;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
 static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7,
-	schema_8, schema_9 };
+	schema_8, schema_9, schema_10 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)
