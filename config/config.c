@@ -83,6 +83,7 @@ static void config_free(struct config_whole *whole)
 	free(c->name);
 	free(c->store);
 	free(c->passphrase_file);
+	free(c->approvers_socket);
 	free(c->key_file);
 	strv_free(whole->files);
 	free(whole);

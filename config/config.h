@@ -118,6 +118,7 @@ struct config {
 	int64_t settle_ns, max_delay_ns;
 	uint64_t block_bytes;		  /* used at init only; 4 MiB */
 	char *passphrase_file, *key_file; /* or NULL */
+	char *approvers_socket;		  /* absolute, or NULL */
 	struct config_zone **zones;
 	size_t zone_count;
 	struct config_backend **backends;
@@ -152,10 +153,12 @@ void config_put(struct config *); /* accepts NULL */
  * directories that has any. malloc'd path, or NULL with a sentence in msg. */
 char *config_find(const char *name, struct errmsg *msg);
 
-/* config_locate: the store that a file names, though the rest of it may be wrong: for commands that ask a running
+/* config_locate: the store (or another path in [filesystem]: config_locate_path, by its key) that a file names, though
+ * the rest of it may be wrong: for commands that ask a running
  * daemon. Includes are not followed. malloc'd; -ENOENT where it names none, -ENOTSUP for what is no regular file,
  * -errno. */
 int config_locate(const char *file, char **store);
+int config_locate_path(const char *file, const char *key, char **path);
 
 /* config_check_mountpoint: whether what lives by this configuration may be mounted on the directory: -ERR_CONFIG, with
  * a sentence, where that is, holds or lies in the store or the directory of a local backend, by whatever name: it would

@@ -66,9 +66,10 @@ static void put_zone(struct buf *out, const struct config_zone *z)
 	buf_printf(out, "zone %s %s", z->name, kind_names[z->kind]);
 	if (z->kind == ZONE_DOMESTIC)
 		buf_printf(out, " export=%s", export_names[z->export]);
-	if (z->kind == ZONE_DOMESTIC && z->export == EXPORT_APPROVE) {
+	/* a rule may ask for them where the zone does not */
+	if (z->kind == ZONE_DOMESTIC && z->approvers && z->approvers[0]) {
 		buf_printf(out, " approvals=%u approvers=", z->approvals);
-		for (size_t i = 0; z->approvers && z->approvers[i]; i++)
+		for (size_t i = 0; z->approvers[i]; i++)
 			buf_printf(out, "%s%s", i ? "," : "", z->approvers[i]);
 	}
 	buf_str(out, "\n");
@@ -101,6 +102,20 @@ static void put_zones(const struct config *c, struct buf *out)
 	free(sorted);
 }
 
+static void put_rule(struct buf *out, const struct rule *r)
+{
+	const struct rule_limit *stop = rule_stop_after(r);
+
+	buf_printf(out, "rule %s zone=%s", rule_name(r), rule_zone(r)->name);
+	if (rule_export(r) >= 0)
+		buf_printf(out, " export=%s", export_names[rule_export(r)]);
+	if (stop->files)
+		buf_printf(out, " stop-files=%llu", (unsigned long long)stop->files);
+	if (stop->bytes)
+		buf_printf(out, " stop-bytes=%llu", (unsigned long long)stop->bytes);
+	buf_str(out, "\n");
+}
+
 static void put_rules(const struct config *c, struct buf *out)
 {
 	const struct rule **sorted = malloc((rules_count(c) + 1) * sizeof *sorted);
@@ -111,12 +126,11 @@ static void put_rules(const struct config *c, struct buf *out)
 		return;
 	}
 	for (size_t i = 0; i < rules_count(c); i++)
-		if (rule_export(rules_at(c, i)) >= 0)
+		if (rule_export(rules_at(c, i)) >= 0 || rule_limit_any(rule_stop_after(rules_at(c, i))))
 			sorted[n++] = rules_at(c, i);
 	qsort(sorted, n, sizeof *sorted, rule_cmp);
 	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "rule %s zone=%s export=%s\n", rule_name(sorted[i]), rule_zone(sorted[i])->name,
-			export_names[rule_export(sorted[i])]);
+		put_rule(out, sorted[i]);
 	free(sorted);
 }
 

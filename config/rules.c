@@ -468,6 +468,16 @@ int rule_export(const struct rule *r)
 	return r->export;
 }
 
+const struct rule_limit *rule_warn_after(const struct rule *r)
+{
+	return &r->warn_after;
+}
+
+const struct rule_limit *rule_stop_after(const struct rule *r)
+{
+	return &r->stop_after;
+}
+
 void rule_text(const struct rule *r, struct buf *out)
 {
 	for (size_t i = 0; i < r->count; i++)

@@ -76,6 +76,16 @@ const struct config_origin *rule_origin(const struct rule *);
 struct config_zone *rule_zone(const struct rule *);
 /* rule_export: the rule's own export policy, or -1 where it has none. */
 int rule_export(const struct rule *);
+/* What leaves under a rule is counted by month where it has thresholds: of files, of bytes; 0: no bound. */
+struct rule_limit {
+	uint64_t files, bytes;
+};
+const struct rule_limit *rule_warn_after(const struct rule *);
+const struct rule_limit *rule_stop_after(const struct rule *);
+bool rule_limit_any(const struct rule_limit *);
+/* rule_limit_over: whether so much is more than it allows. rule_limit_reached: or all that it allows. */
+bool rule_limit_over(const struct rule_limit *, uint64_t files, uint64_t bytes);
+bool rule_limit_reached(const struct rule_limit *, uint64_t files, uint64_t bytes);
 /* rule_text: the conditions in one line, appended to out: "tag=personal,confidential size>1M". */
 void rule_text(const struct rule *, struct buf *out);
 /* rules_count, rules_at: in file order, for `rules list`. */

@@ -53,6 +53,7 @@ struct rule {
 	struct config_origin origin;
 	struct config_zone *zone; /* NULL for a tag */
 	int export;		  /* enum export_policy, or -1 */
+	struct rule_limit warn_after, stop_after;
 	struct cond *conds;
 	size_t count;
 };
@@ -76,6 +77,8 @@ struct rules {
 };
 
 void rule_free(struct rule *);
+/* rule_limit_parse: "1000 files, 10G", either or both; false where it is none. */
+bool rule_limit_parse(const char *text, struct rule_limit *);
 
 /* cond_value: what a condition looks at, as people read it, appended to out; not of tags and types, which the judging
  * knows (config/rules_value.c). */

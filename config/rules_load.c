@@ -341,29 +341,6 @@ static void add_cond(struct load *l, struct rule *r, const struct cond_key *k, b
 	v[at] = c;
 }
 
-static void report_key(struct load *l, const struct doc_section *s, const struct doc_entry *e)
-{
-	struct suggest near = { .given = e->key };
-	char negated[COND_KEYS][16];
-	bool is_rule = strcmp(s->kind, "rule") == 0;
-	char hint[96];
-
-	for (size_t i = 0; i < COND_KEYS; i++) {
-		snprintf(negated[i], sizeof negated[i], "not-%s", cond_keys[i].name);
-		suggest_offer(&near, cond_keys[i].name);
-		suggest_offer(&near, negated[i]);
-	}
-	suggest_offer(&near, is_rule ? "zone" : "set-by");
-	if (is_rule)
-		suggest_offer(&near, "export");
-	load_error(l, &e->origin, "unknown key \"%s\" in [%s %s]%s", e->key, s->kind, s->name,
-		near.best ? suggest_text(&near, hint, sizeof hint)
-		: is_rule ? "; expected zone, export, path, name, tag, size, age, owner, type, link-count, hours, "
-			    "days, date or not- before one of these"
-			  : "; expected set-by, path, name, tag, size, age, owner, type, link-count, hours, days, date "
-			    "or not- before one of these");
-}
-
 static void read_zone(struct load *l, struct rule *r, const struct doc_entry *e)
 {
 	r->zone = zone_find(l, &e->origin, e->value);
@@ -380,10 +357,74 @@ static void read_export(struct load *l, struct rule *r, const struct doc_entry *
 		load_error(l, &e->origin, "bad value \"%s\" for \"export\"; expected deny, approve or allow", e->value);
 }
 
+static void read_limit(struct load *l, const struct doc_entry *e, struct rule_limit *out)
+{
+	if (!rule_limit_parse(e->value, out))
+		load_error(l, &e->origin,
+			"bad value \"%s\" for \"%s\"; expected files, bytes or both in a month, such as "
+			"1000 files, 10G",
+			e->value, e->key);
+}
+
+static void read_warn(struct load *l, struct rule *r, const struct doc_entry *e)
+{
+	read_limit(l, e, &r->warn_after);
+}
+
+static void read_stop(struct load *l, struct rule *r, const struct doc_entry *e)
+{
+	read_limit(l, e, &r->stop_after);
+}
+
+/* What a [rule] may have beside conditions. */
+static const struct rule_key {
+	const char *name;
+	void (*read)(struct load *, struct rule *, const struct doc_entry *);
+} rule_keys[] = {
+	{ "zone", read_zone },
+	{ "export", read_export },
+	{ "warn-after", read_warn },
+	{ "stop-after", read_stop },
+};
+#define RULE_KEYS (sizeof rule_keys / sizeof *rule_keys)
+
+static const struct rule_key *find_rule_key(const char *key)
+{
+	for (size_t i = 0; i < RULE_KEYS; i++)
+		if (strcmp(rule_keys[i].name, key) == 0)
+			return &rule_keys[i];
+	return NULL;
+}
+
+static void report_key(struct load *l, const struct doc_section *s, const struct doc_entry *e)
+{
+	struct suggest near = { .given = e->key };
+	char negated[COND_KEYS][16];
+	bool is_rule = strcmp(s->kind, "rule") == 0;
+	char hint[96];
+
+	for (size_t i = 0; i < COND_KEYS; i++) {
+		snprintf(negated[i], sizeof negated[i], "not-%s", cond_keys[i].name);
+		suggest_offer(&near, cond_keys[i].name);
+		suggest_offer(&near, negated[i]);
+	}
+	if (!is_rule)
+		suggest_offer(&near, "set-by");
+	for (size_t i = 0; is_rule && i < RULE_KEYS; i++)
+		suggest_offer(&near, rule_keys[i].name);
+	load_error(l, &e->origin, "unknown key \"%s\" in [%s %s]%s", e->key, s->kind, s->name,
+		near.best ? suggest_text(&near, hint, sizeof hint)
+		: is_rule ? "; expected zone, export, warn-after, stop-after, path, name, tag, size, age, owner, type, "
+			    "link-count, hours, days, date or not- before one of these"
+			  : "; expected set-by, path, name, tag, size, age, owner, type, link-count, hours, days, date "
+			    "or not- before one of these");
+}
+
 static void read_entry(struct load *l, struct rule *r, const struct doc_section *s, const struct doc_entry *e)
 {
 	bool negated, is_rule = strcmp(s->kind, "rule") == 0;
 	const struct cond_key *k = find_cond_key(e->key, &negated);
+	const struct rule_key *own = is_rule ? find_rule_key(e->key) : NULL;
 	const struct doc_entry *first = doc_entry_find(s, e->key);
 
 	if (first != e)
@@ -391,10 +432,8 @@ static void read_entry(struct load *l, struct rule *r, const struct doc_section 
 			s->kind, s->name, first->origin.line);
 	else if (k)
 		add_cond(l, r, k, negated, e);
-	else if (is_rule && strcmp(e->key, "zone") == 0)
-		read_zone(l, r, e);
-	else if (is_rule && strcmp(e->key, "export") == 0)
-		read_export(l, r, e);
+	else if (own)
+		own->read(l, r, e);
 	else
 		report_key(l, s, e);
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "config/country.h"
 #include "config/load.h"
+#include "config/owner.h"
 #include "config/strv.h"
 
 #include <ctype.h>
@@ -42,6 +43,10 @@ static const struct key filesystem_keys[] = {
 		.offset = offsetof(struct config, store),
 		.flags = KEY_REQUIRED,
 		.expected = "a directory for metadata and cache" },
+	{ .name = "approvers-socket",
+		.parse = key_path,
+		.offset = offsetof(struct config, approvers_socket),
+		.expected = "the path of a socket that approvers can reach" },
 	{ .name = "home", .flags = KEY_REQUIRED, .expected = "the name of a domestic zone" },
 	{ .name = "cache",
 		.parse = key_size,
@@ -138,17 +143,28 @@ static bool key_networks(struct load *l, const struct key *k, const struct doc_e
 	return ok;
 }
 
+/* Who they are shows when somebody asks: an approver may be entered in the directory later. */
+static bool approver_valid(const char *who)
+{
+	const char *colon = strchr(who, ':');
+	uint32_t id;
+
+	if (strncmp(who, "uid:", 4) == 0 || strncmp(who, "gid:", 4) == 0)
+		return owner_number(who + 4, &id);
+	if (strncmp(who, "group:", 6) == 0)
+		who += 6;
+	else if (colon)
+		return false;
+	return *who && !strpbrk(who, ": \t/");
+}
+
 static bool key_approvers(struct load *l, const struct key *k, const struct doc_entry *e, void *target)
 {
 	char ***to = target;
 	bool ok = key_list(l, k, e, target);
 
 	for (size_t i = 0; ok && *to && (*to)[i]; i++) {
-		const char *who = (*to)[i];
-
-		if (strncmp(who, "group:", 6) == 0)
-			who += 6;
-		ok = *who && !strpbrk(who, ": \t/");
+		ok = approver_valid((*to)[i]);
 	}
 	return ok;
 }
@@ -196,7 +212,7 @@ static const struct key zone_keys[] = {
 	{ .name = "approvers",
 		.parse = key_approvers,
 		.offset = offsetof(struct config_zone, approvers),
-		.expected = "users and groups, such as alice, group:compliance" },
+		.expected = "users and groups, such as alice, uid:1000, group:compliance or gid:1000" },
 	{ .name = "approvals",
 		.parse = key_count,
 		.offset = offsetof(struct config_zone, approvals),

@@ -56,10 +56,11 @@ static int export_of(const char *rest)
 	return policy;
 }
 
-static unsigned long approvals_of(const char *rest)
+/* 0: there is none. */
+static unsigned long long number_of(const char *rest, const char *key)
 {
-	char *word = value_of(rest, "approvals");
-	unsigned long n = word ? strtoul(word, NULL, 10) : 0;
+	char *word = value_of(rest, key);
+	unsigned long long n = word ? strtoull(word, NULL, 10) : 0;
 
 	free(word);
 	return n;
@@ -123,6 +124,22 @@ static bool new_approver(const char *before, const char *now)
 	return found;
 }
 
+/* Also where the zone itself asks for no approval: a rule may. */
+static int compare_approvers(struct compare *c, const struct line *before, const char *now)
+{
+	unsigned long long old = number_of(before->rest, "approvals"), n = number_of(now, "approvals");
+
+	if (n < old)
+		return errmsg_set(c->msg, -ERR_HELD,
+			"zone %s: approvals = %llu is fewer than %llu, which this store last accepted", before->name, n,
+			old);
+	if (old && new_approver(before->rest, now))
+		return errmsg_set(c->msg, -ERR_HELD,
+			"zone %s: approvers names someone whom the policy this store last accepted does not",
+			before->name);
+	return 0;
+}
+
 static int compare_domestic(struct compare *c, const struct line *before, const char *now)
 {
 	int old = export_of(before->rest), policy = export_of(now);
@@ -132,15 +149,7 @@ static int compare_domestic(struct compare *c, const struct line *before, const 
 			"zone %s: export = %s is looser than %s, which this store last accepted: keep export = %s",
 			before->name, policy_name((enum export_policy)policy), policy_name((enum export_policy)old),
 			policy_name((enum export_policy)old));
-	if (policy == EXPORT_APPROVE && old == policy && approvals_of(now) < approvals_of(before->rest))
-		return errmsg_set(c->msg, -ERR_HELD,
-			"zone %s: approvals = %lu is fewer than %lu, which this store last accepted", before->name,
-			approvals_of(now), approvals_of(before->rest));
-	if (policy == EXPORT_APPROVE && old == policy && new_approver(before->rest, now))
-		return errmsg_set(c->msg, -ERR_HELD,
-			"zone %s: approvers names someone whom the policy this store last accepted does not",
-			before->name);
-	return 0;
+	return policy == EXPORT_DENY || old == EXPORT_DENY ? 0 : compare_approvers(c, before, now);
 }
 
 static int compare_gone(struct compare *c, const struct line *before, bool foreign)
@@ -172,22 +181,32 @@ static int compare_zone(struct compare *c, const struct line *before)
 	return rc;
 }
 
+static bool stops_later(const char *before, const char *now, const char *key)
+{
+	unsigned long long old = number_of(before, key), n = number_of(now, key);
+
+	return old && (!n || n > old);
+}
+
 static int compare_rule(struct compare *c, const struct line *before)
 {
 	struct find f = { "rule", before->name, NULL };
 	int old = export_of(before->rest), policy, rc;
 
-	if (old < 0 || old == EXPORT_ALLOW)
-		return 0;
 	if ((rc = each_line(c->now, find_line, &f)) < 0)
 		return rc;
-	policy = f.rest ? export_of(f.rest) : EXPORT_ALLOW;
+	policy = f.rest && export_of(f.rest) >= 0 ? export_of(f.rest) : EXPORT_ALLOW;
+	rc = 0;
+	if (old >= 0 && policy > old)
+		rc = errmsg_set(c->msg, -ERR_HELD,
+			"rule %s: its export = %s is gone or looser, which this store last accepted: keep it",
+			before->name, policy_name((enum export_policy)old));
+	else if (stops_later(before->rest, f.rest, "stop-files") || stops_later(before->rest, f.rest, "stop-bytes"))
+		rc = errmsg_set(c->msg, -ERR_HELD,
+			"rule %s: its stop-after is gone or higher than what this store last accepted: keep it",
+			before->name);
 	free(f.rest);
-	if (policy <= old)
-		return 0;
-	return errmsg_set(c->msg, -ERR_HELD,
-		"rule %s: its export = %s is gone or looser, which this store last accepted: keep it", before->name,
-		policy_name((enum export_policy)old));
+	return rc;
 }
 
 static int compare_line(void *ctx, const struct line *before)
