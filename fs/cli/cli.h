@@ -93,6 +93,7 @@ char *cli_config_name(const struct cli_args *);
 /* A daemon to ask. The configuration it runs with may have errors by now: only its store must be found in it. */
 struct cli_daemon {
 	char *config_file, *store; /* malloc'd; NULL: not found yet */
+	char *approvers_socket;	   /* malloc'd; NULL: there is none, or it is not asked */
 };
 int cli_daemon(const struct cli_args *, struct cli_daemon *);	   /* 0 or an outcome */
 int cli_daemon_file(const char *config_file, struct cli_daemon *); /* 0 or an outcome */

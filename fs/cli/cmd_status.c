@@ -219,6 +219,38 @@ static void print_disk(const struct cli_daemon *d, const json_t *status)
 			d->store, size_at(cache, "bytes_bound", size, sizeof size));
 }
 
+/* "1,003 of 1,000 files" for people: so much has left, of so much at which it warns or stops. */
+static void print_limit(const json_t *limit)
+{
+	const json_t *stop = json_object_get(limit, "stop_after"), *warn = json_object_get(limit, "warn_after");
+	const json_t *bound = number_at(stop, "files") || number_at(stop, "bytes") ? stop : warn;
+	char bytes[32], most[32];
+
+	printf("export:  rule %s: %lld files, %s left in this month (UTC); its %s is", text_at(limit, "rule"),
+		number_at(limit, "files"), size_at(limit, "bytes", bytes, sizeof bytes),
+		bound == stop ? "stop-after" : "warn-after");
+	if (number_at(bound, "files"))
+		printf(" %lld files", number_at(bound, "files"));
+	if (number_at(bound, "bytes"))
+		printf("%s %s", number_at(bound, "files") ? "," : "", size_at(bound, "bytes", most, sizeof most));
+	printf("%s\n", json_is_true(json_object_get(limit, "stop"))   ? ": STOPPED, nothing more leaves under it"
+		       : json_is_true(json_object_get(limit, "warn")) ? ": WARNING, its warn-after is reached"
+								      : "");
+}
+
+static void print_exports(const json_t *status)
+{
+	const json_t *exports = json_object_get(status, "exports");
+	long long waiting = number_at(exports, "waiting");
+	json_t *limit;
+	size_t i;
+
+	if (waiting)
+		printf("export:  %lld file%s for approvers: see `borderfs export list`\n", waiting,
+			waiting == 1 ? " waits" : "s wait");
+	json_array_foreach(json_object_get(exports, "limits"), i, limit) print_limit(limit);
+}
+
 static void print_status(const struct cli_daemon *d, const json_t *status)
 {
 	struct mount_at at;
@@ -240,6 +272,7 @@ static void print_status(const struct cli_daemon *d, const json_t *status)
 	print_errors(status);
 	print_copies(status);
 	print_waiting(status);
+	print_exports(status);
 	print_cache(status);
 	print_usage(status);
 	fflush(stdout);

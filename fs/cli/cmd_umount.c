@@ -50,7 +50,7 @@ static bool wait_for_process(int pidfd, int timeout_ms)
 /* Returns when the process is gone: the store can be mounted again, and its disk taken away. */
 static int end_daemon(const struct cli_daemon *d, const char *directory, int pidfd)
 {
-	const struct control_at at = { d->config_file, d->store };
+	const struct control_at at = { .config_file = d->config_file, .store = d->store };
 	struct errmsg msg = { 0 };
 	struct ending e = { directory, &msg };
 	json_t *last = NULL;

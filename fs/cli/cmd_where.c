@@ -11,6 +11,7 @@
 struct where_out {
 	bool json;
 	struct table table;
+	struct buf whys; /* lines after the table */
 };
 
 /* the path as given, and what lies below it, as bytes */
@@ -71,6 +72,14 @@ static void add_row(struct table *t, const char *path, const json_t *line)
 	free(backends);
 }
 
+static void add_why(struct buf *out, const char *path, const json_t *line)
+{
+	const char *why = json_string_value(json_object_get(line, "why"));
+
+	if (why)
+		buf_printf(out, "%s: %s\n", path, why);
+}
+
 static int print_line(void *ctx, json_t *line)
 {
 	struct target_answer *answer = ctx;
@@ -81,9 +90,10 @@ static int print_line(void *ctx, json_t *line)
 	if (!path)
 		return -ENOMEM;
 	json_object_del(line, "path_base64");
-	if (!out->json)
+	if (!out->json) {
 		add_row(&out->table, path, line);
-	else if (facts_set_bytes(line, "path", path, len) == 0)
+		add_why(&out->whys, path, line);
+	} else if (facts_set_bytes(line, "path", path, len) == 0)
 		print_json(line);
 	free(path);
 	return 0;
@@ -97,7 +107,7 @@ static json_t *request(const struct cli_args *args, const struct target *t)
 static int run(const struct cli_args *args)
 {
 	static const char *const head[] = { "PATH", "ZONE", "STATE", "SIZE", "OBJECTS", "RULE", "BACKENDS" };
-	struct where_out out = { args_flag(args, "json"), TABLE_INIT(7) };
+	struct where_out out = { args_flag(args, "json"), TABLE_INIT(7), BUF_INIT };
 	int rc;
 
 	for (size_t i = 0; i < sizeof head / sizeof *head; i++)
@@ -107,6 +117,9 @@ static int run(const struct cli_args *args)
 		table_free(&out.table);
 	else
 		table_print(&out.table, "");
+	if (out.whys.len)
+		print_text((const char *)out.whys.data, out.whys.len);
+	buf_free(&out.whys);
 	return rc;
 }
 

@@ -109,6 +109,7 @@ void cli_daemon_free(struct cli_daemon *d)
 {
 	free(d->config_file);
 	free(d->store);
+	free(d->approvers_socket);
 	*d = (struct cli_daemon){ 0 };
 }
 
@@ -128,7 +129,7 @@ int cli_verdict(int rc, const json_t *last, struct errmsg *msg)
 int cli_ask(const struct cli_daemon *d, const char *op, json_t *args, int fd, int (*line)(void *ctx, json_t *),
 	void *ctx, json_t **last)
 {
-	const struct control_at at = { d->config_file, d->store };
+	const struct control_at at = { d->config_file, d->store, d->approvers_socket };
 	struct errmsg msg = { 0 };
 	json_t *end = NULL;
 	int rc = control_ask(&at, op, args, fd, line, ctx, &end, &msg);

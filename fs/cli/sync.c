@@ -48,7 +48,7 @@ static int show(void *progress, json_t *status)
 
 static int ask(const struct cli_daemon *d, int fd, json_t *args)
 {
-	const struct control_at at = { d->config_file, d->store };
+	const struct control_at at = { .config_file = d->config_file, .store = d->store };
 	struct errmsg msg = { 0 };
 	struct progress progress;
 	json_t *last = NULL;

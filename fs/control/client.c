@@ -82,6 +82,8 @@ int control_ask(const struct control_at *at, const char *op, json_t *args, int f
 	if (!request || json_object_set_new(request, "op", json_string(op)) < 0)
 		goto out;
 	sock = sock_connect(at->store);
+	if ((sock == -EACCES || sock == -EPERM || sock == -ENOENT) && at->approvers_socket)
+		sock = sock_connect_at(at->approvers_socket);
 	if (sock < 0) {
 		rc = connect_failed(at, sock, msg);
 		goto out;

@@ -2,6 +2,7 @@
 #include "fs/control/control.h"
 
 #include "fs/control/ops.h"
+#include "fs/control/sock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,8 +20,32 @@ static const struct server_op ops[] = {
 	{ "audit-show-path", true, true, op_audit_show },
 	{ "audit-verify", false, true, op_audit_verify },
 	{ "report", false, true, op_report },
+	{ "export-list", false, false, op_export_list },
+	{ "export-vote", false, false, op_export_vote },
+	{ "export-withdraw", false, false, op_export_withdraw },
 	{ 0 },
 };
+
+/* What the approvers' socket lets in: whoever connects, for exactly this. */
+static const struct server_op approvers_ops[] = {
+	{ "export-list", false, false, op_export_list },
+	{ "export-vote", false, false, op_export_vote },
+	{ "export-withdraw", false, false, op_export_withdraw },
+	{ 0 },
+};
+
+static int servers_start(struct control *c, const struct config *config, struct errmsg *msg)
+{
+	char *path = sock_path(config->store);
+	int rc = path ? server_start(&c->server, path, 0600, ops, c, msg) : -ENOMEM;
+
+	if (rc == 0 && config->approvers_socket)
+		rc = server_start(&c->approvers, config->approvers_socket, 0666, approvers_ops, c, msg);
+	if (rc < 0)
+		server_stop(c->server, rc, NULL);
+	free(path);
+	return rc;
+}
 
 int control_start(struct control **out, const struct control_options *options, struct errmsg *msg)
 {
@@ -33,7 +58,7 @@ int control_start(struct control **out, const struct control_options *options, s
 		return -ENOMEM;
 	c->options = *options;
 	config = core_config(options->core);
-	rc = server_start(&c->server, config->store, ops, c, msg);
+	rc = servers_start(c, config, msg);
 	config_put(config);
 	if (rc < 0)
 		free(c);
@@ -44,6 +69,8 @@ int control_start(struct control **out, const struct control_options *options, s
 
 void control_drain(struct control *c)
 {
+	if (c->approvers)
+		server_drain(c->approvers);
 	server_drain(c->server);
 }
 
@@ -51,6 +78,7 @@ void control_stop(struct control *c, int rc, const char *sentence)
 {
 	if (!c)
 		return;
+	server_stop(c->approvers, rc, sentence);
 	server_stop(c->server, rc, sentence);
 	free(c);
 }

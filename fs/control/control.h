@@ -4,7 +4,9 @@
  * `control.sock` in the store, mode 0600, one request a connection: a line of JSON, with an O_PATH descriptor as
  * SCM_RIGHTS where it speaks of a path (the kernel's permissions decided when the command opened it), answered by lines
  * of JSON, the last one {"done":true,"status":N,...}. Peer credentials are checked: the store's owner and root may ask
- * anything; others only what they hold a descriptor for. Bounded: size of a request, connections at once, time to
+ * anything; others only what they hold a descriptor for, and what approvers may (approval.h), who need not
+ * reach the store: for them there is a second socket, where the configuration's `approvers-socket` says, which lets
+ * anybody in and knows nothing else. Bounded: size of a request, connections at once, time to
  * send it. Each request has a thread of its own from a bounded number. */
 #ifndef FS_CONTROL_CONTROL_H
 #define FS_CONTROL_CONTROL_H
@@ -42,9 +44,11 @@ int control_reload_end(struct control_reload *, struct config_messages *msgs, st
  * it: "bytes_dropped", "bytes_left", "bytes_dirty". Blocks on the local disk. */
 int control_cache_drop(struct core *, json_t *facts);
 
-/* The client side. Which daemon is asked; the strings are for messages, but for the store. */
+/* The client side. Which daemon is asked. */
 struct control_at {
-	const char *config_file, *store;
+	const char *config_file; /* for messages */
+	const char *store;
+	const char *approvers_socket; /* asked where the store's own lets one not in; or NULL */
 };
 /* control_ask: connects to the daemon of the store, sends {"op":op, ...args}, with fd
  * if not -1, and calls line for each answer but the last; *last receives the last one (json_decref). line's negative

@@ -9,6 +9,7 @@
 struct control {
 	struct control_options options;
 	struct server *server;
+	struct server *approvers; /* NULL: they have no socket of their own */
 };
 
 /* on the store: ops_store.c */
@@ -21,6 +22,10 @@ int op_umount(struct request *);
 int op_audit_show(struct request *);
 int op_audit_verify(struct request *);
 int op_report(struct request *);
+/* what approvers decide: ops_export.c */
+int op_export_list(struct request *);
+int op_export_vote(struct request *);
+int op_export_withdraw(struct request *);
 /* on a path: ops_path.c */
 int op_where(struct request *);
 int op_explain(struct request *);

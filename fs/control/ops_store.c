@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/control/facts.h"
 #include "fs/control/ops.h"
+#include "fs/place/approval.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,6 +36,41 @@ static int add_usage(struct meta *meta, const struct config *config, json_t *to)
 	return rc;
 }
 
+static json_t *limit_facts(const struct rule_limit *l)
+{
+	return json_pack("{s:o, s:o}", "files", l->files ? json_integer((json_int_t)l->files) : json_null(), "bytes",
+		l->bytes ? json_integer((json_int_t)l->bytes) : json_null());
+}
+
+static int add_limit(void *ctx, const struct rule *rule, const struct export_count *left)
+{
+	const struct rule_limit *warn = rule_warn_after(rule), *stop = rule_stop_after(rule);
+	json_t *one = json_pack("{s:s, s:I, s:I, s:b, s:b, s:o, s:o}", "rule", rule_name(rule), "files",
+		(json_int_t)left->files, "bytes", (json_int_t)left->bytes, "warn",
+		rule_limit_reached(warn, left->files, left->bytes), "stop",
+		rule_limit_reached(stop, left->files, left->bytes), "warn_after", limit_facts(warn), "stop_after",
+		limit_facts(stop));
+
+	return json_array_append_new(ctx, one) < 0 ? -ENOMEM : 0;
+}
+
+/* What waits for approvers, and what left in this month under rules that count. */
+static int add_exports(struct place *place, json_t *to)
+{
+	int64_t waiting = approval_waiting(place);
+	json_t *limits = json_array();
+	int rc = limits ? place_limits(place, add_limit, limits) : -ENOMEM;
+
+	if (waiting < 0 || rc < 0) {
+		json_decref(limits);
+		return rc < 0 ? rc : (int)waiting;
+	}
+	return json_object_set_new(
+		       to, "exports", json_pack("{s:I, s:o}", "waiting", (json_int_t)waiting, "limits", limits)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
 static int add_status(struct request *r, json_t *to)
 {
 	struct control *c = r->ctx;
@@ -47,6 +83,8 @@ static int add_status(struct request *r, json_t *to)
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = add_usage(core_meta(c->options.core), config, to);
+	if (rc == 0)
+		rc = add_exports(core_place(c->options.core), to);
 	json_object_set_new(to, "pid", json_integer(getpid()));
 	/* what made the store read-only */
 	json_object_set_new(to, "failed", failed ? json_string(err_text(failed)) : json_null());

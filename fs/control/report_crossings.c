@@ -41,25 +41,14 @@ static int add_approver(void *ctx, struct meta_row *row)
 	return json_array_append_new(ctx, one) < 0 ? -ENOMEM : 0;
 }
 
-/* Of the request that had been granted last when the file went. */
+/* Of the request by which it went: what came home since, or was asked about again, has others. */
 static int add_approvals(struct report *r, const json_t *line, json_t *approvals)
 {
 	const json_t *facts = json_object_get(line, "facts");
-	const char *time = json_string_value(json_object_get(line, "time"));
-	int64_t at_ns;
-	char at[32];
 
-	snprintf(at, sizeof at, "%.19s", time ? time : "");
-	if (text_parse_utc(at, &at_ns) < 0)
-		return 0;
 	return meta_select(r->meta,
-		"SELECT approver, reason FROM approval_vote WHERE agree = 1 AND voted_s <= ?4 AND approval = "
-		"(SELECT max(a.id) FROM approval a JOIN approval_vote v ON v.approval = a.id WHERE a.ino = ?1 AND "
-		"a.from_zone = ?2 AND a.to_zone = ?3 AND a.state NOT IN (0, 2) AND v.agree = 1 AND v.voted_s <= ?4) "
-		"ORDER BY voted_s",
-		add_approver, approvals, "iiii", (int64_t)json_integer_value(json_object_get(facts, "ino")),
-		(int64_t)json_integer_value(json_object_get(facts, "from")),
-		(int64_t)json_integer_value(json_object_get(facts, "to")), at_ns / 1000000000);
+		"SELECT approver, reason FROM approval_vote WHERE approval = ?1 AND agree = 1 ORDER BY voted_s, uid",
+		add_approver, approvals, "i", (int64_t)json_integer_value(json_object_get(facts, "request")));
 }
 
 static int take_kind(void *ctx, struct meta_row *row)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 struct server {
-	char *store;
+	char *path;
 	const struct server_op *ops;
 	void *ctx;
 	uid_t uid;
@@ -110,6 +110,7 @@ static int receive_request(struct request *r)
 
 	if (rc < 0)
 		return rc;
+	r->uid = uid;
 	r->owner = uid == 0 || uid == r->server->uid;
 	line_reader_init(&reader, r->sock, r->server->drain_fd, SERVER_REQUEST_BYTES);
 	rc = line_receive(&reader, clock_mono_ns() + SERVER_REQUEST_NS, &r->body);
@@ -311,7 +312,7 @@ static void server_free(struct server *s)
 	pthread_cond_destroy(&s->fewer);
 	pthread_mutex_destroy(&s->lock);
 	free(s->sentence);
-	free(s->store);
+	free(s->path);
 	free(s);
 }
 
@@ -328,13 +329,13 @@ static int listener_start(struct server *s)
 	return rc;
 }
 
-static struct server *server_new(const char *store, const struct server_op *ops, void *ctx)
+static struct server *server_new(const char *path, const struct server_op *ops, void *ctx)
 {
 	struct server *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return NULL;
-	s->store = strdup(store);
+	s->path = strdup(path);
 	s->ops = ops;
 	s->ctx = ctx;
 	s->uid = geteuid();
@@ -343,21 +344,22 @@ static struct server *server_new(const char *store, const struct server_op *ops,
 	s->stop_fd = eventfd(0, EFD_CLOEXEC);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->fewer, NULL);
-	if (s->store && s->drain_fd >= 0 && s->stop_fd >= 0)
+	if (s->path && s->drain_fd >= 0 && s->stop_fd >= 0)
 		return s;
 	server_free(s);
 	return NULL;
 }
 
-int server_start(struct server **out, const char *store, const struct server_op *ops, void *ctx, struct errmsg *msg)
+int server_start(
+	struct server **out, const char *path, mode_t mode, const struct server_op *ops, void *ctx, struct errmsg *msg)
 {
-	struct server *s = server_new(store, ops, ctx);
+	struct server *s = server_new(path, ops, ctx);
 	int rc;
 
 	*out = NULL;
 	if (!s)
 		return -ENOMEM;
-	rc = s->sock = sock_listen(store);
+	rc = s->sock = sock_listen_at(path, mode);
 	if (rc >= 0)
 		rc = listener_start(s);
 	if (rc >= 0) {
@@ -365,7 +367,7 @@ int server_start(struct server **out, const char *store, const struct server_op 
 		return 0;
 	}
 	server_free(s);
-	return errmsg_set(msg, rc, "the socket %s/control.sock cannot be made: %s", store, err_text(rc));
+	return errmsg_set(msg, rc, "the socket %s cannot be made: %s", path, err_text(rc));
 }
 
 void server_drain(struct server *s)
@@ -389,7 +391,7 @@ void server_stop(struct server *s, int rc, const char *sentence)
 	if (!s)
 		return;
 	server_drain(s);
-	sock_remove(s->store);
+	sock_remove_at(s->path);
 	pthread_mutex_lock(&s->lock);
 	s->result = rc;
 	s->sentence = sentence ? strdup(sentence) : NULL;

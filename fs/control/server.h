@@ -30,7 +30,8 @@ struct request {
 	int sock;
 	json_t *body;
 	int fd;		    /* the descriptor that came with it, or -1; closed after the operation */
-	bool owner;	    /* the peer is the daemon's user or root */
+	uid_t uid;	    /* of the peer */
+	bool owner;	    /* it is the daemon's user or root */
 	json_t *last;	    /* the last line: an operation may add facts */
 	struct errmsg *msg; /* the sentence that goes with an error */
 	void *ctx;	    /* the table's */
@@ -44,9 +45,10 @@ struct server_op {
 	int (*run)(struct request *);
 };
 
-/* server_start: listens in the store's directory. ops ends with a NULL name and stays the caller's, as ctx does, until
- * server_stop. 0, -errno. */
-int server_start(struct server **, const char *store, const struct server_op *ops, void *ctx, struct errmsg *);
+/* server_start: listens on a socket of that path and mode. ops ends with a NULL name and stays the caller's, as ctx
+ * does, until server_stop. 0, -errno. */
+int server_start(
+	struct server **, const char *path, mode_t mode, const struct server_op *ops, void *ctx, struct errmsg *);
 void server_drain(struct server *);
 /* server_stop: drains first where that was not done; rc and sentence (NULL: err_text's) are what the parked are told.
  * Frees; accepts NULL. */

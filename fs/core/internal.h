@@ -13,7 +13,8 @@
 #define LINK_MAX_NAMES 65000
 #define TAGS_XATTR     "user.xdg.tags"
 /* a symlink's target, kept as an attribute that no program can name: targets are names, and stay in metadata (I5) */
-#define TARGET_XATTR "borderfs.target"
+#define OWN_PREFIX   "borderfs."
+#define TARGET_XATTR OWN_PREFIX "target"
 
 struct core {
 	int lock_fd;

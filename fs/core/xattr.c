@@ -182,13 +182,14 @@ int core_getxattr(struct core *core, uint64_t ino, const char *name, struct buf 
 	return rc < 0 ? rc : out->err;
 }
 
-/* Appends the names a program may see: not the target of a symlink, and without privilege nothing trusted. */
+/* Appends the names a program may see: not what is kept with a file in names of our own, and without privilege nothing
+ * trusted. */
 static void append_visible(struct buf *out, const struct buf *all, bool privileged)
 {
 	for (size_t i = 0; i < all->len; i += strlen((char *)all->data + i) + 1) {
 		const char *name = (char *)all->data + i;
 
-		if (strcmp(name, TARGET_XATTR) != 0 && (privileged || !is_trusted(name)))
+		if (strncmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) != 0 && (privileged || !is_trusted(name)))
 			buf_put(out, name, strlen(name) + 1);
 	}
 }

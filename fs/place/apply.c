@@ -16,7 +16,7 @@ static uint32_t flags_after(const struct inode *inode, const struct placement *p
 {
 	uint32_t flags = inode->flags & ~INODE_AWAITING;
 
-	if (p->export)
+	if (p->unmark)
 		flags &= ~(uint32_t)INODE_HELD;
 	if (p->mark_held)
 		flags |= INODE_HELD;
@@ -36,8 +36,11 @@ static void audit_placement(struct place *p, const struct inode *inode, const st
 	json_t *facts = json_pack("{s:I, s:I, s:I, s:I, s:s?, s:I, s:s}", "ino", (json_int_t)inode->ino, "from",
 		(json_int_t)inode->zone_id, "to", (json_int_t)at->zone_id, "wanted", (json_int_t)at->wanted_zone_id,
 		"rule", at->rule, "rules", (json_int_t)at->rules_version, "state", states[at->state]);
-	char *text = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
+	char *text;
 
+	if (facts && at->approved)
+		json_object_set_new(facts, "request", json_integer((json_int_t)at->asked.id));
+	text = facts ? json_dumps(facts, JSON_COMPACT) : NULL;
 	audit_file(p, at->export ? "export" : "placement", inode->ino, text ? text : "{}");
 	free(text);
 	json_decref(facts);
@@ -60,38 +63,56 @@ static void adopt(struct place *p, struct inode *inode, const struct placement *
 	meta_inode_changed(p->meta, inode);
 }
 
+/* Under the meta lock. */
+static int apply(struct place *p, struct inode *inode, const struct placement *at, const struct buf *path, char **rule)
+{
+	int rc;
+
+	if (inode->place_gen != at->gen || atomic_load(&p->epoch) != at->epoch || inode->nlink == 0)
+		return -ERR_STALE;
+	if ((rc = request_apply(p, inode, at, path)) < 0)
+		return rc;
+	if (inode->zone_id == at->zone_id && inode->rules_version == at->rules_version &&
+		inode->due_ns == due_after(at) && inode->flags == flags_after(inode, at) &&
+		same_rule(inode->rule, at->rule))
+		return 0;
+	adopt(p, inode, at, *rule);
+	*rule = NULL;
+	return 0;
+}
+
 int place_apply(struct place *p, struct inode *inode, const struct placement *at)
 {
 	char *rule = at->rule ? strdup(at->rule) : NULL;
+	struct buf path = BUF_INIT;
 	int rc = at->rule && !rule ? -ENOMEM : 0;
 
-	meta_lock(p->meta);
-	if (inode->place_gen != at->gen || atomic_load(&p->epoch) != at->epoch || inode->nlink == 0)
-		rc = -ERR_STALE;
-	if (rc == 0 && (inode->zone_id != at->zone_id || inode->rules_version != at->rules_version ||
-			       inode->due_ns != due_after(at) || inode->flags != flags_after(inode, at) ||
-			       !same_rule(inode->rule, at->rule))) {
-		adopt(p, inode, at, rule);
-		rule = NULL;
+	if (rc == 0 && at->ask)
+		rc = meta_path(p->meta, inode->ino, &path);
+	if (rc == 0) {
+		meta_lock(p->meta);
+		rc = apply(p, inode, at, &path, &rule);
+		meta_unlock(p->meta);
 	}
-	meta_unlock(p->meta);
+	buf_free(&path);
 	free(rule);
-	return rc;
+	return rc == -ENOENT ? -ERR_STALE : rc;
 }
 
 int place_still(struct place *p, struct inode *inode, uint32_t zone_id, uint64_t *gen, uint64_t *epoch)
 {
 	struct placement now;
-	bool same_gen, same_epoch;
+	bool same_gen, sure;
 	int rc;
 
 	meta_lock(p->meta);
 	same_gen = inode->place_gen == *gen && inode->nlink > 0;
-	same_epoch = atomic_load(&p->epoch) == *epoch;
+	/* an approval may expire, and is of one content */
+	sure = atomic_load(&p->epoch) == *epoch && !(inode->flags & INODE_ASKED);
 	meta_unlock(p->meta);
 	if (!same_gen)
 		return -ERR_REVOKED;
-	if (same_epoch)
+	if (sure)
 		return 0;
 	rc = place_evaluate(p, inode, &now);
 	if (rc < 0 || now.zone_id != zone_id || now.gen != *gen)

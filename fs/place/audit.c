@@ -22,7 +22,8 @@ static const struct {
 	const char *kind;
 	unsigned number;
 } kinds[] = { { "placement", 1 }, { "export", 2 }, { "transfer", 3 }, { "revoked", 4 }, { "deleted", 5 },
-	{ "rules", 6 }, { "lost", 7 }, { "tampered", 8 }, { "connection", 9 }, { "key", 10 }, { "tags", 11 } };
+	{ "rules", 6 }, { "lost", 7 }, { "tampered", 8 }, { "connection", 9 }, { "key", 10 }, { "tags", 11 },
+	{ "approval", 12 }, { "limit", 13 } };
 
 const char *audit_kind_name(unsigned kind)
 {
@@ -249,16 +250,6 @@ static void crossing_free(struct meta_record *r)
 	free(container_of(r, struct crossing_record, record));
 }
 
-/* The day on which the present month (UTC) began, counted from 1970. */
-static int64_t month_began(void)
-{
-	time_t now = (time_t)(clock_real_ns() / NS_PER_S);
-	struct tm tm;
-
-	gmtime_r(&now, &tm);
-	return now / 86400 - (tm.tm_mday - 1);
-}
-
 void crossing_add(struct place *p, uint32_t from, uint32_t to, uint64_t files, uint64_t bytes)
 {
 	struct crossing_record *c = calloc(1, sizeof *c);
@@ -270,7 +261,7 @@ void crossing_add(struct place *p, uint32_t from, uint32_t to, uint64_t files, u
 	c->record = (struct meta_record){ .apply = crossing_apply, .free = crossing_free };
 	c->from = from;
 	c->to = to;
-	c->month = month_began();
+	c->month = month_began(clock_real_ns());
 	c->files = (int64_t)files;
 	c->bytes = (int64_t)bytes;
 	meta_queue(p->meta, &c->record);

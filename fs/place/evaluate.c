@@ -28,6 +28,7 @@ static int64_t time_ns(struct timespec t)
 int subject_init(struct subject *s, struct place *p, struct inode *inode)
 {
 	bool rule;
+	int rc;
 
 	memset(s, 0, sizeof *s);
 	s->place = p;
@@ -38,6 +39,7 @@ int subject_init(struct subject *s, struct place *p, struct inode *inode)
 	s->gen = inode->place_gen;
 	s->kind = file_type(inode->mode);
 	s->size = inode->size;
+	s->version = inode->version;
 	s->mtime_ns = time_ns(inode->mtime);
 	s->uid = inode->uid;
 	s->gid = inode->gid;
@@ -50,13 +52,19 @@ int subject_init(struct subject *s, struct place *p, struct inode *inode)
 	s->config = place_config(p);
 	if (rule && !s->rule)
 		return -ENOMEM;
-	return tags_load(p->meta, inode, &s->tags);
+	if ((rc = tags_load(p->meta, inode, &s->tags)) < 0 || !(s->flags & INODE_ASKED))
+		return rc;
+	meta_lock(p->meta);
+	rc = request_get(inode, &s->asked);
+	meta_unlock(p->meta);
+	return rc;
 }
 
 void subject_free(struct subject *s)
 {
 	free(s->rule);
 	free(s->tags);
+	request_clear(&s->asked);
 	config_put(s->config);
 	s->config = NULL;
 }

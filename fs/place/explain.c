@@ -159,6 +159,18 @@ static void set_zone_name(struct place *p, json_t *all, const char *key, uint32_
 	free(name);
 }
 
+static void set_why(struct place *p, json_t *all, const struct placement *at)
+{
+	struct buf why = BUF_INIT;
+
+	place_why(p, at, &why);
+	json_object_set_new(all, "why", why.len ? json_stringn((const char *)why.data, why.len) : json_null());
+	json_object_set_new(all, "request",
+		at->approved || (at->reason != POLICY_NONE && at->asked.id) ? json_integer((json_int_t)at->asked.id)
+									    : json_null());
+	buf_free(&why);
+}
+
 /* What several names come to: see judgement_result. */
 static const char *combination(const struct judgement *j, size_t names)
 {
@@ -202,6 +214,7 @@ static int set_verdict(struct place *p, const struct subject *s, const struct ju
 		json_object_set_new(all, "rule", at.rule ? json_bytes(at.rule) : json_null());
 		json_object_set_new(all, "state", json_string(state_text(&at)));
 		json_object_set_new(all, "held", json_boolean(held));
+		set_why(p, all, &at);
 		json_object_set_new(all, "export", export_facts(s, wanted));
 		json_object_set_new(all, "content_unknown", json_boolean(s->type_unknown));
 		json_object_set_new(all, "next_due_s",

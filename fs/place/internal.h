@@ -165,6 +165,20 @@ int audit_seal(struct place *, struct audit_part *);
 int audit_sealed_set(struct place *, const struct audit_part *);
 int audit_clear(struct place *);
 
+/* counts: what left under rules that count, in this month; by rule. Under the meta lock. */
+struct counts {
+	struct hash table;
+	int64_t month; /* the day on which it began, from 1970 */
+};
+int counts_open(struct place *, struct errmsg *);
+void counts_close(struct place *);
+/* counts_left: of one rule (NULL: none) as of now. counts_add: one file more; warns where that reaches warn. */
+struct export_count counts_left(struct place *, const char *rule);
+int counts_add(struct place *, const char *rule, uint64_t bytes); /* -ENOMEM: it may not leave */
+/* month_began: the day on which the month of that moment (UTC) began, from 1970; month_ends_ns: when it is over. */
+int64_t month_began(int64_t now_ns);
+int64_t month_ends_ns(int64_t now_ns);
+
 struct zone_number {
 	uint32_t id;
 	char *name;
@@ -182,6 +196,9 @@ struct place {
 	struct dirs dirs;
 	struct media media;
 	struct audit audit;
+	struct counts counts;
+	uint64_t request_last; /* number of the last request; under the meta lock */
+	pthread_mutex_t votes; /* one vote at a time: who agreed is read and counted; before the meta lock */
 };
 
 /* zones_load: the names that the store remembers. zones_number: numbers those of the configuration. */
@@ -211,6 +228,8 @@ struct subject {
 	uint32_t flags, zone_id; /* zone_id: where it was last placed */
 	char *rule;		 /* by which rule; malloc'd or NULL */
 	char **tags;
+	uint64_t version;
+	struct export_request asked; /* id 0 and not left: nothing */
 	/* the content's media type, once asked */
 	struct place *place;
 	bool type_asked, type_unknown, content_missing;
@@ -255,9 +274,32 @@ void judgement_result(const struct judgement *, const struct subject *, struct j
 /* policy_apply: lets the export policy decide about a wanted placement; fills the rest of it. */
 int policy_apply(const struct subject *, const struct judged *wanted, struct placement *);
 
-const char *policy_name(enum export_policy);
 /* explain_print: what explain found, as text. */
 void explain_print(const json_t *, int64_t now_ns, struct buf *out);
+/* requests: what approvers were asked, kept with the inode as an attribute that no program can name.
+ * requests_open: where numbers go on. request_get: under the meta lock, attributes loaded: what is kept, empty where
+ * there is nothing; request_clear frees. -ENOMEM; what cannot be read is as nothing (asked anew). request_set: keeps
+ * it, or, empty, takes it away; with the inode's flag. Under the meta lock; -ENOMEM, -ENOSPC. */
+int requests_open(struct place *);
+int request_get(struct inode *, struct export_request *);
+void request_clear(struct export_request *);
+int request_set(struct place *, struct inode *, const struct export_request *);
+/* What became of it, as the table approval has it. */
+enum request_state {
+	REQUEST_OPEN,
+	REQUEST_APPROVED,
+	REQUEST_DENIED,
+	REQUEST_USED, /* and the file is abroad */
+	REQUEST_EXPIRED,
+	REQUEST_SUPERSEDED, /* the file, or what was asked, changed */
+	REQUEST_WITHDRAWN,
+};
+/* request_turn: its row says so from now on, and, where what is not NULL, the audit log. Under the meta lock. */
+void request_turn(struct place *, uint64_t id, uint64_t ino, enum request_state, int64_t expires_ns, const char *what);
+/* request_apply: what a placement means for the inode's request, before it is adopted: a new one is made, an old one
+ * ends, leaving is noted and counted. path is the file's. -ERR_STALE where another answer is to be had by now. Under
+ * the meta lock. */
+int request_apply(struct place *, struct inode *, const struct placement *, const struct buf *path);
 /* json_bytes: a string of any bytes; what is no UTF-8 shows as U+FFFD. */
 json_t *json_bytes(const char *);
 

@@ -234,8 +234,9 @@ int place_open(struct place **out, struct meta *meta, struct cache *cache, struc
 	atomic_init(&p->epoch, 1);
 	media_init(&p->media);
 	rotator_init(&p->audit.rotator);
-	if ((rc = dirs_init(&p->dirs)) < 0 || (rc = audit_open(p, msg)) < 0 || (rc = zones_load(p)) < 0 ||
-		(rc = take_over(p, config, msg)) < 0) {
+	pthread_mutex_init(&p->votes, NULL);
+	if ((rc = dirs_init(&p->dirs)) < 0 || (rc = audit_open(p, msg)) < 0 || (rc = counts_open(p, msg)) < 0 ||
+		(rc = requests_open(p)) < 0 || (rc = zones_load(p)) < 0 || (rc = take_over(p, config, msg)) < 0) {
 		place_close(p);
 		return rc;
 	}
@@ -253,6 +254,8 @@ void place_close(struct place *p)
 	if (!p)
 		return;
 	audit_close(p);
+	counts_close(p);
+	pthread_mutex_destroy(&p->votes);
 	dirs_free(&p->dirs);
 	media_free(&p->media);
 	for (size_t i = 0; i < p->zone_count; i++)

@@ -19,6 +19,7 @@
 #include "config/rules.h"
 #include "fs/cache/cache.h"
 #include "fs/meta/meta.h"
+#include "fs/place/policy.h"
 
 struct place;
 
@@ -44,21 +45,24 @@ struct config_zone *place_zone(struct place *, const struct config *, uint32_t z
 /* place_zone_name: of any zone this store ever had; malloc'd, NULL for an unknown number. */
 char *place_zone_name(struct place *, uint32_t zone_id);
 
-enum placement_state {
-	PLACEMENT_FREE,	    /* where its rules want it */
-	PLACEMENT_HELD,	    /* its rules want it abroad, export = deny keeps it */
-	PLACEMENT_AWAITING, /* the same, export = approve */
-};
-
 struct placement {
 	uint32_t zone_id;
 	enum zone_kind kind;
 	enum placement_state state;
 	uint32_t wanted_zone_id; /* by the rules alone; differs from zone_id when kept by the export policy */
 	bool mark_held;		 /* a rule (not the default) says domestic */
-	bool export;		 /* a held file leaves: allowed by policy; the mark goes and the audit gets a line */
-	bool want_content;	 /* a rule asks for the type of content that is not at hand: fetch 64 KiB, ask again */
-	char *rule;		 /* malloc'd name, NULL for the default; placement_free */
+	bool export;		 /* it leaves a domestic zone by leave of the export policy: the audit gets a line */
+	bool unmark;		 /* and is no longer held */
+	/* what the export policy says of it (policy.h), and what that rests on */
+	enum policy_reason reason;
+	bool approved, ask, note, counted;
+	struct export_request asked; /* as it was then; rule is NULL. id 0: nobody was asked */
+	uint32_t stays_zone_id;
+	unsigned needed;   /* approvers who must agree */
+	char *wanted_rule; /* malloc'd name of the rule that wants it there; NULL: the default */
+	uint64_t version, size;
+	bool want_content; /* a rule asks for the type of content that is not at hand: fetch 64 KiB, ask again */
+	char *rule;	   /* malloc'd name, NULL for the default; placement_free */
 	uint64_t rules_version;
 	uint64_t gen, epoch; /* as of before the evaluation began */
 	int64_t next_due_ns; /* real clock: when it may be another; INT64_MAX: never */
@@ -73,8 +77,9 @@ int place_evaluate(struct place *, struct inode *, struct placement *);
  * names that gets one more need not be judged by all of them. Blocks as place_evaluate. */
 bool place_name_marks(struct place *, struct inode *, uint64_t parent, const char *name);
 /* place_apply: makes the placement the inode's (zone_id, rule, rules_version, held mark, due_ns), with a line in the
- * audit log where it changed; -ERR_STALE, and nothing is changed, if inode.place_gen or the epoch moved since it was
- * evaluated. Takes the meta lock. */
+ * audit log where it changed, and asks approvers where it has to be asked; -ERR_STALE, and nothing is changed, if
+ * inode.place_gen or the epoch moved since it was evaluated, or what the export policy said rests on what is no longer
+ * so. Takes the meta lock. */
 int place_apply(struct place *, struct inode *, const struct placement *);
 /* place_still: 0 while a file last judged at (gen, epoch) may still be sent to zone_id; evaluates again when only the
  * epoch moved, and then brings *gen and *epoch up to date; -ERR_REVOKED else. Blocks on the local disk. */
@@ -89,6 +94,13 @@ int place_stays(struct place *, struct inode *, uint32_t zone_id, uint64_t *gen,
  * operation itself. */
 void place_changed(struct place *, struct inode *);
 uint64_t place_epoch(struct place *);
+
+/* place_why: why it is not where its rules want it, as one sentence appended to out; nothing where it is. */
+void place_why(struct place *, const struct placement *, struct buf *out);
+
+/* place_limits: what left in this month under each rule that has thresholds, in the order of the rules; fn's non-zero
+ * result stops and is returned. Takes the meta lock, which is not held while fn runs. */
+int place_limits(struct place *, int (*fn)(void *ctx, const struct rule *, const struct export_count *left), void *ctx);
 
 /* What explain prints; the same program with a tracer. Text lines or JSON (an object) appended to out. Blocks as
  * place_evaluate. */

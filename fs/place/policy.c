@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* I9: what leaves a domestic zone, and whether. */
-#include "fs/place/internal.h"
+#include "fs/place/policy.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *policy_name(enum export_policy policy)
@@ -20,59 +17,111 @@ static enum export_policy tighter(enum export_policy a, enum export_policy b)
 	return a < b ? a : b;
 }
 
-/* A held file that is in no domestic zone we know (new, or its zone is gone from the configuration) counts as being at
- * home. A file that is home by default only is bound by nothing but the deciding rule's own word. */
-static enum export_policy leaving(const struct subject *s, const struct config_zone *in, const struct rule *rule)
+const struct config_zone *policy_approving(const struct config_zone *zone, const struct config_zone *home)
 {
-	int own = rule ? rule_export(rule) : -1;
-	enum export_policy policy = EXPORT_ALLOW;
+	return zone->approvers && zone->approvers[0] ? zone : home;
+}
 
-	if (s->flags & INODE_HELD)
-		policy = in ? in->export : s->config->home->export;
-	else if (!in)
+static bool domestic(const struct config_zone *zone)
+{
+	return zone && zone->kind == ZONE_DOMESTIC;
+}
+
+/* It is where the request let it go. */
+static bool abroad_by_request(const struct policy_facts *f)
+{
+	return f->asked && f->asked->id && f->asked->left && f->in && f->in == f->asked_to;
+}
+
+/* A file that is in no domestic zone we know (new, or its zone is gone from the configuration) counts as being at
+ * home. */
+static const struct config_zone *stays_in(const struct policy_facts *f)
+{
+	if (domestic(f->in))
+		return f->in;
+	return abroad_by_request(f) && domestic(f->asked_from) ? f->asked_from : f->home;
+}
+
+static enum export_policy leaving(const struct policy_facts *f, const struct config_zone *from)
+{
+	enum export_policy policy = f->held ? from->export : EXPORT_ALLOW;
+
+	if (!f->held && f->in && f->in->kind == ZONE_FOREIGN && !abroad_by_request(f))
 		return EXPORT_ALLOW;
-	return own < 0 ? policy : tighter(policy, (enum export_policy)own);
+	return f->rule_export < 0 ? policy : tighter(policy, (enum export_policy)f->rule_export);
 }
 
-static void set_zone(const struct subject *s, struct placement *out, const struct config_zone *zone)
+static bool same_name(const char *a, const char *b)
 {
-	out->zone_id = place_zone_id(s->place, zone);
-	out->kind = zone->kind;
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static int set_rule(struct placement *out, const char *name)
+/* What was kept with the file speaks of this content, and of the way that it is to go. */
+static bool is_of_this(const struct policy_facts *f)
 {
-	out->rule = name ? strdup(name) : NULL;
-	return name && !out->rule ? -ENOMEM : 0;
+	return f->asked && f->asked->version == f->version && f->asked_to == f->wanted &&
+	       same_name(f->asked->rule, f->rule);
 }
 
-int policy_apply(const struct subject *s, const struct judged *wanted, struct placement *out)
+static void keep(struct policy_verdict *out, enum placement_state state, enum policy_reason reason)
 {
-	const struct config_zone *in = place_zone(s->place, s->config, s->zone_id);
-	enum export_policy policy = EXPORT_ALLOW;
+	out->zone = out->stays;
+	out->state = state;
+	out->reason = reason;
+}
 
-	out->rules_version = rules_version(s->config);
-	out->gen = s->gen;
-	out->epoch = s->epoch;
-	out->next_due_ns = wanted->due_ns;
-	out->wanted_zone_id = place_zone_id(s->place, wanted->zone);
-	set_zone(s, out, wanted->zone);
-	if (in && in->kind == ZONE_FOREIGN)
-		in = NULL;
-	if (wanted->zone->kind == ZONE_FOREIGN)
-		policy = leaving(s, in, wanted->rule);
-	if (policy == EXPORT_ALLOW) {
-		out->export = wanted->zone->kind == ZONE_FOREIGN && (s->flags & INODE_HELD);
-		return set_rule(out, wanted->rule ? rule_name(wanted->rule) : NULL);
+static void decide_request(const struct policy_facts *f, struct policy_verdict *out)
+{
+	bool asked = is_of_this(f) && f->asked->id && f->asked_from == out->stays;
+
+	if (asked && f->asked->denied) {
+		keep(out, PLACEMENT_HELD, POLICY_DENIED);
+		return;
 	}
-	/* it stays where it is, and so does the name of the rule that put it there */
-	out->state = policy == EXPORT_APPROVE ? PLACEMENT_AWAITING : PLACEMENT_HELD;
-	set_zone(s, out, in ? in : s->config->home);
-	return set_rule(out, in ? s->rule : NULL);
+	out->approved = asked && f->asked->votes >= policy_approving(out->stays, f->home)->approvals &&
+			f->now_ns < f->asked->expires_ns;
+	if (out->approved) {
+		out->due_ns = f->asked->expires_ns;
+		return;
+	}
+	keep(out, PLACEMENT_AWAITING, POLICY_AWAITING);
+	out->ask = !asked || f->now_ns >= f->asked->expires_ns;
 }
 
-void placement_free(struct placement *p)
+/* What was abroad before its rule began to count has left uncounted; its next content has not. */
+static void decide_count(const struct policy_facts *f, struct policy_verdict *out)
 {
-	free(p->rule);
-	p->rule = NULL;
+	bool abroad = f->in && f->in->kind == ZONE_FOREIGN;
+	bool left = is_of_this(f) && f->asked->left;
+	struct export_count with = { f->left.files + 1, f->left.bytes + f->size };
+
+	out->note = !left && (f->counts || out->approved);
+	out->counted = f->counts && !left && (!abroad || f->asked);
+	if (!out->counted || !rule_limit_over(&f->stop, with.files, with.bytes))
+		return;
+	keep(out, PLACEMENT_HELD, POLICY_STOPPED);
+	out->note = out->counted = out->approved = false;
+	out->due_ns = f->month_end_ns;
+}
+
+void policy_decide(const struct policy_facts *f, struct policy_verdict *out)
+{
+	bool abroad = f->in && f->in->kind == ZONE_FOREIGN;
+	enum export_policy policy;
+
+	*out = (struct policy_verdict){ .zone = f->wanted, .stays = stays_in(f), .due_ns = INT64_MAX };
+	if (f->wanted->kind == ZONE_DOMESTIC)
+		return;
+	policy = leaving(f, out->stays);
+	if (policy == EXPORT_DENY)
+		keep(out, PLACEMENT_HELD, POLICY_DENY);
+	else if (policy == EXPORT_APPROVE)
+		decide_request(f, out);
+	if (out->state != PLACEMENT_FREE)
+		return;
+	decide_count(f, out);
+	if (out->state != PLACEMENT_FREE)
+		return;
+	out->unmark = f->held && policy == EXPORT_ALLOW;
+	out->export = !abroad && (f->held || out->approved);
 }

@@ -476,6 +476,14 @@ void transfer_touch(struct transfer *t, uint64_t ino)
 	pthread_mutex_unlock(&t->lock);
 }
 
+void transfer_judge(struct transfer *t, uint64_t ino)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!t->stopping)
+		entry_touch(t, ino, TOUCH_PENDING);
+	pthread_mutex_unlock(&t->lock);
+}
+
 void transfer_subtree(struct transfer *t)
 {
 	pthread_mutex_lock(&t->lock);

@@ -132,12 +132,17 @@ int transfer_newest_head(struct transfer *, struct audit_head *, struct audit_he
 int transfer_look_head(
 	struct meta *, struct keyring *, const struct config *, struct audit_head *, struct audit_heads *);
 
+/* transfer_judge: the inode's placement may be another now: it is judged at once, and not after a quiet period. */
+void transfer_judge(struct transfer *, uint64_t ino);
+
 enum where_state { WHERE_LOCAL, WHERE_UPLOADING, WHERE_STORED, WHERE_MOVING, WHERE_AWAITING };
 const char *where_state_name(enum where_state);
 struct where {
 	enum where_state state;
 	char *zone, *rule; /* malloc'd; rule NULL: the default */
-	bool held;	   /* kept at home by export = deny although its rules want it abroad */
+	bool held;	   /* kept at home by the export policy although its rules want it abroad */
+	char *why;	   /* malloc'd sentence: why it is not where its rules want it; or NULL */
+	uint64_t request;  /* that approvers are asked, or let it go by; 0: none */
 	char **backends;   /* malloc'd names, those that hold confirmed objects of it */
 	size_t backend_count;
 	char **objects; /* backend object names, in block order */

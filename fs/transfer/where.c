@@ -192,6 +192,19 @@ static enum where_state state(const struct walk *w, const struct placement *at, 
 	return uploading(w->t, ino) ? WHERE_UPLOADING : WHERE_LOCAL;
 }
 
+static int set_why(struct transfer *t, const struct placement *at, struct where *out)
+{
+	struct buf text = BUF_INIT;
+
+	if (at->approved || (at->reason != POLICY_NONE && !at->ask))
+		out->request = at->asked.id;
+	if (at->reason == POLICY_NONE)
+		return 0;
+	place_why(t->place, at, &text);
+	out->why = buf_steal(&text);
+	return out->why ? 0 : -ENOMEM;
+}
+
 /* As the rules say now, not as it was applied last; but where they cannot say, as it was applied. */
 static int placed(struct transfer *t, struct inode *inode, struct placement *at)
 {
@@ -224,6 +237,8 @@ int transfer_where(struct transfer *t, struct inode *inode, struct where *out)
 	out->rule = at.rule;
 	at.rule = NULL;
 	out->held = at.state == PLACEMENT_HELD;
+	if ((rc = set_why(t, &at, out)) < 0)
+		goto out;
 	meta_lock(t->meta);
 	out->size = S_ISREG(inode->mode) ? inode->size : 0;
 	meta_unlock(t->meta);
@@ -252,6 +267,7 @@ void where_free(struct where *w)
 {
 	free(w->zone);
 	free(w->rule);
+	free(w->why);
 	free_all(w->backends, w->backend_count);
 	free_all(w->peers, w->backend_count);
 	free_all(w->objects, w->object_count);

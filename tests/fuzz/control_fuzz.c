@@ -5,6 +5,7 @@
 #include "fs/control/facts.h"
 #include "fs/control/line.h"
 #include "fs/control/server.h"
+#include "fs/control/sock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,11 @@ static void request(const uint8_t *data, size_t len, int fds)
 	int socks[2];
 
 	if (!server) {
-		if (!mkdtemp(store) || server_start(&server, store, ops, NULL, NULL) < 0)
+		char *path = mkdtemp(store) ? sock_path(store) : NULL;
+
+		if (!path || server_start(&server, path, 0600, ops, NULL, NULL) < 0)
 			abort();
+		free(path);
 		atexit(stop);
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)

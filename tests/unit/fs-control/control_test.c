@@ -4,6 +4,7 @@
 #include "fs/control/report.h"
 
 #include "base/clock.h"
+#include "fs/place/approval.h"
 #include "tests/unit/base/unit.h"
 
 #include <dirent.h>
@@ -360,6 +361,115 @@ int meta_select(struct meta *m, const char *sql, int (*fn)(void *, struct meta_r
 	return fn(ctx, &row);
 }
 
+/* ---- exports: what was said to which request; 13 is refused, 14 has changed ---- */
+
+int64_t approval_waiting(struct place *p)
+{
+	(void)p;
+	return 3;
+}
+int place_limits(struct place *p, int (*fn)(void *, const struct rule *, const struct export_count *), void *ctx)
+{
+	(void)p;
+	return fn(ctx, NULL, &(struct export_count){ 7, 4096 });
+}
+const char *rule_name(const struct rule *r)
+{
+	(void)r;
+	return "out";
+}
+static const struct rule_limit warn_after = { 5, 0 }, stop_after = { 10, 8192 };
+const struct rule_limit *rule_warn_after(const struct rule *r)
+{
+	(void)r;
+	return &warn_after;
+}
+const struct rule_limit *rule_stop_after(const struct rule *r)
+{
+	(void)r;
+	return &stop_after;
+}
+char *place_zone_name(struct place *p, uint32_t id)
+{
+	(void)p;
+	return id == 1 ? strdup("domestic") : NULL;
+}
+bool approval_any(struct place *p, const struct approver *a)
+{
+	(void)p, (void)a;
+	return false;
+}
+int approval_list(struct place *p, const struct approver *by, bool over, int (*fn)(void *, const struct approval_row *),
+	void *ctx)
+{
+	static const struct approval_said said[] = { { 7, "ann", "contract", true, 5, 0 },
+		{ 8, "bob", "no", false, 6, 9 } };
+	struct approval_row row = { .id = 12,
+		.version = 3,
+		.size = 99,
+		.state = over ? "expired" : "open",
+		.path = "/a\xff",
+		.path_len = 3,
+		.from_zone_id = 1,
+		.to_zone_id = 2,
+		.owner = 4000000000,
+		.asked_s = 1,
+		.turned_s = 2,
+		.needed = 2,
+		.said = said,
+		.said_count = 2 };
+
+	(void)p;
+	assert_int_equal(by->uid, getuid());
+	assert_true(by->owner);
+	assert_true(by->group_count > 0 && by->groups[by->group_count - 1] == getgid());
+	return fn(ctx, &row);
+}
+static struct {
+	char reason[32];
+	bool agree, withdrawn;
+	int64_t expires_ns;
+	uint64_t revalidated, judged;
+} said;
+static int said_about(uint64_t id, struct approval_result *out, struct errmsg *msg)
+{
+	*out = (struct approval_result){
+		.ino = 100 + id, .votes = 1, .needed = 2, .granted = id == 12, .changed = id == 12
+	};
+	if (id == 13)
+		return errmsg_set(msg, -ERR_HELD, "not yours");
+	return id == 14 ? -ERR_STALE : 0;
+}
+int approval_vote(struct place *p, uint64_t id, const struct approver *by, const struct approval_vote *v,
+	struct approval_result *out, struct errmsg *msg)
+{
+	(void)p, (void)by;
+	snprintf(said.reason, sizeof said.reason, "%s", v->reason);
+	said.agree = v->agree;
+	said.expires_ns = v->expires_ns;
+	said.withdrawn = false;
+	return said_about(id, out, msg);
+}
+int approval_withdraw(struct place *p, uint64_t id, const struct approver *by, const char *reason,
+	struct approval_result *out, struct errmsg *msg)
+{
+	(void)p, (void)by;
+	snprintf(said.reason, sizeof said.reason, "%s", reason);
+	said.withdrawn = true;
+	return said_about(id, out, msg);
+}
+void transfer_revalidate(struct transfer *t, uint64_t ino)
+{
+	(void)t;
+	assert_int_equal(said.judged, 0); /* cut first */
+	said.revalidated = ino;
+}
+void transfer_judge(struct transfer *t, uint64_t ino)
+{
+	(void)t;
+	said.judged = ino;
+}
+
 /* ---- asking --------------------------------------------------------------------------------------------------- */
 
 static struct control *control;
@@ -397,7 +507,7 @@ static int keep_line(void *ctx, json_t *line)
 /* the last line; the others are in lines */
 static json_t *ask(const char *op, json_t *args, int fd)
 {
-	const struct control_at at = { config_file, store };
+	const struct control_at at = { config_file, store, NULL };
 	struct errmsg msg = { 0 };
 	json_t *last;
 
@@ -557,7 +667,7 @@ static int interrupt(void *ctx, json_t *line)
 /* the asker hangs up while it waits: after the first line of progress */
 static void test_sync_hangup(void **state)
 {
-	const struct control_at at = { config_file, store };
+	const struct control_at at = { config_file, store, NULL };
 	int64_t deadline = clock_mono_ns() + 20 * NS_PER_S;
 	json_t *last;
 
@@ -673,7 +783,7 @@ static void test_reload_given_up(void **state)
 
 static void *ask_reload(void *arg)
 {
-	const struct control_at at = { config_file, store };
+	const struct control_at at = { config_file, store, NULL };
 
 	assert_int_equal(control_ask(&at, "reload", NULL, -1, NULL, NULL, arg, NULL), 0);
 	return NULL;
@@ -720,7 +830,7 @@ static int note_umount(void *ctx, json_t *line)
 static void *ask_umount(void *arg)
 {
 	struct umounter *u = arg;
-	const struct control_at at = { config_file, store };
+	const struct control_at at = { config_file, store, NULL };
 
 	control_ask(&at, "umount", NULL, -1, note_umount, NULL, &u->last, NULL);
 	return NULL;
@@ -830,6 +940,108 @@ static void test_report(void **state)
 	line_is(0, "{\"section\":\"total\"}");
 }
 
+static void test_status_exports(void **state)
+{
+	json_t *last = ask("status", NULL, -1), *exports = json_object_get(last, "exports");
+	char *text = json_dumps(exports, JSON_COMPACT);
+
+	(void)state;
+	assert_string_equal(text,
+		"{\"waiting\":3,\"limits\":[{\"rule\":\"out\",\"files\":7,\"bytes\":4096,\"warn\":true,\"stop\":false,"
+		"\"warn_after\":{\"files\":5,\"bytes\":null},\"stop_after\":{\"files\":10,\"bytes\":8192}}]}");
+	free(text);
+	status_of(last);
+}
+
+static void test_export_list(void **state)
+{
+	json_t *last = ask("export-list", NULL, -1);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(last, "mountpoint")), "/mnt");
+	assert_int_equal(status_of(last), 0);
+	assert_int_equal(json_array_size(lines), 1);
+	line_is(0,
+		"{\"request\":12,\"state\":\"open\",\"size\":99,\"content\":3,\"rule\":null,\"countries\":[],"
+		"\"owner\":\"uid:4000000000\",\"asked\":1,\"since\":2,\"expires\":null,\"needed\":2,\"votes\":["
+		"{\"approver\":\"ann\",\"uid\":7,\"agrees\":true,\"reason\":\"contract\",\"time\":5,\"expires\":null},"
+		"{\"approver\":\"bob\",\"uid\":8,\"agrees\":false,\"reason\":\"no\",\"time\":6,\"expires\":9}],"
+		"\"path\":\"/a\\\\xff\",\"path_base64\":\"L2H/\",\"from\":\"domestic\",\"to\":null}");
+	last = ask("export-list", json_pack("{s:b}", "all", 1), -1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(lines, 0), "state")), "expired");
+	status_of(last);
+}
+
+static json_t *votes(const char *reason, bool agree, json_t *expires)
+{
+	return json_pack("{s:[i,i,i,s], s:b, s:s, s:o}", "requests", 12, 11, 13, "x", "agree", agree, "reason", reason,
+		"expires", expires);
+}
+
+static void test_export_vote(void **state)
+{
+	json_t *last;
+
+	(void)state;
+	last = ask("export-vote", votes("contract", true, json_integer(4000000000)), -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "2 of 4 requests stay as they were");
+	assert_int_equal(status_of(last), 3);
+	line_is(0, "{\"request\":12,\"outcome\":\"granted\",\"votes\":1,\"needed\":2}");
+	line_is(1, "{\"request\":11,\"outcome\":\"counted\",\"votes\":1,\"needed\":2}");
+	line_is(2, "{\"request\":13,\"outcome\":\"HELD\",\"votes\":1,\"needed\":2,\"message\":\"not yours\"}");
+	line_is(3, "{\"request\":\"x\",\"outcome\":\"EINVAL\",\"votes\":0,\"needed\":0,\"message\":\"a request is a "
+		   "number\"}");
+	assert_string_equal(said.reason, "contract");
+	assert_true(said.agree);
+	assert_int_equal(said.expires_ns, 4000000000 * NS_PER_S);
+	assert_int_equal(said.revalidated, 112);
+	assert_int_equal(said.judged, 112);
+	said.judged = 0;
+	last = ask("export-vote", json_pack("{s:[i], s:b, s:s}", "requests", 11, "agree", 0, "reason", "no"), -1);
+	assert_int_equal(status_of(last), 0);
+	line_is(0, "{\"request\":11,\"outcome\":\"denied\",\"votes\":1,\"needed\":2}");
+	assert_int_equal(said.expires_ns, INT64_MAX);
+	assert_int_equal(said.judged, 0);
+	last = ask("export-withdraw", json_pack("{s:[i,i], s:s}", "requests", 11, 14, "reason", "over"), -1);
+	assert_int_equal(status_of(last), 1);
+	line_is(0, "{\"request\":11,\"outcome\":\"withdrawn\",\"votes\":1,\"needed\":2}");
+	line_is(1, "{\"request\":14,\"outcome\":\"STALE\",\"votes\":1,\"needed\":2,\"message\":\"changed meanwhile\"}");
+	assert_true(said.withdrawn);
+	assert_string_equal(said.reason, "over");
+}
+
+/* nothing of it is said to any request */
+static void test_export_bad(void **state)
+{
+	static const struct {
+		const char *body, *message;
+	} rows[] = {
+		{ "{\"requests\":[12],\"agree\":true}",
+			"a legal basis, or a reason, of 1 to 1000 bytes is to be stated" },
+		{ "{\"requests\":[12],\"reason\":\"\"}",
+			"a legal basis, or a reason, of 1 to 1000 bytes is to be stated" },
+		{ "{\"requests\":[],\"reason\":\"x\"}", "no request is named" },
+		{ "{\"requests\":12,\"reason\":\"x\"}", "no request is named" },
+		{ "{\"requests\":[12],\"reason\":\"x\",\"expires\":1}",
+			"the time at which the approval expires has passed" },
+		{ "{\"requests\":[12],\"reason\":\"x\",\"expires\":\"soon\"}",
+			"the time at which the approval expires is none" },
+		{ "{\"requests\":[12],\"reason\":\"x\",\"expires\":9223372036854775807}",
+			"the time at which the approval expires is none" },
+	};
+
+	(void)state;
+	said.reason[0] = 0;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_t *last = ask("export-vote", json_loads(rows[i].body, 0, NULL), -1);
+
+		assert_string_equal(json_string_value(json_object_get(last, "message")), rows[i].message);
+		assert_int_equal(status_of(last), 1);
+		assert_int_equal(json_array_size(lines), 0);
+	}
+	assert_string_equal(said.reason, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -849,6 +1061,10 @@ int main(void)
 		cmocka_unit_test(test_audit_show),
 		cmocka_unit_test(test_audit_verify),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_status_exports),
+		cmocka_unit_test(test_export_list),
+		cmocka_unit_test(test_export_vote),
+		cmocka_unit_test(test_export_bad),
 	};
 	int rc = cmocka_run_group_tests(tests, setup, teardown);
 

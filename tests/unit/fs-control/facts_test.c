@@ -74,7 +74,7 @@ static const char *zone_name(void *ctx, uint32_t id)
 static void test_where(void **state)
 {
 	char zone[] = "domestic", rule[] = "r", b1[] = "guizhou", b2[] = "nas", p1[] = "10.0.0.1:443", p2[] = "";
-	char o1[] = "3f/3f9a", o2[] = "aa/aabb", o3[] = "cc/cc00";
+	char why[] = "request 7 was denied", o1[] = "3f/3f9a", o2[] = "aa/aabb", o3[] = "cc/cc00";
 	char *backends[] = { b1, b2 }, *peers[] = { p1, p2 }, *objects[] = { o1, o2, o3 };
 	uint32_t zones[] = { 1, 2, 9 };
 	struct where w = { .state = WHERE_MOVING,
@@ -88,7 +88,9 @@ static void test_where(void **state)
 		.object_count = 3,
 		.objects_short = 1,
 		.peers = peers,
-		.size = 5368709120 };
+		.size = 5368709120,
+		.why = why,
+		.request = 7 };
 	struct where nothing = { .zone = zone };
 
 	(void)state;
@@ -97,10 +99,11 @@ static void test_where(void **state)
 		"\"backends\":[\"guizhou\",\"nas\"],\"objects\":3,"
 		"\"object_names\":[\"3f/3f9a\",\"aa/aabb\",\"cc/cc00\"],"
 		"\"object_zones\":[\"domestic\",\"foreign\",null],\"peers\":{\"guizhou\":\"10.0.0.1:443\"},\"objects_"
-		"short\":1}");
+		"short\":1,\"why\":\"request 7 was denied\",\"request\":7}");
 	assert_json(facts_where(&nothing, zone_name, NULL),
 		"{\"zone\":\"domestic\",\"rule\":null,\"state\":\"local\",\"held\":false,\"size\":0,\"backends\":[],"
-		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{},\"objects_short\":0}");
+		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{},\"objects_short\":0,\"why\":null,"
+		"\"request\":null}");
 }
 
 static char home_text[] = "home", abroad_text[] = "abroad", name_text[] = "office", store_text[] = "/s";

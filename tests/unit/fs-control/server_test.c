@@ -92,12 +92,15 @@ static const struct server_op ops[] = {
 
 static void start_at(struct fixture *f)
 {
+	char *path = sock_path(f->store);
 	struct errmsg msg = { 0 };
 
+	assert_non_null(path);
 	pthread_mutex_init(&f->lock, NULL);
 	cond_init_mono(&f->changed);
-	assert_int_equal(server_start(&f->server, f->store, ops, f, &msg), 0);
+	assert_int_equal(server_start(&f->server, path, 0600, ops, f, &msg), 0);
 	assert_null(msg.text);
+	free(path);
 }
 
 static void start(struct fixture *f)
@@ -118,7 +121,7 @@ static void end(struct fixture *f)
 
 static int ask(struct fixture *f, const char *op, json_t *args, int fd, json_t **last, struct errmsg *msg)
 {
-	const struct control_at at = { "x.ini", f->store };
+	const struct control_at at = { "x.ini", f->store, NULL };
 
 	return control_ask(&at, op, args, fd, NULL, NULL, last, msg);
 }
@@ -133,7 +136,7 @@ static int count_line(void *ctx, json_t *line)
 
 static void test_answer(void **state)
 {
-	struct control_at here = { "x.ini", NULL };
+	struct control_at here = { "x.ini", NULL, NULL };
 	struct fixture f;
 	json_t *last;
 	int sum = 0;
@@ -417,18 +420,50 @@ static void test_socket(void **state)
 	assert_non_null(mkdtemp(base));
 	snprintf(f.store, sizeof f.store, "%s/%0200d", base, 1);
 	assert_int_equal(mkdir(f.store, 0700), 0);
-	left = sock_listen(f.store);
+	snprintf(path, sizeof path, "%s/control.sock", f.store);
+	left = sock_listen_at(path, 0600);
 	assert_true(left >= 0);
 	close(left);
 	assert_int_equal(control_pid(f.store), 0);
 	umask(0);
 	start_at(&f);
-	snprintf(path, sizeof path, "%s/control.sock", f.store);
 	assert_int_equal(lstat(path, &st), 0);
 	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
 	assert_int_equal(ask(&f, "echo", NULL, -1, &last, NULL), 0);
 	json_decref(last);
 	end(&f);
+	assert_int_equal(rmdir(base), 0);
+}
+
+/* that of approvers: anybody may connect, whatever the daemon's mask; what lies there and is no socket stays */
+static void test_open_socket(void **state)
+{
+	char base[] = "/tmp/borderfs-server-XXXXXX", path[600], file[600], text[8] = "";
+	struct server *s, *none;
+	struct errmsg msg = { 0 };
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	snprintf(path, sizeof path, "%s/open.sock", base);
+	snprintf(file, sizeof file, "%s/file", base);
+	umask(077);
+	assert_int_equal(server_start(&s, path, 0666, ops, NULL, &msg), 0);
+	umask(022);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0666);
+	fd = open(file, O_CREAT | O_RDWR, 0600);
+	assert_int_equal(write(fd, "mine", 4), 4);
+	assert_int_equal(server_start(&none, file, 0666, ops, NULL, &msg), -EEXIST);
+	assert_non_null(strstr(msg.text, "file cannot be made"));
+	assert_int_equal(pread(fd, text, 4, 0), 4);
+	assert_string_equal(text, "mine");
+	close(fd);
+	server_stop(s, 0, NULL);
+	assert_int_equal(access(path, F_OK), -1);
+	errmsg_free(&msg);
+	assert_int_equal(unlink(file), 0);
 	assert_int_equal(rmdir(base), 0);
 }
 
@@ -438,7 +473,7 @@ static void test_no_store(void **state)
 	struct errmsg msg = { 0 };
 
 	(void)state;
-	assert_int_equal(server_start(&s, "/nonexistent/store", ops, NULL, &msg), -ENOENT);
+	assert_int_equal(server_start(&s, "/nonexistent/store/control.sock", 0600, ops, NULL, &msg), -ENOENT);
 	assert_null(s);
 	assert_non_null(strstr(msg.text, "/nonexistent/store/control.sock cannot be made"));
 	errmsg_free(&msg);
@@ -458,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_drain_and_park),
 		cmocka_unit_test(test_stop_without_drain),
 		cmocka_unit_test(test_socket),
+		cmocka_unit_test(test_open_socket),
 		cmocka_unit_test(test_no_store),
 	};
 
