@@ -202,8 +202,7 @@ static void test_zones(void **state)
 			"test.ini:14: error: bad value \"0\" for \"copies\"; expected a number from 1 to 16\n"
 			"test.ini:15: error: bad value \"yes\" for \"export\"; expected deny, approve or allow\n"
 			"test.ini:16: error: bad value \"a b\" for \"approvers\"; expected users and groups, such as "
-			"alice, "
-			"group:compliance\n"
+			"alice, uid:1000, group:compliance or gid:1000\n"
 			"test.ini:17: error: bad value \"two\" for \"approvals\"; expected a number from 1 to 100\n"
 			"test.ini:18: error: bad value \"yes\" for \"padding\"; expected none or padme\n"
 			"test.ini:19: error: bad value \"2M\" for \"pack\"; expected a size of 1M at most; 0: every "
@@ -665,7 +664,8 @@ static void test_rules(void **state)
 		{ GOOD "[rule r]\nzone = d\nnot_path = /a\npath = /a\n",
 			"test.ini:12: error: unknown key \"not_path\" in [rule r]; did you mean \"not-path\"?\n" },
 		{ GOOD "[rule r]\nzone = d\ncountry = CN\npath = /a\n",
-			"test.ini:12: error: unknown key \"country\" in [rule r]; expected zone, export, path, name, "
+			"test.ini:12: error: unknown key \"country\" in [rule r]; expected zone, export, warn-after, "
+			"stop-after, path, name, "
 			"tag, size, "
 			"age, owner, type, link-count, hours, days, date or not- before one of these\n" },
 		{ GOOD "[tag t]\nzone = d\npath = /a\n",
@@ -716,6 +716,34 @@ static void test_rules(void **state)
 			"test.ini:13: error: export = approve while the home zone \"d\" has no \"approvers\"; expected "
 			"those who may "
 			"approve\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nstop-after = 1000 file s\n",
+			"test.ini:13: error: bad value \"1000 file s\" for \"stop-after\"; expected files, bytes or "
+			"both in a month, "
+			"such as 1000 files, 10G\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nwarn-after = 1 files, 2 files\n",
+			"test.ini:13: error: bad value \"1 files, 2 files\" for \"warn-after\"; expected files, bytes "
+			"or both in a month, "
+			"such as 1000 files, 10G\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nstop-after = 10G, 1K\n",
+			"test.ini:13: error: bad value \"10G, 1K\" for \"stop-after\"; expected files, bytes or both "
+			"in a month, "
+			"such as 1000 files, 10G\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nstop-after = 0 files\n",
+			"test.ini:13: error: bad value \"0 files\" for \"stop-after\"; expected files, bytes or both "
+			"in a month, "
+			"such as 1000 files, 10G\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nwarn-after = files\n",
+			"test.ini:13: error: bad value \"files\" for \"warn-after\"; expected files, bytes or both in "
+			"a month, "
+			"such as 1000 files, 10G\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nstop-after = 10 bytes\n",
+			"test.ini:13: error: bad value \"10 bytes\" for \"stop-after\"; expected files, bytes or both "
+			"in a month, "
+			"such as 1000 files, 10G\n" },
+		{ GOOD "[rule r]\nzone = d\npath = /a\nstop-after = 1 file,\n",
+			"test.ini:13: error: bad value \"1 file,\" for \"stop-after\"; expected files, bytes or both "
+			"in a month, "
+			"such as 1000 files, 10G\n" },
 	};
 
 	(void)state;
@@ -1097,18 +1125,25 @@ static void test_identity(void **state)
 	char *text;
 
 	(void)state;
-	scratch_write("test.ini", GOOD FOREIGN "[zone a]\nkind = domestic\nexport = approve\napprovers = x, group:y\n"
-					       "approvals = 2\nbackends = e\n[backend e]\ntype = local\npath = /e\n"
-					       "[rule z]\npath = /z\nzone = f\nexport = allow\n[rule m]\npath = /m\n"
-					       "zone = f\n[rule b]\npath = /b\nzone = f\nexport = deny\n");
+	scratch_write("test.ini",
+		GOOD FOREIGN "[zone a]\nkind = domestic\nexport = approve\napprovers = x, group:y\n"
+			     "approvals = 2\nbackends = e\n[backend e]\ntype = local\npath = /e\n"
+			     "[rule z]\npath = /z\nzone = f\nexport = allow\n[rule m]\npath = /m\n"
+			     "zone = f\n[rule b]\npath = /b\nzone = f\nexport = deny\nstop-after = 1K files\n"
+			     "[rule s]\npath = /s\nzone = f\nwarn-after = 1 file\nstop-after = 2G, 5 files\n"
+			     "[rule w]\npath = /w\nzone = f\nwarn-after = 1G\n"
+			     "[zone b]\nkind = domestic\nexport = allow\napprovers = uid:7, gid:8\nbackends = g\n"
+			     "[backend g]\ntype = local\npath = /g\n");
 	assert_int_equal(scratch_load(&c, &text), 0);
 	free(text);
 	config_baseline(c, &baseline);
 	assert_string_equal((char *)baseline.data, "home d\n"
 						   "zone a domestic export=approve approvals=2 approvers=x,group:y\n"
+						   "zone b domestic export=allow approvals=1 approvers=uid:7,gid:8\n"
 						   "zone d domestic export=deny\n"
 						   "zone f foreign\n"
-						   "rule b zone=f export=deny\n"
+						   "rule b zone=f export=deny stop-files=1024\n"
+						   "rule s zone=f stop-files=5 stop-bytes=2147483648\n"
 						   "rule z zone=f export=allow\n");
 	buf_free(&baseline);
 	text = config_backend_identity(c->backends[1]);

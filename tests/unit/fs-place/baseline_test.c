@@ -7,6 +7,16 @@ static int occupied(void *ctx, const char *zone)
 	return ctx && strcmp(ctx, zone) == 0;
 }
 
+static void check(const char *before, const char *now, const char *full, const char *says)
+{
+	struct errmsg msg = { 0 };
+	int rc = baseline_looser(before, now, occupied, (void *)(uintptr_t)full, &msg);
+
+	if (rc != (says ? -ERR_HELD : 0) || (says && !strstr(msg.text, says)))
+		fail_msg("%s: %d, %s", now, rc, errmsg_text(&msg, rc));
+	errmsg_free(&msg);
+}
+
 static void test_looser(void **state)
 {
 	static const char before[] = "home a\nzone a domestic export=deny\nzone b domestic export=approve approvals=2 "
@@ -46,15 +56,39 @@ static void test_looser(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct errmsg msg = { 0 };
-		int rc = baseline_looser(before, rows[i].now, occupied, (void *)(uintptr_t)rows[i].full, &msg);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		check(before, rows[i].now, rows[i].full, rows[i].says);
+}
 
-		assert_int_equal(rc, rows[i].says ? -ERR_HELD : 0);
-		if (rows[i].says && !strstr(msg.text, rows[i].says))
-			fail_msg("row %zu: %s", i, msg.text);
-		errmsg_free(&msg);
-	}
+/* a rule asks for approvers where the zone does not, and counts */
+static void test_rule_looser(void **state)
+{
+#define STOPS "stop-files=5 stop-bytes=100\n"
+	static const char before[] = "home a\nzone a domestic export=allow approvals=2 approvers=x,y\nrule r zone=f "
+				     "export=approve " STOPS;
+	static const struct {
+		const char *now, *says;
+	} rows[] = {
+		{ before, NULL },
+		{ "zone a domestic export=allow approvals=1 approvers=x,y\nrule r zone=f export=approve " STOPS,
+			"zone a: approvals = 1 is fewer than 2" },
+		{ "zone a domestic export=allow approvals=2 approvers=x,z\nrule r zone=f export=approve " STOPS,
+			"zone a: approvers names someone" },
+		{ "zone a domestic export=allow\nrule r zone=f export=approve " STOPS,
+			"zone a: approvals = 0 is fewer than 2" },
+		{ "zone a domestic export=deny\nrule r zone=f export=approve " STOPS, NULL },
+		{ "zone a domestic export=deny\nrule r zone=f export=deny stop-files=4 stop-bytes=99\n", NULL },
+		{ "zone a domestic export=deny\nrule r zone=f export=deny stop-files=6 stop-bytes=100\n",
+			"rule r: its stop-after is gone or higher" },
+		{ "zone a domestic export=deny\nrule r zone=f export=deny stop-files=5\n",
+			"rule r: its stop-after is gone or higher" },
+		{ "zone a domestic export=deny\nrule r zone=f " STOPS,
+			"rule r: its export = approve is gone or looser" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		check(before, rows[i].now, NULL, rows[i].says);
 }
 
 #define CONFIG(kind, policy)                                                                                           \
@@ -118,6 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_looser),
+		cmocka_unit_test(test_rule_looser),
 		cmocka_unit_test(test_store),
 	};
 
