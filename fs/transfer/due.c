@@ -14,8 +14,11 @@ void due_note(struct transfer *t, int64_t due_real_ns)
 	/* the clock was set back meanwhile */
 	if (due_real_ns <= t->due_given.due_ns)
 		t->due_given = (struct meta_due){ due_real_ns - 1, 0 };
-	if (due_real_ns < t->due_next_ns)
-		t->due_next_ns = due_real_ns;
+	if (due_real_ns >= t->due_next_ns)
+		return;
+	t->due_next_ns = due_real_ns;
+	/* who says so may be an upload's end, while the scheduler sleeps until the one before */
+	pthread_cond_signal(&t->sched);
 }
 
 bool due_is_now(const struct transfer *t)
