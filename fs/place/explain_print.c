@@ -131,8 +131,8 @@ static void print_export(const json_t *all, struct buf *out)
 	const char *state = text_of(all, "state");
 
 	if (strcmp(state, "free") != 0)
-		buf_printf(out, "  its rules want zone %s; the export policy keeps it (%s): %s\n", text_of(all, "wanted"),
-			state, text_of(all, "why"));
+		buf_printf(out, "  its rules want zone %s; the export policy keeps it (%s): %s\n",
+			text_of(all, "wanted"), state, text_of(all, "why"));
 	else if (json_is_integer(json_object_get(all, "request")))
 		buf_printf(out, "  it is there as approvers agreed to request %lld\n",
 			(long long)json_integer_value(json_object_get(all, "request")));
