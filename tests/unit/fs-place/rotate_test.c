@@ -541,6 +541,54 @@ static void test_set_back(void **state)
 	store_destroy(&s);
 }
 
+/* file 1 written anew by the key's owner, with another mac before its first line, and of its last */
+static void forge(struct store *s, int change)
+{
+	const struct audit_log log = log_of(s);
+	struct buf page = BUF_INIT;
+	struct audit_reader r;
+	struct audit_writer w;
+	bool more = true;
+
+	assert_int_equal(audit_file_open(&r, &log, 1), 0);
+	assert_int_equal(unlink(file_path(s, 1)), 0);
+	r.part.before[0] ^= change == 0;
+	assert_int_equal(audit_file_begin(&w, &log, &r.part), 0);
+	while (more && audit_file_next(&r, &page) == 1) {
+		page.data[36 + 5] ^= change == 1 && w.page == 0; /* the first line's mac */
+		more = !r.ended;
+		assert_int_equal(audit_file_put(&w, &page, r.ended), 0);
+	}
+	assert_int_equal(audit_file_finish(&w), 0);
+	audit_file_end(&w);
+	audit_file_close(&r);
+	buf_free(&page);
+}
+
+/* What is in the place of the next part and is not it, in whatever, keeps the rows where they are. */
+static void test_forged(void **state)
+{
+	struct audit_part part;
+	struct store s;
+
+	(void)state;
+	for (int change = 0; change < 2; change++) {
+		make(&s, LINES_MAX + 1);
+		part = next_part(&s);
+		assert_int_equal(audit_seal(s.place, &part), 0);
+		forge(&s, change);
+		assert_int_equal(audit_rotate(s.place), -ERR_TAMPERED);
+		assert_int_equal(rows(&s), LINES_MAX + 1);
+		assert_int_equal(audit_sealed_set(s.place, &part), 0);
+		expect_found(&s, change ? "line 1 is not as it was written\nline 2 is not as it was written\n"
+					: "sealed file 00000001 does not follow the one before it\n");
+		/* rows of what was sealed do not count any more */
+		assert_int_equal(unlink(file_path(&s, 1)), 0);
+		assert_int_equal(expect_found(&s, "sealed file 00000001 is missing\n" MISSING("1", "600")), PART + 1);
+		store_destroy(&s);
+	}
+}
+
 /* ---- a store that lost the log's end -------------------------------------------------------------------------- */
 
 static int open_again(struct store *s, struct errmsg *msg)
@@ -684,6 +732,7 @@ int main(void)
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_set_back),
+		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_lost_end),
 		cmocka_unit_test(test_lost_end_of_files),
 		cmocka_unit_test(test_thread),
