@@ -13,13 +13,12 @@ program=$TEST_TMP/borderfs
 install -m 755 "$BORDERFS" "$program"
 sock=$TEST_TMP/approvers.sock
 
-# config APPROVALS APPROVERS [RULE...]
+# config APPROVALS APPROVERS
 config() {
 	filesystem_keys="approvers-socket = $sock"
 	export="approve
 approvals = $1
 approvers = $2"
-	shift 2
 	config_directories <<-INI
 		[rule personal-stays]
 		tag = personal
@@ -27,7 +26,11 @@ approvers = $2"
 		[rule goes-out]
 		path = /public/**
 		zone = foreign
-		$(printf '%s\n' "$@")
+		[rule counts]
+		path = /counted/**
+		zone = foreign
+		warn-after = 1 file
+		stop-after = 2 files
 	INI
 }
 
@@ -182,6 +185,33 @@ within 4 is_stored "$mnt/public/d" foreign
 within 10 is_home "$mnt/public/d"
 expect_equal "$(audited '"expired"')" 1 'lines of the audit log'
 expect_equal "$(bfs export list --all --json | jq -r "select(.request == $d) | .state")" expired "what the list says"
+
+step 'a person is asked whether what is listed is meant'
+d=$(request_of "$mnt/public/d")
+said=$(echo no | script -qec "'$BORDERFS' export withdraw -c '$ini' $d --reason over" /dev/null) && fail 'it was done all the same'
+expect_says 'withdraw 1 request? [y/N]' /public/d 'nothing was said'
+expect_equal "$(where_is "$mnt/public/d" request)" "$d" 'the request'
+said=$(echo yes | script -qec "'$BORDERFS' export withdraw -c '$ini' $d --reason over" /dev/null)
+expect_says "request $d: withdrawn"
+
+step 'a rule that counts'
+mkdir "$mnt/counted"
+for name in one two; do
+	echo "$name" >"$mnt/counted/$name"
+	within 10 is_stored "$mnt/counted/$name" foreign
+done
+echo three >"$mnt/counted/three"
+within 10 is_stored "$mnt/counted/three" domestic
+expect_equal "$(where_is "$mnt/counted/three" held)" true held
+[[ $(bfs explain "$mnt/counted/three") == *'2 files, 8 B, have left under rule counts in this month'* ]] ||
+	fail "explain: $(bfs explain "$mnt/counted/three")"
+expect_equal "$(bfs status --json | jq -c '.exports.limits[0] | [.rule, .files, .bytes, .warn, .stop]')" \
+	'["counts",2,8,true,true]' 'what left in this month'
+expect_status 0 bfs status
+expect_says 'export:  rule counts: 2 files' 'STOPPED, nothing more leaves under it'
+grep -q 'rule counts: 1 files, 4 bytes have left under it in this month: its warn-after is reached' "$daemon_log" ||
+	fail 'the log does not warn'
+expect_equal "$(bfs audit show --json --kind limit | jq -r .facts.what | paste -sd ' ')" 'warn stop' 'lines of the audit log'
 
 step 'the policy is not loosened by a reload'
 config 1 'uid:4001, gid:4101'
