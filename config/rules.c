@@ -503,3 +503,8 @@ bool rules_need_content(const struct config *c)
 {
 	return c->rules->mime != NULL;
 }
+
+bool rules_need_time(const struct config *c)
+{
+	return c->rules->timed;
+}

@@ -96,6 +96,9 @@ uint64_t rules_version(const struct config *);
 /* rules_need_content: whether any `type` condition may need to see content. */
 bool rules_need_content(const struct config *);
 
+/* rules_need_time: whether any condition looks at the time, so that files come due by themselves. */
+bool rules_need_time(const struct config *);
+
 /* Used by config_load (same room). */
 struct rules *rules_new(void);
 void rules_free(struct rules *);

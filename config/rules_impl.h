@@ -72,6 +72,7 @@ struct rules {
 	struct program program[PHASES];
 	struct rules_index *index;
 	struct mime *mime; /* where there is a type condition, else NULL */
+	bool timed;	   /* a condition is on time */
 	char **users_tags; /* those that the configuration leaves to users; NULL: none */
 	uint64_t version;
 };

@@ -336,6 +336,7 @@ static void add_cond(struct load *l, struct rule *r, const struct cond_key *k, b
 		return;
 	}
 	r->conds = v;
+	l->c->rules->timed |= cond_rank(&c) == 1;
 	for (at = r->count++; at && cond_rank(&v[at - 1]) > cond_rank(&c); at--)
 		v[at] = v[at - 1];
 	v[at] = c;

@@ -5,6 +5,7 @@
 #include "fs/transfer/internal.h"
 
 #define DUE_PAGE       256
+#define CLOCK_BACK_NS  (60 * NS_PER_S) /* so far it may be set back without a consequence */
 #define CLOCK_EVERY_NS (60 * NS_PER_S) /* the real clock may be set: it is looked at again so soon */
 
 void due_note(struct transfer *t, int64_t due_real_ns)
@@ -70,10 +71,26 @@ int64_t due_until(const struct transfer *t)
 {
 	int64_t in;
 
-	if (t->due_next_ns == INT64_MAX || t->entries.count >= t->entries_max)
+	if ((t->due_next_ns == INT64_MAX && !rules_need_time(t->config)) || t->entries.count >= t->entries_max)
 		return INT64_MAX;
-	in = t->due_next_ns - clock_real_ns();
+	in = t->due_next_ns == INT64_MAX ? CLOCK_EVERY_NS : t->due_next_ns - clock_real_ns();
 	return clock_mono_ns() + (in < 0 ? 0 : in < CLOCK_EVERY_NS ? in : CLOCK_EVERY_NS);
+}
+
+/* What was judged by a time that has yet to come stands in no row. */
+void due_clock(struct transfer *t)
+{
+	int64_t ahead_ns = clock_real_ns() - clock_mono_ns();
+	bool back = ahead_ns < t->clock_ahead_ns - CLOCK_BACK_NS;
+
+	t->clock_ahead_ns = ahead_ns;
+	if (!back || !rules_need_time(t->config))
+		return;
+	log_warn("transfer: the clock was set back: every file is judged again");
+	meta_lock(t->meta);
+	meta_pending_add_subtree(t->meta, META_ROOT_INO);
+	meta_unlock(t->meta);
+	sched_refill(t);
 }
 
 void due_afresh(struct transfer *t)

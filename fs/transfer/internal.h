@@ -190,12 +190,14 @@ int64_t due_again(const struct transfer *, const struct entry *, int64_t due_ns)
 /* due_note: a file was placed whose placement falls due then; INT64_MAX: never. due_is_now: there is something due.
  * due_step: the scheduler's: enters a page of what is, without the lock meanwhile; false: nothing, or there is no room
  * for it; what found none is the first of the next. due_until: monotonic, when to step again. due_afresh: what was
- * given out was lost: from the beginning. With the lock. */
+ * given out was lost: from the beginning. due_clock: every file becomes pending where the clock was set back since the
+ * last call and rules look at it; takes the meta lock. With the lock. */
 void due_note(struct transfer *, int64_t due_real_ns);
 bool due_is_now(const struct transfer *);
 bool due_step(struct transfer *);
 int64_t due_until(const struct transfer *);
 void due_afresh(struct transfer *);
+void due_clock(struct transfer *);
 
 /* A block that an upload worker has to send. */
 struct content {
@@ -649,7 +651,8 @@ struct transfer {
 	 */
 	struct meta_due due_given;
 	int64_t due_next_ns;
-	int64_t subtree_ns; /* monotonic: when a directory changed last */
+	int64_t clock_ahead_ns; /* of the monotonic clock, when that was last looked at */
+	int64_t subtree_ns;	/* monotonic: when a directory changed last */
 	bool pressed;
 	int64_t pressed_ns;
 	size_t uploading;

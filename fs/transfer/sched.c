@@ -459,6 +459,7 @@ void *sched_main(void *arg)
 				prepare(t, e);
 			continue;
 		}
+		due_clock(t);
 		if (refill_step(t) || due_step(t) || repack_step(t))
 			continue;
 		passes_idle(t);

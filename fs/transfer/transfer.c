@@ -37,6 +37,7 @@ static void init_lists(struct transfer *t)
 	t->zone_turn = t->fetch_turn = &t->zones;
 	t->ticket = 1;
 	t->entries_max = ENTRIES_MAX;
+	t->clock_ahead_ns = clock_real_ns() - clock_mono_ns();
 	t->pack_window_ns = PACK_WINDOW_NS;
 }
 

@@ -287,6 +287,26 @@ static void test_content_is_asked_once(void **state)
 	config_put(c);
 }
 
+static void test_time_is_needed(void **state)
+{
+	static const struct {
+		const char *cond;
+		bool timed;
+	} rows[] = { { "size = >5", false }, { "age = >30d", true }, { "not-hours = 08:00-18:00", true },
+		{ "days = sat-sun", true }, { "date = >=2026-12-01", true }, { "type = image/*", false } };
+	char text[96];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct config *c;
+
+		snprintf(text, sizeof text, "[rule a]\n%s\npath = /x/**\nzone = f\n", rows[i].cond);
+		c = load(text);
+		assert_int_equal(rules_need_time(c), rows[i].timed);
+		config_put(c);
+	}
+}
+
 struct story {
 	struct buf text;
 };
@@ -476,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_type),
 		cmocka_unit_test(test_doubtful_tag),
 		cmocka_unit_test(test_content_is_asked_once),
+		cmocka_unit_test(test_time_is_needed),
 		cmocka_unit_test(test_trace_and_tags),
 		cmocka_unit_test(test_trace_values),
 		cmocka_unit_test(test_version),
