@@ -86,8 +86,8 @@ int cache_share(struct cache *, struct inode *from, uint32_t from_index, struct 
 
 /* cache_sync: everything written to the inode before the call is sealed, synced and published (with disk_size); the
  * caller then waits with meta_sync for the batch. Returns 0 at once where nothing is unsynced. Takes data_lock itself
- * (exclusive while sealing, not while syncing). cache_sync_all: every inode that has something; fdatasync of each file,
- * or one syncfs where there are many. cache_is_synced: nothing would be done. */
+ * (exclusive while sealing, not while syncing). cache_sync_all: every inode that has something; fdatasync of each file.
+ * cache_is_synced: nothing would be done. */
 int cache_sync(struct cache *, struct inode *);
 int cache_sync_all(struct cache *);
 bool cache_is_synced(struct cache *, struct inode *);

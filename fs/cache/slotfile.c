@@ -436,6 +436,17 @@ int slotfile_failed(struct slotfile *f)
 	return rc;
 }
 
+void slotfile_start(struct slotfile *f)
+{
+	int fd = fd_get(f, false);
+
+	if (fd < 0)
+		return;
+	/* its errors are the sync's too */
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	fd_put(f);
+}
+
 int slotfile_sync(struct slotfile *f)
 {
 	int fd, rc = slotfile_failed(f);

@@ -76,10 +76,12 @@ int slotfile_ref_map(struct slotfile *, const struct map *);
 void slotfile_unref_map(struct slotfile *, const struct map *);
 
 /* slotfile_read, slotfile_write: n consecutive slots, sealed. Errors of a read: -ENOENT, -ERR_CORRUPT (too short),
- * -errno. slotfile_sync: fdatasync; once it failed, always (slotfile_failed). slotfile_trim: gives the room of free
+ * -errno. slotfile_sync: fdatasync; once it failed, always (slotfile_failed). slotfile_start: begins to write
+ * what that waits for. slotfile_trim: gives the room of free
  * slots back where that is much. All block. */
 int slotfile_read(struct slotfile *, uint32_t start, uint32_t n, uint8_t *out);
 int slotfile_write(struct slotfile *, uint32_t start, uint32_t n, const uint8_t *data);
+void slotfile_start(struct slotfile *);
 int slotfile_sync(struct slotfile *);
 int slotfile_failed(struct slotfile *);
 void slotfile_trim(struct slotfile *);

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SYNCFS_MIN 64 /* files from which on one syncfs is cheaper */
-
 /* One inode's sync. */
 struct job {
 	struct cnode *n;
@@ -158,16 +156,19 @@ static void sync_files(struct job *job)
 	}
 }
 
-static size_t files_count(const struct job *jobs, size_t count)
+/* The disk has all of it before the first is waited for, so that one commit of its journal serves many. */
+static void start_files(const struct job *jobs, size_t count)
 {
-	size_t n = 0;
-
 	for (size_t i = 0; i < count; i++) {
+		if (jobs[i].rc < 0)
+			continue;
 		list_for_each (it, &jobs[i].captures) {
-			n += list_entry(it, struct capture, link)->slots > 0;
+			struct capture *cap = list_entry(it, struct capture, link);
+
+			if (cap->slots)
+				slotfile_start(cap->file);
 		}
 	}
-	return n;
 }
 
 /* What one fdatasync reported no later sync reports again. */
@@ -185,16 +186,14 @@ static void check_files(struct job *job)
 
 static void jobs_sync(struct cache *c, struct job *jobs, size_t count)
 {
-	int rc = 0;
+	int rc;
 
-	/* one syncfs makes files and directories durable; where it fails the files say themselves which of them it was
-	 */
-	if (files_count(jobs, count) < SYNCFS_MIN || syncfs(c->dirfd) < 0) {
-		for (size_t i = 0; i < count; i++)
-			if (jobs[i].rc == 0)
-				sync_files(&jobs[i]);
-		rc = sync_dirs(c, jobs, count);
-	}
+	/* no syncfs, however many they are: it waits for what other programs write to the disk */
+	start_files(jobs, count);
+	for (size_t i = 0; i < count; i++)
+		if (jobs[i].rc == 0)
+			sync_files(&jobs[i]);
+	rc = sync_dirs(c, jobs, count);
 	for (size_t i = 0; i < count; i++) {
 		check_files(&jobs[i]);
 		if (jobs[i].rc == 0)
