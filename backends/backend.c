@@ -139,12 +139,15 @@ int backend_head(struct backend *b, struct call *c, const char *key, uint64_t *s
 	return b->ops->head(b, c, key, size);
 }
 
+static int refuse_readonly(const struct backend *b, struct call *c)
+{
+	return errmsg_set(
+		c->msg, -ERR_FROZEN, "backend '%s': nothing is deleted while its mode is readonly", b->config->name);
+}
+
 int backend_del(struct backend *b, struct call *c, const char *key)
 {
-	if (b->config->mode == MODE_READONLY)
-		return errmsg_set(c->msg, -ERR_FROZEN, "backend '%s': nothing is deleted while its mode is readonly",
-			b->config->name);
-	return b->ops->del(b, c, key);
+	return b->config->mode == MODE_READONLY ? refuse_readonly(b, c) : b->ops->del(b, c, key);
 }
 
 int backend_list(struct backend *b, struct call *c, int (*fn)(void *ctx, const struct backend_object *), void *ctx)

@@ -104,6 +104,23 @@ struct backend_object {
 	int64_t mtime_ns; /* real clock; 0 where the backend gives none */
 };
 
+/* Something of ours that a backend keeps: an object as it is; an older version of one, or the mark of its deletion,
+ * which a versioned bucket keeps; or a multipart upload that was begun and not ended. */
+enum remnant_kind { REMNANT_OBJECT, REMNANT_VERSION, REMNANT_MARKER, REMNANT_UPLOAD };
+struct backend_remnant {
+	enum remnant_kind kind;
+	char *key; /* without the backend's prefix */
+	char *id;  /* of the version or the upload; "" where the server has none */
+};
+/* A page of them, and where the next begins; zeroed before the first. */
+struct backend_remnants {
+	struct backend_remnant *v; /* malloc'd, as is all in it */
+	size_t count, cap;
+	bool more;
+	bool uploads;	  /* the driver's: what is listed; objects and versions come first */
+	char *key, *mark; /* and from where on */
+};
+
 enum backend_caps {
 	BACKEND_RANGE = 1,	 /* get of a part */
 	BACKEND_MULTIPART = 2,	 /* multipart_* are there */
@@ -123,11 +140,15 @@ struct backend_ops {
 	 * object of ours at all (I6). -ERR_ABSENT only on a confirmed "no such object" (I7). */
 	int (*get)(struct backend *, struct call *, const char *key, uint64_t off, uint64_t len, struct sink *);
 	int (*head)(struct backend *, struct call *, const char *key, uint64_t *size);
-	/* del: absent is 0. */
+	/* del: absent is 0. Nothing of it is kept when it returns 0: no version, no mark. */
 	int (*del)(struct backend *, struct call *, const char *key);
 	/* list: every object below the backend's prefix, in key order, across pages; stops with fn's non-zero result.
 	 */
 	int (*list)(struct backend *, struct call *, int (*fn)(void *ctx, const struct backend_object *), void *ctx);
+	/* remnants: the next page of everything below the prefix, whatever list shows of it; what the page held before
+	 * is freed. erase: one of them; absent is 0. NULL: all there can be is what list shows, and del removes it. */
+	int (*remnants)(struct backend *, struct call *, struct backend_remnants *);
+	int (*erase)(struct backend *, struct call *, const struct backend_remnant *);
 	/* probe: the endpoint answers, the credentials are accepted, the bucket is there. No body is sent. */
 	int (*probe)(struct backend *, struct call *);
 
@@ -181,6 +202,10 @@ int backend_get(struct backend *, struct call *, const char *key, uint64_t off, 
 int backend_head(struct backend *, struct call *, const char *key, uint64_t *size);
 int backend_del(struct backend *, struct call *, const char *key);
 int backend_list(struct backend *, struct call *, int (*fn)(void *ctx, const struct backend_object *), void *ctx);
+/* backend_remnants: everything below the prefix, objects and versions first; stops with fn's non-zero result. Whatever
+ * is there from before the call to its end is given. backend_erase: one of them. */
+int backend_remnants(struct backend *, struct call *, int (*fn)(void *ctx, const struct backend_remnant *), void *ctx);
+int backend_erase(struct backend *, struct call *, const struct backend_remnant *);
 int backend_probe(struct backend *, struct call *);
 void backend_status(struct backend *, struct backend_status *);
 /* backend_is_down: true when the breaker is open: callers that can wait do not try. retry_at_ns (monotonic) is when it

@@ -93,7 +93,7 @@ static int meter_around(struct wrap *w, struct call *c, struct op *op)
 	note_result(m, c, op, rc);
 	m->status.bytes_sent += sent;
 	m->status.bytes_received += sink.bytes;
-	if (is_answer(rc) && op->kind != OP_LIST && sent + sink.bytes <= SMALL_BYTES)
+	if (is_answer(rc) && op->kind != OP_LIST && op->kind != OP_REMNANTS && sent + sink.bytes <= SMALL_BYTES)
 		note_latency(&m->status, clock_mono_ns() - start);
 	if (c->peer[0])
 		memcpy(m->status.peer, c->peer, sizeof m->status.peer);

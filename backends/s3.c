@@ -131,10 +131,17 @@ static int s3_head(struct backend *b, struct call *c, const char *key, uint64_t 
 static int s3_del(struct backend *b, struct call *c, const char *key)
 {
 	struct s3_request q = request(b, c, "DELETE", key);
-	int rc = perform_unless(&q, is_absent);
+	bool versioned;
+	int rc;
 
+	q.http.keep[0] = "x-amz-version-id";
+	q.http.keep[1] = "x-amz-delete-marker";
+	rc = perform_unless(&q, is_absent);
+	/* a bucket that keeps versions, or did, answers so: what it deleted it has only hidden */
+	versioned = q.response.kept[0] || q.response.kept[1];
 	s3_request_free(&q);
-	return rc == -ERR_ABSENT ? 0 : rc;
+	rc = rc == -ERR_ABSENT ? 0 : rc;
+	return !rc && versioned ? s3_purge(b, c, key) : rc;
 }
 
 static int list_query(const struct config_backend *config, const char *token, unsigned max, struct buf *out)
@@ -213,6 +220,8 @@ static const struct backend_ops s3_ops = {
 	.head = s3_head,
 	.del = s3_del,
 	.list = s3_list,
+	.remnants = s3_remnants,
+	.erase = s3_erase,
 	.probe = s3_probe,
 	.multipart_begin = s3_multipart_begin,
 	.multipart_part = s3_multipart_part,

@@ -37,6 +37,11 @@ int s3_refused(struct s3_request *, int status, const void *text, size_t len);
 /* s3_misanswered: -ERR_PROTOCOL with the sentence "…: what". */
 int s3_misanswered(struct s3_request *, const char *what);
 
+/* s3_versions.c. s3_purge: every version of an object, and every mark of its deletion. */
+int s3_remnants(struct backend *, struct call *, struct backend_remnants *);
+int s3_erase(struct backend *, struct call *, const struct backend_remnant *);
+int s3_purge(struct backend *, struct call *, const char *key);
+
 /* s3_multipart.c */
 int s3_multipart_begin(struct backend *, struct call *, const char *key, struct multipart **);
 int s3_multipart_part(struct backend *, struct call *, struct multipart *, unsigned number, struct source *);

@@ -19,6 +19,12 @@ int s3_xml_error(const void *text, size_t len, struct s3_error *);
  * -ENOMEM). */
 int s3_xml_page(const void *text, size_t len, struct page *);
 
+/* s3_xml_versions, s3_xml_uploads: the <ListVersionsResult> of ListObjectVersions and the <ListMultipartUploadsResult>
+ * of ListMultipartUploads are added to a page, keys as the server has them, with the prefix; more, key and mark are
+ * those of the next. -ERR_PROTOCOL, -ENOMEM. */
+int s3_xml_versions(const void *text, size_t len, struct backend_remnants *);
+int s3_xml_uploads(const void *text, size_t len, struct backend_remnants *);
+
 /* s3_xml_upload_id: of <InitiateMultipartUploadResult>; malloc'd. -ERR_PROTOCOL, -ENOMEM. */
 int s3_xml_upload_id(const void *text, size_t len, char **id);
 /* s3_xml_completed: 0 for a <CompleteMultipartUploadResult>; -ERR_PROTOCOL for anything else. */

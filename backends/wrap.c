@@ -35,6 +35,16 @@ static int wrap_list(struct backend *b, struct call *c, int (*fn)(void *ctx, con
 	return around(b, c, &(struct op){ .kind = OP_LIST, .fn = fn, .ctx = ctx });
 }
 
+static int wrap_remnants(struct backend *b, struct call *c, struct backend_remnants *page)
+{
+	return around(b, c, &(struct op){ .kind = OP_REMNANTS, .page = page });
+}
+
+static int wrap_erase(struct backend *b, struct call *c, const struct backend_remnant *r)
+{
+	return around(b, c, &(struct op){ .kind = OP_ERASE, .key = r->key, .remnant = r });
+}
+
 static int wrap_probe(struct backend *b, struct call *c)
 {
 	return around(b, c, &(struct op){ .kind = OP_PROBE });
@@ -101,6 +111,8 @@ void wrap_init(struct wrap *w, struct backend *inner, int (*fn)(struct wrap *, s
 		.head = wrap_head,
 		.del = wrap_del,
 		.list = wrap_list,
+		.remnants = inner->ops->remnants ? wrap_remnants : NULL,
+		.erase = inner->ops->erase ? wrap_erase : NULL,
 		.probe = wrap_probe,
 		.multipart_begin = wrap_begin,
 		.multipart_part = wrap_part,
@@ -130,6 +142,10 @@ int op_forward(struct backend *b, struct call *c, const struct op *op)
 		return b->ops->del(b, c, op->key);
 	case OP_LIST:
 		return b->ops->list(b, c, op->fn, op->ctx);
+	case OP_REMNANTS:
+		return b->ops->remnants(b, c, op->page);
+	case OP_ERASE:
+		return b->ops->erase(b, c, op->remnant);
 	case OP_PROBE:
 		return b->ops->probe(b, c);
 	case OP_BEGIN:
@@ -147,8 +163,8 @@ int op_forward(struct backend *b, struct call *c, const struct op *op)
 
 const char *op_name(enum op_kind kind)
 {
-	static const char *const name[] = { "put", "get", "head", "delete", "list", "probe", "begin", "part",
-		"complete", "abort" };
+	static const char *const name[] = { "put", "get", "head", "delete", "list", "list", "delete", "probe", "begin",
+		"part", "complete", "abort" };
 
 	return name[kind];
 }

@@ -6,7 +6,20 @@
 
 #include "backends/backend.h"
 
-enum op_kind { OP_PUT, OP_GET, OP_HEAD, OP_DEL, OP_LIST, OP_PROBE, OP_BEGIN, OP_PART, OP_COMPLETE, OP_ABORT };
+enum op_kind {
+	OP_PUT,
+	OP_GET,
+	OP_HEAD,
+	OP_DEL,
+	OP_LIST,
+	OP_REMNANTS,
+	OP_ERASE,
+	OP_PROBE,
+	OP_BEGIN,
+	OP_PART,
+	OP_COMPLETE,
+	OP_ABORT
+};
 
 /* The arguments of a call; those its kind does not use are zero. */
 struct op {
@@ -18,6 +31,8 @@ struct op {
 	uint64_t *size;
 	int (*fn)(void *ctx, const struct backend_object *);
 	void *ctx;
+	struct backend_remnants *page;
+	const struct backend_remnant *remnant;
 	struct multipart **begun, *upload;
 	unsigned number;
 };

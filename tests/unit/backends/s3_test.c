@@ -204,6 +204,96 @@ static void deletes(void **state)
 	}
 }
 
+#define HIDDEN	       "HTTP/1.1 204 No Content\r\nx-amz-delete-marker: true\r\nx-amz-version-id: m2\r\n\r\n"
+#define LIST(name, in) "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<" name ">" in "</" name ">"
+#define VERSIONS(in)   LIST("ListVersionsResult", in)
+#define UPLOADS(in)    LIST("ListMultipartUploadsResult", in)
+#define VERSION(k, id) "<Version><Key>" k "</Key><VersionId>" id "</VersionId><Size>3</Size></Version>"
+#define MARKER(k, id)  "<DeleteMarker><Key>" k "</Key><VersionId>" id "</VersionId></DeleteMarker>"
+#define UPLOAD(k, id)  "<Upload><Key>" k "</Key><UploadId>" id "</UploadId></Upload>"
+
+/* What a versioned bucket hides is deleted version by version, and looked for again. */
+static void deletes_every_version(void **state)
+{
+	static const struct {
+		struct step steps[6];
+		size_t count;
+		int rc;
+	} rows[] = {
+		{ { { ANSWER, HIDDEN },
+			  { ANSWER_CLOSE, VERSIONS(MARKER("p/k", "m2") VERSION("p/k", "v1") VERSION("p/key", "v9")) },
+			  { ANSWER, NO_CONTENT }, { ANSWER, NO_CONTENT }, { ANSWER_CLOSE, VERSIONS("") } },
+			5, 0 },
+		{ { { ANSWER, HIDDEN }, { ANSWER_CLOSE, S3_ERROR("403", "AccessDenied") } }, 2, -ERR_DENIED },
+		{ { { ANSWER, HIDDEN }, { ANSWER_CLOSE, VERSIONS(VERSION("p/k", "v1")) },
+			  { ANSWER_CLOSE, S3_ERROR("403", "AccessDenied") } },
+			3, -ERR_DENIED },
+		{ { { ANSWER, HIDDEN }, { ANSWER_CLOSE, VERSIONS(VERSION("q/k", "v1")) } }, 2, -ERR_PROTOCOL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct cloud w;
+		struct asked a;
+		int rc;
+
+		cloud_start(&w, rows[i].steps, rows[i].count);
+		rc = backend_del(w.backend, ask(&a), "k");
+		if (rc != rows[i].rc)
+			fail_msg("row %zu: %s: %s", i, err_name(rc), errmsg_text(&a.msg, rc));
+		LOCKED(&w.server, assert_int_equal(w.server.requests, rows[i].count));
+		asked_end(&a);
+		cloud_stop(&w);
+	}
+}
+
+static int join_remnants(void *ctx, const struct backend_remnant *r)
+{
+	static const char kinds[] = "OVMU";
+	char *to = ctx;
+
+	sprintf(to + strlen(to), "%c%s=%s ", kinds[r->kind], r->key, r->id);
+	return 0;
+}
+
+static void lists_what_a_bucket_keeps(void **state)
+{
+	static const struct {
+		const char *versions, *uploads;
+		int rc;
+		const char *text;
+	} rows[] = {
+		{ VERSIONS(VERSION("p/b", "null") MARKER("p/c", "m")), UPLOADS(UPLOAD("p/d", "u1")), 0,
+			"Va=v Vb=null Mc=m Ud=u1 " },
+		{ VERSIONS(""), S3_ERROR("501", "NotImplemented"), 0, "Va=v " },
+		{ VERSIONS(""), S3_ERROR("403", "AccessDenied"), -ERR_DENIED, "Va=v " },
+		{ S3_ERROR("501", "NotImplemented"), UPLOADS(""), -ERR_PROTOCOL, "Va=v " },
+		{ VERSIONS("<Version><VersionId>v</VersionId></Version>"), UPLOADS(""), -ERR_PROTOCOL, "Va=v " },
+		{ VERSIONS("<IsTruncated>true</IsTruncated>"), UPLOADS(""), -ERR_PROTOCOL, "Va=v " },
+		{ UPLOADS(""), UPLOADS(""), -ERR_PROTOCOL, "Va=v " },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct step script[] = {
+			{ ANSWER_CLOSE, VERSIONS("<IsTruncated>true</IsTruncated><NextKeyMarker>p/a</NextKeyMarker>"
+						 "<NextVersionIdMarker>v</NextVersionIdMarker>" VERSION("p/a", "v")) },
+			{ ANSWER_CLOSE, rows[i].versions }, { ANSWER_CLOSE, rows[i].uploads }
+		};
+		char text[256] = "";
+		struct cloud w;
+		struct asked a;
+		int rc;
+
+		cloud_start(&w, script, 3);
+		rc = backend_remnants(w.backend, ask(&a), join_remnants, text);
+		if (rc != rows[i].rc || strcmp(text, rows[i].text) != 0)
+			fail_msg("row %zu: %s: %s", i, err_name(rc), text);
+		asked_end(&a);
+		cloud_stop(&w);
+	}
+}
+
 #define PAGE_1(token)                                                                                                  \
 	"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<ListBucketResult><IsTruncated>true</IsTruncated>"                \
 	"<NextContinuationToken>" token "</NextContinuationToken>" OBJECT("p/a") OBJECT("p/b") "</ListBucketResult>"
@@ -525,6 +615,8 @@ int main(void)
 		cmocka_unit_test(takes_a_whole_object_for_all_of_it),
 		cmocka_unit_test(confirms_what_head_denies),
 		cmocka_unit_test(deletes),
+		cmocka_unit_test(deletes_every_version),
+		cmocka_unit_test(lists_what_a_bucket_keeps),
 		cmocka_unit_test(lists_only_what_was_asked_for),
 		cmocka_unit_test(a_list_of_empty_pages_ends),
 		cmocka_unit_test(uploads_in_parts),

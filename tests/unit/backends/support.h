@@ -241,8 +241,8 @@ static UNUSED struct backend *fake_init(
 	f->script = script;
 	f->script_len = script_len;
 	f->ops = (struct backend_ops){ "fake", BACKEND_RANGE | BACKEND_MULTIPART, fake_put, fake_get, fake_head,
-		fake_del, fake_list, fake_probe, fake_begin, fake_part, fake_complete, fake_abort, NULL, NULL, NULL,
-		fake_free };
+		fake_del, fake_list, NULL, NULL, fake_probe, fake_begin, fake_part, fake_complete, fake_abort, NULL,
+		NULL, NULL, fake_free };
 	f->backend = (struct backend){ &f->ops, config, ZONE, false };
 	return &f->backend;
 }
