@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "fs/cli/commands.h"
 #include "fs/cli/mounts.h"
+#include "fs/cli/moving.h"
 #include "fs/cli/progress.h"
 #include "fs/transfer/transfer.h"
 
@@ -271,6 +272,8 @@ static void print_status(const struct cli_daemon *d, const json_t *status)
 	print_backends(status);
 	print_errors(status);
 	print_copies(status);
+	if (json_is_object(json_object_get(status, "move")))
+		moving_print(json_object_get(status, "move"));
 	print_waiting(status);
 	print_exports(status);
 	print_cache(status);

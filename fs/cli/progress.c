@@ -54,8 +54,8 @@ void progress_text(const struct progress *p, const json_t *status, int width, ch
 		put_bar(bar, sizeof bar, width < BAR_COLUMNS ? width : BAR_COLUMNS, percent(p, files, bytes));
 	if (json_is_real(left) && json_real_value(left) < SECONDS_SHOWN)
 		text_duration((int64_t)(json_real_value(left) * NS_PER_S), time, sizeof time);
-	snprintf(out, len, "%s%lld file%s, %s left, %s/s%s%s", bar, (long long)files, files == 1 ? "" : "s",
-		text_size((uint64_t)bytes, size, sizeof size),
+	snprintf(out, len, "%s%lld %s%s, %s left, %s/s%s%s", bar, (long long)files, p->unit ? p->unit : "file",
+		files == 1 ? "" : "s", text_size((uint64_t)bytes, size, sizeof size),
 		text_size((uint64_t)number(status, "upload_bytes_per_s"), rate, sizeof rate), *time ? ", about " : "",
 		time);
 }

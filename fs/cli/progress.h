@@ -10,6 +10,7 @@
 
 struct progress {
 	bool terminal, shown;
+	const char *unit;		  /* what is counted, "object"; NULL: files */
 	int64_t total_bytes, total_files; /* the most that waited */
 	int64_t next_line_ns;
 };

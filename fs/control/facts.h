@@ -31,6 +31,11 @@ json_t *facts_status(const struct config *, const struct transfer_status *, int6
 json_t *facts_usage(const struct meta_usage *has, const struct meta_usage *max);
 json_t *facts_quota(const struct config_quota *, const struct meta_usage *has);
 
+/* facts_move_plan, facts_move: what an order would do, and how it goes or ended: facts_move.c; now_s is the real clock.
+ * NULL when out of memory. */
+json_t *facts_move_plan(const struct transfer_move_plan *, int64_t deadline_s, int64_t now_s);
+json_t *facts_move(const struct transfer_move *, int64_t now_s);
+
 const char *facts_kind(enum zone_kind);	      /* "domestic" */
 const char *facts_export(enum export_policy); /* "deny" */
 const char *facts_mode(enum backend_mode);    /* "readwrite" */

@@ -18,6 +18,12 @@ int op_sync(struct request *);
 int op_reload(struct request *);
 int op_cache_drop(struct request *);
 int op_umount(struct request *);
+/* orders to empty a backend: ops_move.c */
+int op_move_plan(struct request *);
+int op_move(struct request *);
+int op_move_cancel(struct request *);
+int op_move_status(struct request *);
+int op_audit_key(struct request *);
 /* what is asked as evidence: ops_audit.c */
 int op_audit_show(struct request *);
 int op_audit_verify(struct request *);

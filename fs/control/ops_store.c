@@ -71,6 +71,22 @@ static int add_exports(struct place *place, json_t *to)
 		       : 0;
 }
 
+/* The order that is under way; null: there is none. */
+static int add_move(struct transfer *transfer, json_t *to)
+{
+	struct transfer_move m;
+	int rc = transfer_move_status(transfer, &m);
+	json_t *facts = json_null();
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	if (rc == 0 && m.order.state == MOVE_UNDER_WAY)
+		facts = facts_move(&m, clock_real_ns() / NS_PER_S);
+	if (rc == 0)
+		transfer_move_free(&m);
+	return json_object_set_new(to, "move", facts) < 0 ? -ENOMEM : 0;
+}
+
 static int add_status(struct request *r, json_t *to)
 {
 	struct control *c = r->ctx;
@@ -85,6 +101,8 @@ static int add_status(struct request *r, json_t *to)
 		rc = add_usage(core_meta(c->options.core), config, to);
 	if (rc == 0)
 		rc = add_exports(core_place(c->options.core), to);
+	if (rc == 0)
+		rc = add_move(core_transfer(c->options.core), to);
 	json_object_set_new(to, "pid", json_integer(getpid()));
 	/* what made the store read-only */
 	json_object_set_new(to, "failed", failed ? json_string(err_text(failed)) : json_null());

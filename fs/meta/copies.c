@@ -85,11 +85,27 @@ static void look_apply(struct meta_txn *txn, struct meta_record *record)
 		"iiiti", l->first, l->last, (int64_t)l->zone_id, l->backends, (int64_t)l->copies);
 }
 
-static struct look_record *look_new(const struct meta_mirror *mirror, int64_t first, int64_t last)
+size_t mirror_room(const struct meta_mirror *mirror)
 {
 	static const size_t id_text = 11;
-	size_t room = mirror->count * id_text + 3, at = 0;
-	struct look_record *l = calloc(1, sizeof *l + room);
+
+	return mirror->count * id_text + 3;
+}
+
+void mirror_json(const struct meta_mirror *mirror, char *out)
+{
+	size_t room = mirror_room(mirror), at = 0;
+
+	out[at++] = '[';
+	for (size_t i = 0; i < mirror->count; i++)
+		at += (size_t)snprintf(out + at, room - at, "%s%u", i ? "," : "", mirror->backends[i]);
+	out[at++] = ']';
+	out[at] = 0;
+}
+
+static struct look_record *look_new(const struct meta_mirror *mirror, int64_t first, int64_t last)
+{
+	struct look_record *l = calloc(1, sizeof *l + mirror_room(mirror));
 
 	if (!l)
 		return NULL;
@@ -99,10 +115,7 @@ static struct look_record *look_new(const struct meta_mirror *mirror, int64_t fi
 	l->last = last;
 	l->zone_id = mirror->zone_id;
 	l->copies = mirror->copies;
-	l->backends[at++] = '[';
-	for (size_t i = 0; i < mirror->count; i++)
-		at += (size_t)snprintf(l->backends + at, room - at, "%s%u", i ? "," : "", mirror->backends[i]);
-	l->backends[at] = ']';
+	mirror_json(mirror, l->backends);
 	return l;
 }
 

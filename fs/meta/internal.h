@@ -228,6 +228,11 @@ void tracked_queue(struct meta *, const uint8_t key[OBJECT_ID_BYTES], uint32_t b
 	void (*apply)(struct meta_txn *, struct meta_record *));
 bool tracked_find(struct meta *, const uint8_t key[OBJECT_ID_BYTES]);
 void tracked_forget(struct meta *, struct meta_record *); /* committed; under the meta lock; ignores other records */
+/* mirror_json: the numbers of its backends, as a JSON array; out has mirror_room bytes. */
+size_t mirror_room(const struct meta_mirror *);
+void mirror_json(const struct meta_mirror *, char *out);
+/* move_deleted: a deletion on a backend was confirmed. */
+void move_deleted(struct meta_txn *, int64_t object, uint32_t backend_id);
 void record_blocks_drop(struct meta *, struct inode *, uint32_t from);
 /* object_release: journals the deletion of every object that lost its last reference. */
 void object_release(struct meta_txn *);

@@ -66,6 +66,7 @@ static void done_apply(struct meta_txn *txn, struct meta_record *record)
 	if (!num)
 		return;
 	meta_txn_exec(txn, "DELETE FROM journal WHERE seq = ?1", "i", t->seq);
+	move_deleted(txn, num, t->backend_id);
 	/* one that is to be deleted once more stays known until then */
 	meta_txn_exec(txn,
 		"DELETE FROM replica WHERE object = ?1 AND backend = ?2"

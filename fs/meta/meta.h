@@ -383,6 +383,7 @@ struct replica {
 };
 struct object_info {
 	struct object_ref ref;
+	bool deleting;		  /* nothing points at it: all its copies go */
 	struct replica *replicas; /* malloc'd; object_info_free */
 	size_t replica_count;
 };
@@ -447,6 +448,41 @@ int meta_copies_settle(struct meta *, const struct meta_mirror *, int64_t num);
 int meta_shortages(struct meta *, uint32_t zone_id, int64_t after, struct shortage *out, size_t max);
 int64_t meta_shortage_blocks(struct meta *, uint32_t zone_id, int64_t max);
 
+/* Orders to empty a backend (fs/transfer/move.c); one at a time is under way.
+ * meta_move_begin: durable on return; the number is filled in. meta_move_end: so is that it ended, with a receipt or
+ * NULL. meta_move_last: the newest order, or the newest with this source; -ENOENT. meta_move_closed: 1 where the newest
+ * order with this source is under way or done: it takes no new objects; 0. They block. */
+enum move_state { MOVE_UNDER_WAY, MOVE_DONE, MOVE_CANCELLED };
+struct move_count {
+	uint64_t files, objects, bytes;
+};
+struct move_order {
+	int64_t id;
+	uint32_t from, to; /* backends; to 0: the others of the zone */
+	enum move_state state;
+	uint32_t uid; /* who asked */
+	int64_t asked_s, deadline_s, ended_s;
+	struct move_count there;     /* when it was asked */
+	uint64_t moved, moved_bytes; /* objects with verified copies elsewhere */
+	uint64_t deleted;	     /* deletions confirmed on the source */
+	char *receipt;		     /* malloc'd, or NULL */
+};
+int meta_move_begin(struct meta *, struct move_order *);
+int meta_move_end(struct meta *, int64_t id, enum move_state, const char *receipt);
+int meta_move_last(struct meta *, uint32_t from, struct move_order *);
+int meta_move_closed(struct meta *, uint32_t backend_id);
+void move_order_free(struct move_order *);
+/* meta_move_there: what a backend holds. meta_move_left: the objects and bytes it holds, and the deletions waiting
+ * there; nothing at all is known of it where both are 0. They block. */
+int meta_move_there(struct meta *, uint32_t backend_id, struct move_count *);
+int meta_move_left(struct meta *, uint32_t backend_id, struct move_count *, uint64_t *deletions);
+/* meta_replicas: up to max objects in use with a copy on a backend, numbers above `after`, as of the last commit.
+ * meta_replica_release: that copy goes, if the others that count suffice: its deletion is journalled. Under the meta
+ * lock. */
+int meta_replicas(struct meta *, uint32_t backend_id, int64_t after, struct shortage *out, size_t max);
+void meta_replica_release(
+	struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id, const struct meta_mirror *);
+
 /* The bytes of a pack's member that goes stay where they are until the pack is rewritten: until every block that points
  * at it was uploaded anew, which takes its last reference. A pack that lost a member is due META_REPACK_LOOK_S later,
  * and at once where those bytes belong to another zone by now.
@@ -468,6 +504,8 @@ struct repack {
 	bool leaving; /* it holds what belongs to another zone */
 };
 int meta_repacks(struct meta *, int64_t now_s, struct repack *out, size_t max, int64_t *next_s);
+/* meta_repack_now: at once, if it lost a member. */
+void meta_repack_now(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);			 /* under the meta lock */
 void meta_repack_later(struct meta *, const uint8_t id[OBJECT_ID_BYTES], int64_t due_s); /* under the meta lock */
 void meta_repack_note(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t ino);	 /* under the meta lock */
 int meta_is_repack(struct meta *, const uint8_t id[OBJECT_ID_BYTES]);

@@ -184,9 +184,10 @@ void object_release(struct meta_txn *txn)
 
 /* ---- get ---- */
 
-static const char sql_object[] = "SELECT o.id, o.zone, o.epoch, o.wrapped, o.header_bytes, o.plain_bytes,"
-				 " r.backend, r.state FROM object o LEFT JOIN replica r ON r.object = o.num"
-				 " WHERE o.id = ?1 ORDER BY r.backend";
+static const char sql_object[] =
+	"SELECT o.id, o.zone, o.epoch, o.wrapped, o.header_bytes, o.plain_bytes,"
+	" r.backend, r.state, o.state = 2 FROM object o LEFT JOIN replica r ON r.object = o.num"
+	" WHERE o.id = ?1 ORDER BY r.backend";
 
 static void object_fill(struct query *q, struct object_ref *ref)
 {
@@ -248,6 +249,7 @@ int meta_object_get(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], struct ob
 	while (query_step(&q) > 0) {
 		if (!found)
 			object_fill(&q, &info->ref);
+		info->deleting = meta_row_i64(&q.row, 8);
 		found = true;
 		if (!q.rc)
 			q.rc = replica_add(info, &q.row);

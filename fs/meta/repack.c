@@ -91,6 +91,21 @@ void meta_repack_later(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], int64_
 	tracked_queue(m, id, 0, due_s, later_apply);
 }
 
+static void now_apply(struct meta_txn *txn, struct meta_record *record)
+{
+	const struct tracked *t = container_of(record, struct tracked, record);
+
+	meta_txn_exec(txn,
+		"UPDATE repack SET due_s = 0 WHERE due_s > 0 AND object = (SELECT num FROM object WHERE id = ?1)", "b",
+		t->key, sizeof t->key);
+	txn->repacks |= !txn->rc && txn->changes;
+}
+
+void meta_repack_now(struct meta *m, const uint8_t id[OBJECT_ID_BYTES])
+{
+	tracked_queue(m, id, 0, 0, now_apply);
+}
+
 uint64_t meta_repack_changes(const struct meta *m)
 {
 	return atomic_load(&m->repack_changes);

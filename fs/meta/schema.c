@@ -345,9 +345,31 @@ static const char *const schema_10 =
 	") STRICT, WITHOUT ROWID;\n"
 	"PRAGMA user_version = 10;\n";
 
+/* move: orders to empty a backend. target 0: into the others of its zone. state 0 under way, 1 done: the source stays
+ * empty, 2 cancelled. files, objects and bytes are what was there at first; moved objects have verified copies
+ * elsewhere; deleted counts confirmed deletions on the source; times are seconds of the real clock, 0: none */
+static const char *const schema_11 = "CREATE TABLE move (\n"
+				     "	id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
+				     "	source INTEGER NOT NULL,\n"
+				     "	target INTEGER NOT NULL,\n"
+				     "	state INTEGER NOT NULL,\n"
+				     "	uid INTEGER NOT NULL,\n"
+				     "	asked_s INTEGER NOT NULL,\n"
+				     "	deadline_s INTEGER NOT NULL,\n"
+				     "	ended_s INTEGER NOT NULL,\n"
+				     "	files INTEGER NOT NULL,\n"
+				     "	objects INTEGER NOT NULL,\n"
+				     "	bytes INTEGER NOT NULL,\n"
+				     "	moved INTEGER NOT NULL,\n"
+				     "	moved_bytes INTEGER NOT NULL,\n"
+				     "	deleted INTEGER NOT NULL,\n"
+				     "	receipt TEXT\n"
+				     ") STRICT;\n"
+				     "PRAGMA user_version = 11;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
 static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7,
-	schema_8, schema_9, schema_10 };
+	schema_8, schema_9, schema_10, schema_11 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

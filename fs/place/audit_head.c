@@ -11,8 +11,7 @@
 #define HEAD_CONTEXT "bfaudsig"
 #define HEAD_SIGNED  (AUDIT_HEAD_BYTES - crypto_sign_BYTES)
 
-/* The pair is made of the store's audit key whenever it is needed, and wiped. */
-static int key_pair(struct keyring *keyring, uint8_t public[crypto_sign_PUBLICKEYBYTES], uint8_t **secret)
+int audit_key_pair(struct keyring *keyring, uint8_t public[crypto_sign_PUBLICKEYBYTES], uint8_t **secret)
 {
 	uint8_t *seed = sodium_malloc(crypto_sign_SEEDBYTES);
 
@@ -32,7 +31,7 @@ static int key_pair(struct keyring *keyring, uint8_t public[crypto_sign_PUBLICKE
 int audit_head_sign(struct keyring *keyring, const struct audit_head *head, uint8_t out[AUDIT_HEAD_BYTES])
 {
 	uint8_t public[crypto_sign_PUBLICKEYBYTES], *secret;
-	int rc = key_pair(keyring, public, &secret);
+	int rc = audit_key_pair(keyring, public, &secret);
 
 	if (rc < 0)
 		return rc;
@@ -57,7 +56,7 @@ int audit_head_open(struct keyring *keyring, const uint8_t bytes[AUDIT_HEAD_BYTE
 		return -ERR_FORMAT;
 	if (get_le32(bytes + 8) != HEAD_VERSION)
 		return get_le32(bytes + 8) > HEAD_VERSION ? -ERR_NEWER : -ERR_FORMAT;
-	if ((rc = key_pair(keyring, public, &secret)) < 0)
+	if ((rc = audit_key_pair(keyring, public, &secret)) < 0)
 		return rc;
 	sodium_free(secret);
 	if (memcmp(bytes + 12, keyring_store_id(keyring), STORE_ID_BYTES) != 0 ||

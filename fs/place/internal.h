@@ -274,6 +274,10 @@ void judgement_result(const struct judgement *, const struct subject *, struct j
 /* policy_apply: lets the export policy decide about a wanted placement; fills the rest of it. */
 int policy_apply(const struct subject *, const struct judged *wanted, struct placement *);
 
+/* audit_key_pair: the store's signing keys (Ed25519), made of its audit key whenever they are needed; the secret one is
+ * locked memory, to be sodium_free'd. -ENOMEM. */
+int audit_key_pair(struct keyring *, uint8_t public[32], uint8_t **secret);
+
 /* explain_print: what explain found, as text. */
 void explain_print(const json_t *, int64_t now_ns, struct buf *out);
 /* requests: what approvers were asked, kept with the inode as an attribute that no program can name.

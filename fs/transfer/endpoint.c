@@ -227,7 +227,7 @@ bool endpoint_takes(const struct endpoint *s, uint32_t zone_id, int64_t now, int
 {
 	int64_t retry = 0;
 
-	if (s->zone_id != zone_id || s->backend->config->mode != MODE_READWRITE)
+	if (s->zone_id != zone_id || s->backend->config->mode != MODE_READWRITE || s->closed)
 		return false;
 	if (backend_is_down(s->backend, &retry) || s->avoid_until_ns > now) {
 		retry = retry > s->avoid_until_ns ? retry : s->avoid_until_ns;

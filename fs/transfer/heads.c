@@ -27,20 +27,20 @@ static int check(struct call *call)
 	pthread_mutex_lock(&f->t->lock);
 	if (f->t->stopping)
 		rc = -ERR_STOPPED;
-	else if (f->endpoint->retired)
+	else if (f->endpoint->retired || f->endpoint->closed)
 		rc = -ERR_REVOKED;
 	pthread_mutex_unlock(&f->t->lock);
 	return rc;
 }
 
-/* the endpoints of the home zone, referenced; how many */
+/* the endpoints of the home zone but those that are emptied, referenced; how many */
 static size_t home_endpoints(struct transfer *t, uint32_t home, struct endpoint **out, size_t max)
 {
 	size_t n = 0;
 
 	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < t->endpoints.count && n < max; i++)
-		if (home && t->endpoints.v[i]->zone_id == home)
+		if (home && t->endpoints.v[i]->zone_id == home && !t->endpoints.v[i]->closed)
 			out[n++] = endpoint_ref(t->endpoints.v[i]);
 	pthread_mutex_unlock(&t->lock);
 	return n;

@@ -60,6 +60,7 @@ struct endpoint {
 	uint32_t id, zone_id;
 	unsigned refs; /* the table's and each call's */
 	bool retired;
+	bool closed;	   /* it is being emptied, or was: it takes no new objects */
 	unsigned failures; /* of uploads in a row, whatever the breaker thinks of them */
 	int64_t avoid_until_ns;
 	struct pace pace;
@@ -446,6 +447,59 @@ void repair_yield(struct transfer *, const uint8_t id[OBJECT_ID_BYTES]);
 /* repair_object: 0: it has the copies it needs, or is gone. *made grows by those that were made. Blocks on the network.
  */
 int repair_object(struct worker *, uint32_t zone_id, const struct shortage *, unsigned *made);
+/* repair_leave: an object gets all its copies on other backends than `from` (on `to` first, where that is not 0), they
+ * are read back, and the one on `from` is let go. 0 also where it is gone. Blocks on the network. */
+struct leaving {
+	int64_t order;
+	uint32_t zone_id, from, to;
+};
+int repair_leave(struct worker *, const struct leaving *, const uint8_t id[OBJECT_ID_BYTES]);
+
+/* ---- a backend is emptied: move.c, drain.c, proof.c
+ * ------------------------------------------------------------------------ */
+
+#define DRAIN_WORKERS 4
+#define DRAIN_PAGE    64u
+#define TROUBLE_BYTES 256u
+
+/* The order under way; with transfer.lock. */
+struct drain {
+	struct move_order order; /* id 0: there is none */
+	uint32_t zone_id;	 /* of its source */
+	bool across;		 /* to another zone: what moves is moved by its rules */
+	struct shortage page[DRAIN_PAGE];
+	unsigned at, count, busy;
+	int64_t after;	   /* where the next page begins; 0: at the beginning */
+	bool looking;	   /* a worker reads a page, counts or proves */
+	bool proving;	   /* it deletes what it finds there: who cancels the order waits for that, */
+	bool cancelled;	   /* having said so */
+	bool failed;	   /* something since the beginning */
+	unsigned failures; /* times through all of it in a row */
+	int64_t due_ns;	   /* when to go on */
+	struct move_count left;
+	uint64_t deletions;
+	uint64_t moved_bytes; /* since this mount */
+	int64_t counted_ns, count_again_ns;
+	struct rate_mark {
+		int64_t at_ns;
+		uint64_t bytes; /* left */
+	} old, young;
+	double bytes_per_s;
+	bool late;
+	char trouble[TROUBLE_BYTES]; /* what holds it up; "": nothing */
+};
+void *drain_main(void *worker);
+/* drain_load: the order that the last mount left. Without the lock. drain_mark: endpoints that take nothing are marked,
+ * after they were opened: of a table that is not in force yet. drain_wake: with the lock. */
+int drain_load(struct transfer *);
+int drain_mark(struct transfer *, struct endpoints *);
+void drain_begin(struct transfer *, const struct move_order *); /* with the lock */
+void drain_over(struct transfer *);				/* the same */
+int64_t drain_seconds_left(const struct drain *);		/* -1: not known */
+/* drain_prove: nothing of the store is known on the source any more: whatever lies there is deleted, and it is listed
+ * until a list has nothing of ours; then the receipt is written. 0: the order is done; -ERR_STALE: not yet. Blocks on
+ * the network, without locks. */
+int drain_prove(struct transfer *, const struct move_order *, struct endpoint *, char *trouble);
 
 /* ---- fetches: fetch.c, fetcher.c
  * ------------------------------------------------------------------------------------- */
@@ -684,6 +738,9 @@ struct transfer {
 
 	struct peers peers;
 	struct heads heads;
+	struct drain drain;
+	pthread_cond_t draining; /* its workers' */
+	pthread_mutex_t moves; /* orders begin and end one after the other; before the lock, held over the local disk */
 
 	struct rate sent, received;
 	struct worker *workers; /* uploads, fetches, hedges, repairs, deletions in this order */

@@ -72,7 +72,8 @@ int transfer_prepare(struct transfer *t, struct config *config, struct transfer_
 		return -ENOMEM;
 	change->t = t;
 	change->config = config_get(config);
-	if ((rc = endpoints_open(t, config, &t->endpoints, &change->endpoints, msg)) < 0) {
+	if ((rc = endpoints_open(t, config, &t->endpoints, &change->endpoints, msg)) < 0 ||
+		(rc = drain_mark(t, &change->endpoints)) < 0) {
 		transfer_change_free(change);
 		return rc;
 	}
@@ -86,6 +87,11 @@ static void exchange(struct transfer *t, struct transfer_change *change)
 	struct endpoints endpoints = t->endpoints;
 	struct config *config = t->config;
 
+	/* an order may have begun or ended since they were opened */
+	for (size_t i = 0; i < endpoints.count; i++)
+		for (size_t j = 0; j < change->endpoints.count; j++)
+			if (change->endpoints.v[j]->id == endpoints.v[i]->id)
+				change->endpoints.v[j]->closed = endpoints.v[i]->closed;
 	t->endpoints = change->endpoints;
 	t->config = change->config;
 	change->endpoints = endpoints;

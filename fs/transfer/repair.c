@@ -7,10 +7,15 @@
  * What a copy may be sent for is asked as for an upload (I1): of every file that has bytes in the object. They are read
  * from what is committed after the repair is known to those who share objects, who end it. A pack that may hold bytes
  * which no file has any more gets no copy: nothing says whose they were, and it is rewritten soon. A deletion of the
- * object ends its repair first, so that nothing appears after it was confirmed gone. */
+ * object ends its repair first, so that nothing appears after it was confirmed gone.
+ *
+ * An object leaves a backend that is emptied (drain.c) the same way: that backend's copy no longer counts, the others
+ * are made as what is short, all of them are read back, and then it is let go. */
 #include "fs/transfer/internal.h"
 
 #include "backends/guard.h"
+
+#include <stdio.h>
 
 #define VERIFY_BYTES (256u << 10)
 #define MEMBERS_MAX  16384u
@@ -26,6 +31,7 @@ struct repair {
 	struct object_info info;
 	struct flight_member *members; /* the files whose bytes are in it */
 	size_t member_count, member_cap;
+	const struct leaving *leaving; /* or NULL */
 	struct meta_mirror mirror;
 	uint32_t *backend_ids;
 	uint8_t *body; /* the object, as it is to be everywhere */
@@ -131,7 +137,7 @@ static int check(struct call *call)
 	pthread_mutex_lock(&t->lock);
 	if (t->stopping)
 		rc = -ERR_STOPPED;
-	else if (f->endpoint->retired)
+	else if (f->endpoint->retired || f->endpoint->closed)
 		rc = -ERR_REVOKED;
 	pthread_mutex_unlock(&t->lock);
 	for (size_t i = 0; rc == 0 && i < f->member_count; i++)
@@ -340,7 +346,8 @@ static int send_copy(struct repair *r, struct endpoint *s)
 }
 
 /* What lies there, of a damaged copy or of one that was begun, is looked at once more before it is deleted: bytes may
- * have been changed on the way only, and servers take a key but once. */
+ * have been changed on the way only, and servers take a key but once. A place that never had anything of ours cannot
+ * say more than that it has nothing. */
 static int make(struct repair *r, struct endpoint *s, bool begun)
 {
 	int rc = -ERR_ABSENT;
@@ -351,6 +358,8 @@ static int make(struct repair *r, struct endpoint *s, bool begun)
 		rc = meta_replica_begin(r->w->t->meta, r->id, s->id);
 	if (begun && rc == 0)
 		return 0;
+	if (rc == -ERR_NO_BUCKET && begun && !s->backend->known)
+		rc = -ERR_ABSENT;
 	if (rc == -ERR_TAMPERED)
 		rc = remove_bad(r, s);
 	if (rc < 0 && rc != -ERR_ABSENT)
@@ -369,12 +378,20 @@ static const struct replica *replica_on(const struct object_info *info, uint32_t
 	return NULL;
 }
 
-static bool is_deleted(const struct object_info *info)
+/* Whether its copy there is one of those that the zone asks for. */
+static bool counts(const struct repair *r, const struct endpoint *s)
 {
-	for (size_t i = 0; i < info->replica_count; i++)
-		if (info->replicas[i].state == REPLICA_DELETING)
-			return true;
-	return false;
+	return s->zone_id == r->zone_id && !(r->leaving && r->leaving->from == s->id);
+}
+
+/* Whether a copy may be made where there is none. One that is to move to a backend goes to no other while it is not
+ * there. */
+static bool may_have(const struct repair *r, const struct endpoint *s)
+{
+	const struct leaving *l = r->leaving;
+	const struct replica *there = l && l->to ? replica_on(&r->info, l->to) : NULL;
+
+	return !l || !l->to || l->to == s->id || (there && there->state == REPLICA_STORED);
 }
 
 /* Where a copy is to be made next; referenced. A bad one first, so that what lies there goes; else one more backend
@@ -389,18 +406,18 @@ static int target_pick(struct repair *r, struct endpoint **out, bool *begun)
 	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < t->endpoints.count; i++) {
 		struct endpoint *s = t->endpoints.v[i];
-		const struct replica *replica = s->zone_id == r->zone_id ? replica_on(&r->info, s->id) : NULL;
+		const struct replica *replica = counts(r, s) ? replica_on(&r->info, s->id) : NULL;
 		bool takes = endpoint_takes(s, r->zone_id, now, &until);
 
 		stored += replica && replica->state == REPLICA_STORED;
 		bad += replica && replica->state == REPLICA_BAD;
-		if (!takes)
+		if (!takes || !counts(r, s))
 			continue;
 		if (replica && replica->state == REPLICA_BAD)
 			again = again ? again : s;
 		else if (replica && replica->state == REPLICA_PENDING)
 			begun_once = begun_once ? begun_once : s;
-		else if (!replica)
+		else if (!replica && may_have(r, s))
 			more = more ? more : s;
 	}
 	if (!again && stored < r->mirror.copies)
@@ -451,10 +468,18 @@ static int mirror_load(struct repair *r)
 	r->backend_ids = calloc(t->endpoints.count + 1, sizeof *r->backend_ids);
 	r->mirror = (struct meta_mirror){ r->zone_id, zone_copies(t, r->zone_id), r->backend_ids, 0 };
 	for (size_t i = 0; r->backend_ids && i < t->endpoints.count; i++)
-		if (t->endpoints.v[i]->zone_id == r->zone_id)
+		if (counts(r, t->endpoints.v[i]))
 			r->backend_ids[r->mirror.count++] = t->endpoints.v[i]->id;
 	pthread_mutex_unlock(&t->lock);
 	return r->backend_ids ? 0 : -ENOMEM;
+}
+
+static int body_room(struct repair *r)
+{
+	r->body_len = object_bytes(&r->info.ref);
+	if (!r->body && !(r->body = malloc((size_t)r->body_len)))
+		return -ENOMEM;
+	return 0;
 }
 
 /* 1: it has what it needs. 0: one copy was made, and there may be more to do. */
@@ -468,16 +493,13 @@ static int repair_step(struct repair *r)
 	object_info_free(&r->info);
 	if ((rc = meta_object_get(r->w->t->meta, r->id, &r->info)) < 0)
 		return rc == -ENOENT ? 1 : rc;
-	if (is_deleted(&r->info))
+	if (r->info.deleting)
 		return 1;
 	if ((rc = mirror_load(r)) < 0 || (rc = target_pick(r, &target, &begun)) != 0)
 		return rc;
 	if (!r->members)
 		rc = members_load(r);
-	r->body_len = object_bytes(&r->info.ref);
-	if (rc == 0 && !r->body && !(r->body = malloc((size_t)r->body_len)))
-		rc = -ENOMEM;
-	if (rc == 0)
+	if (rc == 0 && (rc = body_room(r)) == 0)
 		rc = repair_copy(r, target, begun);
 	endpoint_put(r->w->t, target);
 	return rc;
@@ -493,28 +515,142 @@ static void repair_free(struct repair *r)
 	free(r->body);
 }
 
-int repair_object(struct worker *w, uint32_t zone_id, const struct shortage *s, unsigned *made)
+/* Whoever comes second to an object comes again. */
+static int repair_begin(struct repair *r)
 {
-	struct repair r = { .w = w, .zone_id = zone_id };
-	struct transfer *t = w->t;
+	struct transfer *t = r->w->t;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->lock);
+	list_for_each (it, &t->repairs)
+		if (memcmp(list_entry(it, struct repair, link)->id, r->id, sizeof r->id) == 0)
+			rc = -ERR_STALE;
+	if (rc == 0) {
+		list_append(&t->repairs, &r->link);
+		r->cancelled = is_being_shared(t, r->id);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+static void repair_end(struct repair *r)
+{
+	struct transfer *t = r->w->t;
+
+	pthread_mutex_lock(&t->lock);
+	list_remove(&r->link);
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* 1: it has what it needs, or is gone. */
+static int repair_whole(struct repair *r)
+{
 	unsigned refused = 0;
 	int rc;
 
-	memcpy(r.id, s->object, sizeof r.id);
-	pthread_mutex_lock(&t->lock);
-	list_append(&t->repairs, &r.link);
-	r.cancelled = is_being_shared(t, r.id);
-	pthread_mutex_unlock(&t->lock);
 	do
-		rc = repair_step(&r);
-	while (rc == 0 || (r.refused && ++refused < REFUSALS_MAX));
-	pthread_mutex_lock(&t->lock);
-	list_remove(&r.link);
-	pthread_cond_broadcast(&t->changed);
-	pthread_mutex_unlock(&t->lock);
+		rc = repair_step(r);
+	while (rc == 0 || (r->refused && ++refused < REFUSALS_MAX));
+	return rc;
+}
+
+int repair_object(struct worker *w, uint32_t zone_id, const struct shortage *s, unsigned *made)
+{
+	struct repair r = { .w = w, .zone_id = zone_id };
+	int rc;
+
+	memcpy(r.id, s->object, sizeof r.id);
+	if ((rc = repair_begin(&r)) < 0)
+		return rc;
+	rc = repair_whole(&r);
+	repair_end(&r);
 	*made += r.made;
 	if (rc == 1 && r.backend_ids)
-		rc = meta_copies_settle(t->meta, &r.mirror, s->num);
+		rc = meta_copies_settle(w->t->meta, &r.mirror, s->num);
 	repair_free(&r);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- one object leaves a backend
+ * ------------------------------------------------------------------------------------------- */
+
+/* A copy that is none after all is made again, and its object comes once more. */
+static int read_back(struct repair *r, const struct replica *replica)
+{
+	struct transfer *t = r->w->t;
+	struct endpoint *s;
+	int rc = 0;
+
+	if (replica->state != REPLICA_STORED || replica->backend_id == r->sound_id)
+		return 0;
+	pthread_mutex_lock(&t->lock);
+	s = endpoint_by_id(t, replica->backend_id);
+	if (s && counts(r, s))
+		endpoint_ref(s);
+	else
+		s = NULL;
+	pthread_mutex_unlock(&t->lock);
+	if (!s)
+		return 0;
+	rc = compare(r, s);
+	if (rc == -ERR_TAMPERED || rc == -ERR_ABSENT) {
+		copy_bad(t, r->id, s, rc);
+		rc = -ERR_TAMPERED;
+	}
+	endpoint_put(t, s);
+	return rc;
+}
+
+static void let_go(struct repair *r)
+{
+	struct transfer *t = r->w->t;
+	char name[OBJECT_NAME_BYTES], facts[192];
+
+	object_name(r->id, name);
+	snprintf(facts, sizeof facts,
+		"{\"order\":%lld,\"step\":\"object\",\"object\":\"%s\",\"backend\":%u,\"zone\":%u,\"bytes\":%llu}",
+		(long long)r->leaving->order, name + 3, r->leaving->from, r->zone_id,
+		(unsigned long long)r->info.ref.plain_bytes);
+	meta_lock(t->meta);
+	meta_replica_release(t->meta, r->id, r->leaving->from, &r->mirror);
+	audit_append(t->place, "move", facts);
+	meta_unlock(t->meta);
+}
+
+static int leave(struct repair *r)
+{
+	int rc = repair_whole(r);
+
+	if (rc < 0 || r->info.deleting || !r->info.replica_count)
+		return rc;
+	rc = body_room(r);
+	if (rc == 0 && !r->sound_id)
+		rc = find_sound(r);
+	for (size_t i = 0; rc == 0 && i < r->info.replica_count; i++)
+		rc = read_back(r, &r->info.replicas[i]);
+	if (rc == 0)
+		let_go(r);
+	return rc;
+}
+
+int repair_leave(struct worker *w, const struct leaving *leaving, const uint8_t id[OBJECT_ID_BYTES])
+{
+	struct repair r = { .w = w, .zone_id = leaving->zone_id, .leaving = leaving };
+	struct transfer *t = w->t;
+	int rc;
+
+	memcpy(r.id, id, sizeof r.id);
+	if ((rc = repair_begin(&r)) < 0)
+		return rc;
+	rc = leave(&r);
+	repair_end(&r);
+	repair_free(&r);
+	if (rc == -ERR_REVOKED) {
+		/* a pack with bytes that no file has any more is rewritten instead, and not when it is half empty */
+		meta_lock(t->meta);
+		meta_repack_now(t->meta, id);
+		meta_unlock(t->meta);
+	}
 	return rc < 0 ? rc : 0;
 }

@@ -25,7 +25,7 @@ static int check(struct call *call)
 	pthread_mutex_lock(&t->lock);
 	if (t->stopping)
 		rc = -ERR_STOPPED;
-	else if (f->endpoint->retired)
+	else if (f->endpoint->retired || f->endpoint->closed)
 		rc = -ERR_REVOKED;
 	for (size_t i = 0; rc == 0 && i < f->item_count; i++)
 		if (!f->items[i].done && f->foreign && f->items[i].pass->entry->touched)

@@ -44,7 +44,7 @@ static bool takes_objects(struct transfer *t, const struct endpoint *s, const st
 	bool takes;
 
 	pthread_mutex_lock(&t->lock);
-	takes = status->up && s->failures == 0 && s->backend->config->mode == MODE_READWRITE;
+	takes = status->up && s->failures == 0 && !s->closed && s->backend->config->mode == MODE_READWRITE;
 	pthread_mutex_unlock(&t->lock);
 	return takes;
 }

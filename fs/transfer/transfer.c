@@ -7,6 +7,7 @@
 #define FETCH_WORKERS  8
 #define DELETE_WORKERS 4
 #define REPAIR_WORKERS 2
+#define OTHER_WORKERS  (HEDGE_WORKERS + REPAIR_WORKERS + DRAIN_WORKERS + 1)
 #define HEDGE_WORKERS  4 /* reads that ask a second copy at the same time */
 
 /* A zone must never wait for another's: there is a worker for each at least. */
@@ -50,6 +51,8 @@ static void init_locks(struct transfer *t)
 	cond_init_mono(&t->changed);
 	cond_init_mono(&t->hedge);
 	cond_init_mono(&t->repair);
+	cond_init_mono(&t->draining);
+	pthread_mutex_init(&t->moves, NULL);
 	pthread_cond_init(&t->fetch, NULL);
 	pthread_cond_init(&t->complete, NULL);
 	pthread_cond_init(&t->raced, NULL);
@@ -76,7 +79,7 @@ int transfer_open(struct transfer **out, struct meta *meta, struct cache *cache,
 	t->config = place_config(place);
 	options_fill(t, options);
 	if ((rc = entries_init(t)) < 0 || (rc = hash_init(&t->ranges)) < 0 || (rc = repacks_init(t)) < 0 ||
-		(rc = endpoints_open(t, t->config, NULL, &t->endpoints, msg)) < 0) {
+		(rc = endpoints_open(t, t->config, NULL, &t->endpoints, msg)) < 0 || (rc = drain_load(t)) < 0) {
 		transfer_close(t);
 		return rc;
 	}
@@ -116,8 +119,7 @@ static int threads_start(struct transfer *t)
 	int rc;
 
 	t->workers =
-		calloc(o->upload_workers + o->fetch_workers + o->delete_workers + HEDGE_WORKERS + REPAIR_WORKERS + 1,
-			sizeof *t->workers);
+		calloc(o->upload_workers + o->fetch_workers + o->delete_workers + OTHER_WORKERS, sizeof *t->workers);
 	if (!t->workers)
 		return -ENOMEM;
 	if ((rc = thread_start(&t->sched_thread, sched_main, t, "bfs-sched")) < 0)
@@ -130,6 +132,7 @@ static int threads_start(struct transfer *t)
 		(rc = workers_start(t, fetch_main, o->fetch_workers, "bfs-fetch")) < 0 ||
 		(rc = workers_start(t, hedge_main, HEDGE_WORKERS, "bfs-hedge")) < 0 ||
 		(rc = workers_start(t, repair_main, REPAIR_WORKERS, "bfs-repair")) < 0 ||
+		(rc = workers_start(t, drain_main, DRAIN_WORKERS, "bfs-drain")) < 0 ||
 		(rc = workers_start(t, heads_main, 1, "bfs-heads")) < 0)
 		return rc;
 	return workers_start(t, delete_main, o->delete_workers, "bfs-delete");
@@ -169,6 +172,7 @@ static void stop_all(struct transfer *t)
 	pthread_cond_broadcast(&t->changed);
 	pthread_cond_broadcast(&t->hedge);
 	pthread_cond_broadcast(&t->repair);
+	pthread_cond_broadcast(&t->draining);
 	pthread_cond_broadcast(&t->heads.wake);
 	pthread_mutex_unlock(&t->lock);
 }
@@ -241,6 +245,9 @@ void transfer_close(struct transfer *t)
 	peers_destroy(&t->peers);
 	pthread_cond_destroy(&t->hedge);
 	pthread_cond_destroy(&t->repair);
+	pthread_cond_destroy(&t->draining);
+	pthread_mutex_destroy(&t->moves);
+	move_order_free(&t->drain.order);
 	pthread_cond_destroy(&t->raced);
 	pthread_mutex_destroy(&t->lock);
 	free(t);

@@ -135,6 +135,46 @@ int transfer_look_head(
 /* transfer_judge: the inode's placement may be another now: it is judged at once, and not after a quiet period. */
 void transfer_judge(struct transfer *, uint64_t ino);
 
+/* ---- a backend is emptied: into the others of its zone, or into one; or, where the rules move all of its zone's files
+ * away, into a zone's backend: then the files move by their rules, and this watches that and proves the end. One order
+ * at a time; it is durable, and goes on at the next mount. From its first second on the backend takes no new objects,
+ * and so it stays when it is empty, until the order is cancelled.
+ *
+ * transfer_move_plan: what an order would do, or why it cannot be: -ENOENT (no such backend), -EINVAL, -ENOSPC (too few
+ * others), -EBUSY (another order), -ERR_FROZEN, -ERR_HELD (the rules, or the export policy, keep files there), with a
+ * sentence that says what to do. to NULL: the others of the zone. The plan's strings are the configuration's, and
+ * referenced: transfer_move_plan_free. transfer_move_begin: the same checks, and the order. transfer_move_cancel: the
+ * newest order, or the newest of that backend: it may take new objects again; what was moved stays where it is.
+ * They block on the local disk. */
+struct transfer_move_plan {
+	struct config *config;
+	const struct config_backend *from, *to; /* to NULL: the others */
+	uint32_t from_id, to_id;
+	struct move_count there;
+	uint64_t limit_bytes_per_s; /* what the configured limits allow; 0: there are none */
+	char *others;		    /* where it goes, by name: "a, b" */
+};
+int transfer_move_plan(
+	struct transfer *, const char *from, const char *to, struct transfer_move_plan *, struct errmsg *);
+void transfer_move_plan_free(struct transfer_move_plan *);
+int transfer_move_begin(
+	struct transfer *, const char *from, const char *to, uint32_t uid, int64_t deadline_s, struct errmsg *);
+int transfer_move_cancel(struct transfer *, const char *from, struct errmsg *);
+/* transfer_move_status: the newest order; -ENOENT: there never was one. */
+struct transfer_move {
+	struct move_order order;
+	char *from, *to; /* names, malloc'd; to NULL: the others of its zone */
+	/* while it is under way */
+	struct move_count left;
+	uint64_t deletions;
+	double bytes_per_s;
+	int64_t seconds_left; /* -1: not known yet */
+	bool late;
+	char trouble[256];
+};
+int transfer_move_status(struct transfer *, struct transfer_move *);
+void transfer_move_free(struct transfer_move *);
+
 enum where_state { WHERE_LOCAL, WHERE_UPLOADING, WHERE_STORED, WHERE_MOVING, WHERE_AWAITING };
 const char *where_state_name(enum where_state);
 struct where {

@@ -184,6 +184,15 @@ static int still_placed(struct upload *u)
 	return 0;
 }
 
+/* With transfer's lock: of those it was sent to none is being emptied by now. */
+static bool all_open(const struct upload *u)
+{
+	for (size_t i = 0; i < u->w->targets.count; i++)
+		if (u->w->targets.v[i]->closed)
+			return false;
+	return true;
+}
+
 static int switch_over(struct upload *u)
 {
 	struct transfer *t = u->w->t;
@@ -196,7 +205,7 @@ static int switch_over(struct upload *u)
 		pthread_mutex_lock(&t->lock);
 		meta_lock(t->meta);
 		/* more copies are asked for since: what looks for those that lack them may have been here already */
-		if (u->w->targets.count < zone_copies(t, u->job->queue->zone_id))
+		if (u->w->targets.count < zone_copies(t, u->job->queue->zone_id) || !all_open(u))
 			rc = -ERR_REVOKED;
 		else if ((done = all_current(u)))
 			rc = adopt_all(u);

@@ -2,6 +2,7 @@
 /* The operations against a fake store: everything of the lower rooms that they call is defined here. */
 #include "fs/control/control.h"
 #include "fs/control/report.h"
+#include "fs/place/receipt.h"
 
 #include "base/clock.h"
 #include "fs/place/approval.h"
@@ -50,6 +51,7 @@ static struct {
 	bool load_stuck; /* config_load does not come back */
 	int loads, loaded;
 	int findings;		/* of audit_verify */
+	int moves;		/* how often the status of an order is still asked; 0: there is none */
 	uint64_t head;		/* the newest one published */
 	uint64_t where_missing; /* an inode that went away meanwhile */
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -326,6 +328,69 @@ int audit_compare(const struct audit_log *log, const struct audit_head *head, st
 	(void)log;
 	v->findings++;
 	return found(ctx, &f);
+}
+static struct config_backend old_cloud = { .zone = &zone }, new_cloud = { .zone = &zone };
+int transfer_move_plan(
+	struct transfer *t, const char *from, const char *to, struct transfer_move_plan *p, struct errmsg *msg)
+{
+	(void)t;
+	if (strcmp(from, "old") != 0)
+		return errmsg_set(msg, -ERR_HELD, "rule 'hr' places files there");
+	old_cloud.name = zone_text;
+	new_cloud.name = name_text;
+	*p = (struct transfer_move_plan){ .config = &config,
+		.from = &old_cloud,
+		.to = to ? &new_cloud : NULL,
+		.there = { 3, 2, 4096 },
+		.limit_bytes_per_s = 7,
+		.others = strdup("new") };
+	return 0;
+}
+void transfer_move_plan_free(struct transfer_move_plan *p)
+{
+	free(p->others);
+}
+int transfer_move_begin(
+	struct transfer *t, const char *from, const char *to, uint32_t uid, int64_t deadline_s, struct errmsg *msg)
+{
+	(void)t, (void)msg;
+	assert_string_equal(from, "old");
+	assert_null(to);
+	assert_int_equal(uid, geteuid());
+	assert_int_equal(deadline_s, 1000000000000);
+	fake.moves = 3;
+	return 0;
+}
+int transfer_move_cancel(struct transfer *t, const char *from, struct errmsg *msg)
+{
+	(void)t;
+	return errmsg_set(msg, -ENOENT, "no order of %s", from ? from : "any");
+}
+/* under way so many times that it is asked */
+int transfer_move_status(struct transfer *t, struct transfer_move *out)
+{
+	(void)t;
+	*out = (struct transfer_move){
+		.order = { .id = 4, .from = 1, .deadline_s = 1000000000000 }, .left = { 0, 2, 300 }, .seconds_left = -1
+	};
+	if (!fake.moves)
+		return -ENOENT;
+	out->order.state = --fake.moves > 1 ? MOVE_UNDER_WAY : MOVE_DONE;
+	out->from = strdup("old");
+	if (out->order.state == MOVE_DONE)
+		out->order.receipt = strdup("borderfs receipt 1");
+	return 0;
+}
+void transfer_move_free(struct transfer_move *m)
+{
+	free(m->from);
+	free(m->order.receipt);
+}
+int receipt_key(struct keyring *keyring, char out[RECEIPT_KEY_TEXT])
+{
+	(void)keyring;
+	strcpy(out, "KEY=");
+	return 0;
 }
 int report_make(struct core *core, int (*emit)(void *ctx, json_t *), void *ctx)
 {
@@ -930,6 +995,34 @@ static void test_audit_verify(void **state)
 	fake.head = 0;
 }
 
+static void test_move(void **state)
+{
+	json_t *last = ask("move-plan", json_pack("{s:s, s:I}", "from", "old", "deadline_s", (json_int_t)1), -1);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(last, "into")), "new");
+	assert_int_equal(json_integer_value(json_object_get(last, "bytes")), 4096);
+	assert_true(json_is_null(json_object_get(last, "needed_bytes_per_s"))); /* it has passed */
+	assert_int_equal(status_of(last), 0);
+	last = ask("move-plan", json_pack("{s:s}", "from", "hr"), -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "rule 'hr' places files there");
+	assert_int_equal(status_of(last), 3);
+	assert_int_equal(status_of(ask("move-plan", NULL, -1)), 1);
+	assert_int_equal(status_of(ask("move", json_pack("{s:s, s:s}", "from", "old", "deadline_s", "x"), -1)), 1);
+	assert_int_equal(status_of(ask("move-status", NULL, -1)), 1);
+	assert_int_equal(status_of(ask("move-cancel", NULL, -1)), 1);
+	last = ask("move", json_pack("{s:s, s:I}", "from", "old", "deadline_s", (json_int_t)1000000000000), -1);
+	assert_int_equal(status_of(last), 0);
+	last = ask("move-status", json_pack("{s:b}", "follow", 1), -1);
+	assert_string_equal(json_string_value(json_object_get(last, "state")), "done");
+	assert_string_equal(json_string_value(json_object_get(last, "receipt")), "borderfs receipt 1");
+	assert_int_equal(status_of(last), 0);
+	last = ask("audit-key", NULL, -1);
+	assert_string_equal(json_string_value(json_object_get(last, "key")), "KEY=");
+	assert_int_equal(status_of(last), 0);
+	fake.moves = 0;
+}
+
 static void test_report(void **state)
 {
 	json_t *last = ask("report", NULL, -1);
@@ -1060,6 +1153,7 @@ int main(void)
 		cmocka_unit_test(test_umount),
 		cmocka_unit_test(test_audit_show),
 		cmocka_unit_test(test_audit_verify),
+		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_status_exports),
 		cmocka_unit_test(test_export_list),
