@@ -160,7 +160,8 @@ static int next_due(struct meta *m, int64_t after_ns, int64_t *out)
 	return query_close(&q);
 }
 
-/* In two parts, or SQLite would go through all that share the first time: with a date or an hour, every file. */
+/* In two parts, or SQLite would go through all that share the first time: with a date or an hour, every file. The
+ * bound that it starts from is the first that is written. */
 int meta_due(
 	struct meta *m, struct meta_due after, int64_t until_ns, struct meta_due *out, size_t max, int64_t *next_ns)
 {
@@ -172,8 +173,8 @@ int meta_due(
 		return rc;
 	query_open(&q, m,
 		"SELECT due_ns, ino FROM inode INDEXED BY inode_due WHERE due_ns > 0 AND due_ns = ?1 AND ino > ?2"
-		" UNION ALL SELECT due_ns, ino FROM inode INDEXED BY inode_due WHERE due_ns > 0 AND due_ns > ?1"
-		" AND due_ns <= ?3 ORDER BY 1, 2 LIMIT ?4",
+		" UNION ALL SELECT due_ns, ino FROM inode INDEXED BY inode_due WHERE due_ns > ?1 AND due_ns <= ?3"
+		" AND due_ns > 0 ORDER BY 1, 2 LIMIT ?4",
 		"iiii", after.due_ns, (int64_t)after.ino, until_ns, (int64_t)max);
 	for (; count < max && query_step(&q) > 0; count++)
 		out[count] = (struct meta_due){ meta_row_i64(&q.row, 0), (uint64_t)meta_row_i64(&q.row, 1) };
