@@ -192,7 +192,7 @@ static int converse(struct cloud_put *put, struct call *c, struct object **o)
 
 static int cloud_put(struct backend *b, struct call *c, const char *key, struct source *source)
 {
-	struct cloud_put put = { .side = side_of(b) };
+	struct cloud_put put = { .side = side_of(b), .began_ns = stage_now() };
 	struct hooked hooked = { .hook.cut = cut, .put = &put };
 	struct object *o;
 	int rc;

@@ -26,6 +26,7 @@ enum cloud_answer { CLOUD_NONE, CLOUD_CONFIRM, CLOUD_FAIL, CLOUD_LATE };
 struct cloud_put {
 	struct cloud_put *next;
 	enum cloud_side side;
+	int64_t began_ns;
 	bool sent, cut;
 	enum cloud_answer answer;
 	struct cloud_member members[CLOUD_MEMBERS_MAX];

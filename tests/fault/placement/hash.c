@@ -105,6 +105,11 @@ static uint64_t mix_file(uint64_t h, int i)
 	h = mix(h, (uint64_t)b->dirty << 1 | extent_none(&b->extent));
 	h = mix(h, extent_none(&b->extent) ? 0 : b->extent.zone_id);
 	h = mix(h, file->synced == file->version);
+	for (int k = 0; k < APPROVERS; k++)
+		h = mix_ns(mix(h, file->approval.yes[k]), file->approval.yes[k] ? file->approval.until_ns[k] : 0);
+	h = mix(h, (uint64_t)state_approved(file, file->content, file->version, stage_now()) << 1 |
+			   (file->approval.version == file->version));
+	h = mix(h, file->approval.fresh);
 	meta_block_put(core_meta(w.f.core), b);
 	meta_inode_put(core_meta(w.f.core), inode);
 	return mix_entry(h, entry_find(core_transfer(w.f.core), file->ino));

@@ -4,6 +4,7 @@
 #define TESTS_FAULT_PLACEMENT_INTERNAL_H
 
 #include "cloud.h"
+#include "fs/place/approval.h"
 #include "fs/transfer/internal.h"
 #include "state.h"
 #include "tests/unit/fs-core/fixture.h"
@@ -12,6 +13,7 @@
 #define SETTLE_NS  (200 * NS_PER_MS)
 #define LONG_NS	   (2500 * NS_PER_MS)
 #define MOMENT_NS  (260 * NS_PER_MS) /* longer than the quiet period, and than small blocks are gathered */
+#define SOON_NS	   (4 * NS_PER_S)
 #define FILE_BYTES 1500
 #define STATES_MAX 64 /* of one walk */
 
@@ -39,7 +41,8 @@ uint32_t file_flags(const struct file *);
 unsigned file_version(int file); /* of its content, as it can be read */
 void world_past(void);		 /* what there is now may be left by a crash */
 bool file_is_content(int file, const void *data, size_t len);
-bool member_may_leave(const struct cloud_member *); /* or it is just what another file has that may */
+/* member_may_leave: what began to be sent at since_ns; also what another file has that may leave. */
+bool member_may_leave(const struct cloud_member *, int64_t since_ns);
 
 /* store.c */
 void store_write_rules(bool closed, bool doubled);

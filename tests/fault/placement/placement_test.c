@@ -16,6 +16,7 @@
  * tag, a link, a directory's tag or its loss keeps at home is not marked; a change cuts nothing that is under way; the
  * policy is not asked; an export keeps the mark; what was sent and not adopted is not deleted. */
 #include "stage.h"
+#include "state.h"
 #include "world.h"
 
 #include "base/log.h"
@@ -33,7 +34,7 @@
 #define WALK_MAX 16
 
 struct walk {
-	bool stored; /* it begins when all is stored */
+	enum begin begin;
 	enum step steps[WALK_MAX];
 	unsigned count;
 	/* and then, in the middle of one more, another: */
@@ -48,7 +49,9 @@ static size_t walks;
 
 static void report(const char *what)
 {
-	fprintf(stderr, "placement: %s\n  %s;", what, walk.stored ? "all is stored" : "just written");
+	static const char *const begins[] = { "just written", "all is stored", "a is kept at home" };
+
+	fprintf(stderr, "placement: %s\n  %s;", what, begins[walk.begin]);
 	for (unsigned i = 0; i < walk.count; i++)
 		fprintf(stderr, " %s;", step_names[walk.steps[i]]);
 	if (walk.within)
@@ -138,7 +141,7 @@ static void ahead_push(unsigned possible)
 
 static void go_there(void)
 {
-	world_begin(walk.stored);
+	world_begin(walk.begin);
 	for (unsigned i = 0; i < walk.count; i++)
 		world_do(walk.steps[i]);
 	walks++;
@@ -169,15 +172,15 @@ static bool crashes(const struct walk *w)
 /* Where all is stored already, one step less. */
 static bool goes_on(const struct walk *w, unsigned steps)
 {
-	return w->count + w->stored < steps;
+	return w->count + (w->begin == STORED) < steps;
 }
 
-static void search(unsigned steps, unsigned crash_steps)
+static void search(enum begin from, enum begin to, unsigned steps, unsigned crash_steps)
 {
 	seen_clear();
 	ahead.count = 0;
-	for (int stored = 0; stored < 2; stored++) {
-		walk = (struct walk){ .stored = stored };
+	for (; from <= to; from++) {
+		walk = (struct walk){ .begin = from };
 		go();
 	}
 	for (size_t at = 0; at < ahead.count && ahead.v[at].walk.count < steps; at++)
@@ -236,7 +239,7 @@ static bool races_from(const struct walk *from, unsigned steps)
 }
 
 static const enum step users[] = { WRITE_A, TAG_A, UNTAG_A, TAG_DIR, UNTAG_DIR, MOVE_HOME, MOVE_OUT, REPLACE, LINK,
-	UNLINK_PUB, UNLINK_HR, COPY, COPY_BACK, RELOAD, COPIES, STEPS };
+	UNLINK_PUB, UNLINK_HR, COPY, COPY_BACK, RELOAD, COPIES, AGREE_1, AGREE_2, AGREE_SOON, REFUSE, WITHDRAW, STEPS };
 static const enum step others[] = { TIME, LONG, FAR_SENT, FAR_CONFIRMED, FAR_FAILED, NEAR_CONFIRMED, STEPS };
 static const enum step crash[] = { CRASH, STEPS };
 
@@ -292,7 +295,8 @@ static void scene(const struct scene *s, struct bounds b)
 	walks = locks_max = 0;
 	printf("placement: %s; with crashes: %d steps\n", s->name, b.crash_steps);
 	world_open(s);
-	search((unsigned)b.steps, b.crash_steps < 0 ? 0 : (unsigned)b.crash_steps);
+	search(s->kind == APPROVE ? KEPT : WRITTEN, s->kind == APPROVE ? KEPT : STORED, (unsigned)b.steps,
+		b.crash_steps < 0 ? 0 : (unsigned)b.crash_steps);
 	tell("every walk of", b.steps, start);
 	start = seconds();
 	if (b.races >= 0) {
@@ -309,7 +313,7 @@ static void scene(const struct scene *s, struct bounds b)
 
 static void test_deny(void **state)
 {
-	static const struct scene deny = { "export = deny", "export = deny\n", "", false, false };
+	static const struct scene deny = { "export = deny", "export = deny\n", "", DENY, false };
 
 	(void)state;
 	scene(&deny, most);
@@ -317,15 +321,24 @@ static void test_deny(void **state)
 
 static void test_allow(void **state)
 {
-	static const struct scene allow = { "export = allow", "export = allow\n", "", true, false };
+	static const struct scene allow = { "export = allow", "export = allow\n", "", ALLOW, false };
 
 	(void)state;
 	scene(&allow, (struct bounds){ most.steps - 1, most.crash_steps, -1, -1 });
 }
 
+static void test_approve(void **state)
+{
+	static const struct scene approve = { "export = approve",
+		"export = approve\napprovers = uid:1, uid:3\napprovals = 2\n", "", APPROVE, false };
+
+	(void)state;
+	scene(&approve, (struct bounds){ most.steps - 1, most.crash_steps - 1, most.races - 1, -1 });
+}
+
 static void test_copies(void **state)
 {
-	static const struct scene copies = { "export = deny, copies", "export = deny\n", "", false, true };
+	static const struct scene copies = { "export = deny, copies", "export = deny\n", "", DENY, true };
 
 	(void)state;
 	scene(&copies, (struct bounds){ most.steps - 1, most.crash_steps - 1, most.races - 1, -1 });
@@ -333,7 +346,7 @@ static void test_copies(void **state)
 
 static void test_alone(void **state)
 {
-	static const struct scene alone = { "export = deny, pack = 0", "export = deny\n", "pack = 0\n", false, false };
+	static const struct scene alone = { "export = deny, pack = 0", "export = deny\n", "pack = 0\n", DENY, false };
 
 	(void)state;
 	scene(&alone, (struct bounds){ most.steps - 1, most.crash_steps - 1, -1, -1 });
@@ -342,7 +355,7 @@ static void test_alone(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_deny), cmocka_unit_test(test_allow),
-		cmocka_unit_test(test_copies), cmocka_unit_test(test_alone) };
+		cmocka_unit_test(test_approve), cmocka_unit_test(test_copies), cmocka_unit_test(test_alone) };
 	bool deep = getenv("TEST_SCALE") && atoi(getenv("TEST_SCALE")) > 1;
 	int *bounds[] = { &most.steps, &most.crash_steps, &most.races, &most.crash_races };
 

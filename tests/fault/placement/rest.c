@@ -4,7 +4,7 @@
 void rest_see_exports(void)
 {
 	for (int i = 0; i < FILES; i++)
-		if (w.now.files[i].exists && w.now.allow && state_may_leave(&w.now, i) &&
+		if (w.now.files[i].exists && w.now.policy == ALLOW && state_may_leave(&w.now, i) &&
 			!(file_flags(&w.now.files[i]) & INODE_HELD))
 			w.now.files[i].held = false;
 }
@@ -43,25 +43,43 @@ void rest_wait(void)
 	wrong("it does not come to rest");
 }
 
+static bool all_fresh(const struct file *file)
+{
+	return file->approval.fresh == (1u << APPROVERS) - 1;
+}
+
+/* Where it must be; an approval, where more happened since, may have to be asked for again. */
+static bool is_right(int i, const struct where *at)
+{
+	const struct file *file = &w.now.files[i];
+	bool wants_home = state_wants_home(&w.now, i), abroad = strcmp(at->zone, "abroad") == 0,
+	     kept = !abroad && !wants_home;
+
+	if (abroad != state_may_leave(&w.now, i) && (abroad || w.now.policy != APPROVE || all_fresh(file)))
+		return false;
+	if (at->objects_short)
+		return false;
+	/* one that was refused waits no longer */
+	if (kept && w.now.policy == APPROVE)
+		return at->state == (at->held ? WHERE_STORED : WHERE_AWAITING);
+	return at->state == WHERE_STORED && at->held == kept;
+}
+
 static void check_zone(int i)
 {
 	const struct file *file = &w.now.files[i];
-	bool wants_home = state_wants_home(&w.now, i), home = !state_may_leave(&w.now, i);
 	struct inode *inode;
 	struct where at;
 
 	assert_int_equal(meta_inode_get(core_meta(w.f.core), file->ino, &inode), 0);
 	assert_int_equal(transfer_where(core_transfer(w.f.core), inode, &at), 0);
-	if (strcmp(at.zone, home ? "home" : "abroad") != 0)
-		wrong("%s lies in %s, its rules want it %s%s", file_name(i), at.zone, wants_home ? "at home" : "abroad",
-			file->held ? ", and it is held" : "");
-	if (at.state != WHERE_STORED || at.held != (file->held && !wants_home))
-		wrong("%s is %s%s", file_name(i), where_state_name(at.state), at.held ? ", held" : "");
+	if (!is_right(i, &at))
+		wrong("%s lies in zone %s, is %s%s, with %zu copies short; its rules want it %s%s", file_name(i),
+			at.zone, where_state_name(at.state), at.held ? " and held" : "", at.objects_short,
+			state_wants_home(&w.now, i) ? "at home" : "abroad", file->held ? ", and it is held" : "");
 	for (size_t k = 0; k < at.object_count; k++)
 		if (at.object_zone_ids[k] != inode->zone_id)
 			wrong("%s: an object lies in another zone", file_name(i));
-	if (at.objects_short)
-		wrong("%s has too few copies", file_name(i));
 	where_free(&at);
 	meta_inode_put(core_meta(w.f.core), inode);
 }
@@ -69,7 +87,7 @@ static void check_zone(int i)
 static void check_abroad(void *ctx, const char *backend, const struct cloud_member *m)
 {
 	(void)ctx;
-	if (!member_may_leave(m))
+	if (!member_may_leave(m, stage_now()))
 		wrong("I1: bytes of %s stay abroad, on %s", file_name(file_of(m->ino)), backend);
 }
 
@@ -78,7 +96,7 @@ static void check_near(void *ctx, const char *backend, const struct cloud_member
 	int i = file_of(m->ino);
 
 	(void)ctx;
-	if (i == NOBODY || !state_may_leave(&w.now, i))
+	if (i == NOBODY || !state_may_leave(&w.now, i) || w.now.policy == APPROVE)
 		return;
 	/* or the other file shares it */
 	for (int k = 0; k < FILES; k++)

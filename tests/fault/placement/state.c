@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "state.h"
 
+#include "stage.h"
+
 bool state_has_name(const struct state *s, int i)
 {
 	for (int k = 0; k < SLOTS; k++)
@@ -16,9 +18,26 @@ bool state_wants_home(const struct state *s, int i)
 	return (s->slots[PUB_A] == i || s->slots[PUB_B] == i) && (s->dir_tag || s->closed);
 }
 
+bool state_approved(const struct file *file, int content, unsigned version, int64_t at_ns)
+{
+	const struct approval *a = &file->approval;
+
+	if (a->content != content || a->version != version)
+		return false;
+	for (int k = 0; k < APPROVERS; k++)
+		if (!a->yes[k] || a->until_ns[k] <= at_ns)
+			return false;
+	return true;
+}
+
 bool state_may_leave(const struct state *s, int i)
 {
-	return !state_wants_home(s, i) && (!s->files[i].held || s->allow);
+	const struct file *file = &s->files[i];
+
+	if (state_wants_home(s, i))
+		return false;
+	return !file->held || s->policy == ALLOW ||
+	       (s->policy == APPROVE && state_approved(file, file->content, file->version, stage_now()));
 }
 
 void state_hold(struct state *s)

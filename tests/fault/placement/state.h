@@ -11,12 +11,27 @@
 #define NOBODY (-1)
 enum slot { PUB_A, PUB_B, HR_A, SLOTS }; /* the names there may be */
 
+/* What two approvers said about one version of a content. */
+#define APPROVERS 2
+struct approval {
+	int content;
+	unsigned version;
+	bool yes[APPROVERS];
+	int64_t until_ns[APPROVERS];
+	unsigned fresh; /* by approver: since the vote nothing else happened to the file, that would have it asked anew
+			 */
+};
+
+/* deny, approve, allow: what happens to a held file whose rules want it abroad */
+enum policy { DENY, APPROVE, ALLOW };
+
 struct file {
 	uint64_t ino;
 	int content; /* of which file its bytes were written, for one may be copied to the other */
 	unsigned version, synced;
 	bool tag, held, exists;
 	int64_t touched_ns;
+	struct approval approval;
 };
 
 /* A name that a held file lost a moment ago. */
@@ -32,13 +47,15 @@ struct state {
 	bool dir_tag; /* of /pub */
 	bool doubled; /* there are to be two copies abroad */
 	bool closed;  /* the rules by which /pub stays at home too */
-	bool allow;   /* the policy lets held files go */
+	enum policy policy;
 };
 
 bool state_has_name(const struct state *, int file);
 /* state_wants_home: its rules do: any of its names says so, for every file has a rule. state_may_leave: I9. */
 bool state_wants_home(const struct state *, int file);
 bool state_may_leave(const struct state *, int file);
+/* state_approved: both agreed to this very version, and that held then. */
+bool state_approved(const struct file *, int content, unsigned version, int64_t at_ns);
 /* state_hold: after every change: what a rule keeps at home is held. */
 void state_hold(struct state *);
 /* state_lose: the name goes; for quiet_ns whoever gets it gets the mark and the tag, which is state_inherit.

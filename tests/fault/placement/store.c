@@ -161,7 +161,11 @@ static bool same_tags(const struct state *s)
 static void find_state(void)
 {
 	bool closed = w.now.closed, doubled = w.now.doubled;
+	struct approval before[FILES];
 	size_t s = w.past_durable;
+
+	for (int i = 0; i < FILES; i++)
+		before[i] = w.now.files[i].approval;
 
 	while (s < w.past_count && !(same_names(&w.past[s]) && same_tags(&w.past[s])))
 		s++;
@@ -171,13 +175,17 @@ static void find_state(void)
 	w.now.closed = closed;
 	w.now.doubled = doubled;
 	memset(w.now.lost, 0, sizeof(w.now.lost));
+	/* a vote is durable at once */
+	for (int i = 0; i < FILES; i++)
+		w.now.files[i].approval = before[i];
 	for (int i = 0; i < FILES; i++) {
 		struct file *file = &w.now.files[i];
 		unsigned version;
 
 		if (!file->exists)
 			continue;
-		if (file->held && !(file_flags(file) & INODE_HELD) && !state_wants_home(&w.now, i) && !w.now.allow)
+		if (file->held && !(file_flags(file) & INODE_HELD) && !state_wants_home(&w.now, i) &&
+			w.now.policy == DENY)
 			wrong("I9: %s was held before the crash", file_name(i));
 		file->held = file_flags(file) & INODE_HELD;
 		file_touched(file);

@@ -5,9 +5,9 @@
 
 const char *const step_names[STEPS] = { "write a", "write b", "tag a", "untag a", "tag /pub", "untag /pub",
 	"mv /pub/a /hr/a", "mv /hr/a /pub/a", "mv /pub/b /pub/a", "ln /pub/a /hr/a", "rm /pub/a", "rm /hr/a",
-	"create /pub/a", "cp a b", "cp b a", "reload", "copies", "fsync a", "crash", "a moment", "a while",
-	"far: all sent", "far: confirmed", "far: failed", "far: no answer, stored later", "near: confirmed",
-	"near: failed" };
+	"create /pub/a", "cp a b", "cp b a", "reload", "copies", "agree 1", "agree 2", "agree 2 for a while", "refuse",
+	"withdraw", "fsync a", "crash", "a moment", "a while", "far: all sent", "far: confirmed", "far: failed",
+	"far: no answer, stored later", "near: confirmed", "near: failed" };
 
 struct world w;
 void (*world_report)(const char *what);
@@ -90,12 +90,17 @@ unsigned file_version(int i)
 	return stamp.version;
 }
 
-bool member_may_leave(const struct cloud_member *m)
+bool member_may_leave(const struct cloud_member *m, int64_t since_ns)
 {
 	int i = file_of(m->ino);
+	struct stamp stamp;
 
 	/* of a file that was deleted its rules say nothing any more */
 	if (i == NOBODY || state_may_leave(&w.now, i))
+		return true;
+	/* what was agreed to may still be on its way when the next version is written, or when that ends */
+	if (w.now.policy == APPROVE && !state_wants_home(&w.now, i) && stamp_read(m->plain, m->len, &stamp) &&
+		state_approved(&w.now.files[i], stamp.content, stamp.version, since_ns))
 		return true;
 	for (int k = 0; k < FILES; k++)
 		if (k != i && w.now.files[k].exists && state_may_leave(&w.now, k) &&
@@ -139,7 +144,7 @@ static void body_came(const struct cloud_put *put)
 
 		if (i == NOBODY)
 			continue;
-		if (!member_may_leave(m))
+		if (!member_may_leave(m, put->began_ns))
 			wrong("I1, I9: a byte of %s (%s%s) goes abroad", file_name(i),
 				state_wants_home(&w.now, i) ? "placed at home" : "placed abroad",
 				w.now.files[i].held ? ", held" : "");
@@ -311,6 +316,75 @@ static void copy(int from, int to)
 	file_touched(file);
 }
 
+/* What approvers of a are asked, or let it go by. */
+static uint64_t request(void)
+{
+	struct inode *inode;
+	struct where at;
+	uint64_t id;
+
+	if (w.now.policy != APPROVE || !w.now.files[0].exists)
+		return 0;
+	assert_int_equal(meta_inode_get(core_meta(w.f.core), w.now.files[0].ino, &inode), 0);
+	assert_int_equal(transfer_where(core_transfer(w.f.core), inode, &at), 0);
+	id = at.request;
+	where_free(&at);
+	meta_inode_put(core_meta(w.f.core), inode);
+	return id;
+}
+
+/* As the daemon answers who votes. */
+static void answer(const struct approval_result *result)
+{
+	if (!result->changed)
+		return;
+	transfer_revalidate(core_transfer(w.f.core), result->ino);
+	transfer_judge(core_transfer(w.f.core), result->ino);
+}
+
+static const struct approver approvers[APPROVERS] = { { 1, NULL, 0, false, "one" }, { 3, NULL, 0, false, "three" } };
+
+static void vote(int who, bool agree, int64_t for_ns)
+{
+	struct approval_vote v = { agree, "consent", INT64_MAX };
+	struct file *file = &w.now.files[0];
+	struct approval *a = &file->approval;
+	struct approval_result result;
+	struct errmsg msg = { 0 };
+	int rc;
+
+	if (for_ns != INT64_MAX)
+		v.expires_ns = clock_real_ns() + for_ns;
+	rc = approval_vote(core_place(w.f.core), request(), &approvers[who], &v, &result, &msg);
+	/* the file is another than the one that was asked about, or was refused to go */
+	if (rc < 0 && rc != -ERR_STALE && rc != -ERR_HELD)
+		wrong("a vote is not taken: %s", errmsg_text(&msg, rc));
+	errmsg_free(&msg);
+	if (rc < 0)
+		return;
+	answer(&result);
+	if (a->content != file->content || a->version != file->version)
+		*a = (struct approval){ .content = file->content, .version = file->version };
+	a->yes[who] = agree;
+	a->until_ns[who] = for_ns == INT64_MAX ? INT64_MAX : stage_now() + for_ns;
+	a->fresh |= 1u << who;
+}
+
+static void withdraw(void)
+{
+	struct approval_result result;
+	struct errmsg msg = { 0 };
+	int rc = approval_withdraw(core_place(w.f.core), request(), &approvers[0], "why", &result, &msg);
+
+	if (rc < 0 && rc != -ERR_STALE)
+		wrong("a withdrawal is not taken: %s", errmsg_text(&msg, rc));
+	errmsg_free(&msg);
+	if (rc < 0)
+		return;
+	answer(&result);
+	w.now.files[0].approval = (struct approval){ 0 };
+}
+
 static void fsync_a(void)
 {
 	int i = w.now.slots[PUB_A] != NOBODY ? w.now.slots[PUB_A] : w.now.slots[HR_A];
@@ -341,9 +415,9 @@ static void after_step(void)
 	w.durable_hash = hash_seen();
 }
 
-void world_begin(bool stored)
+void world_begin(enum begin how)
 {
-	w.now = (struct state){ .allow = w.scene->allow };
+	w.now = (struct state){ .policy = w.scene->kind };
 	for (int k = 0; k < SLOTS; k++)
 		w.now.slots[k] = NOBODY;
 	w.pub = fixture_mkdir(&w.f, META_ROOT_INO, "pub");
@@ -355,8 +429,14 @@ void world_begin(bool stored)
 	make_file(0, PUB_A);
 	make_file(1, PUB_B);
 	after_step();
-	if (!stored)
+	if (how == WRITTEN)
 		return;
+	rest_wait();
+	after_step();
+	if (how == STORED)
+		return;
+	world_do(TAG_A);
+	world_do(UNTAG_A);
 	rest_wait();
 	after_step();
 }
@@ -403,6 +483,12 @@ bool world_can(enum step step)
 		       s->files[1].version;
 	case COPIES:
 		return w.scene->copies;
+	case AGREE_1:
+	case AGREE_2:
+	case AGREE_SOON:
+	case REFUSE:
+	case WITHDRAW:
+		return request() != 0;
 	case FSYNC:
 		return s->slots[PUB_A] != NOBODY || s->slots[HR_A] != NOBODY;
 	case FAR_SENT:
@@ -422,6 +508,8 @@ bool world_can(enum step step)
 
 static void do_step(enum step step)
 {
+	if (step < AGREE_1)
+		w.now.files[0].approval.fresh = 0;
 	switch (step) {
 	case WRITE_A:
 	case WRITE_B:
@@ -464,6 +552,17 @@ static void do_step(enum step step)
 	case COPY:
 	case COPY_BACK:
 		copy(step == COPY_BACK, step == COPY);
+		break;
+	case AGREE_1:
+	case REFUSE:
+		vote(0, step == AGREE_1, INT64_MAX);
+		break;
+	case AGREE_2:
+	case AGREE_SOON:
+		vote(1, true, step == AGREE_2 ? INT64_MAX : SOON_NS);
+		break;
+	case WITHDRAW:
+		withdraw();
 		break;
 	case FSYNC:
 		fsync_a();

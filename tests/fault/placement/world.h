@@ -14,7 +14,7 @@
 /* What the configuration says of the zone at home; all the rest of it is the same. */
 struct scene {
 	const char *name, *policy, *pack;
-	bool allow;  /* policy lets held files go */
+	int kind;    /* enum policy */
 	bool copies; /* how many copies there are to be abroad may change, and files may be copied */
 };
 
@@ -35,9 +35,14 @@ enum step {
 	CREATE,	    /* /pub/a, anew */
 	COPY,	    /* what a has to b, or the other way round: objects come to be shared */
 	COPY_BACK,
-	RELOAD, /* the other rules */
-	COPIES, /* two copies abroad, or one again */
-	FSYNC,	/* of a, and the end of what it waits for */
+	RELOAD,	 /* the other rules */
+	COPIES,	 /* two copies abroad, or one again */
+	AGREE_1, /* one approver to a, as it is */
+	AGREE_2,
+	AGREE_SOON, /* the other, for a while */
+	REFUSE,
+	WITHDRAW,
+	FSYNC, /* of a, and the end of what it waits for */
 	CRASH,
 	TIME,	  /* a moment: the quiet period, or the time in which small blocks are gathered */
 	LONG,	  /* all that time alone can bring */
@@ -54,9 +59,12 @@ extern const char *const step_names[STEPS];
 /* world_open: a store of its own; world_close: and its end. */
 void world_open(const struct scene *);
 void world_close(void);
-/* world_begin: nothing but two files in /pub, just written, or all of it stored long ago. world_rest: all that is under
+/* How a walk begins: with two files in /pub, just written; all of it stored long ago; and one of them kept at home by
+ * the policy, which asked approvers where it does. */
+enum begin { WRITTEN, STORED, KEPT };
+/* world_begin: nothing but that. world_rest: all that is under
  * way ends well, and all must be where it belongs; then nothing is left. */
-void world_begin(bool stored);
+void world_begin(enum begin);
 void world_rest(void);
 bool world_can(enum step);
 void world_do(enum step);
