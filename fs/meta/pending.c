@@ -148,12 +148,13 @@ int meta_pending(struct meta *m, uint64_t after_ino, uint64_t *out, size_t max)
 
 /* ---- what falls due by the clock ---- */
 
+/* SQLite takes the first bound as where to begin. */
 static int next_due(struct meta *m, int64_t after_ns, int64_t *out)
 {
 	struct query q;
 
 	*out = INT64_MAX;
-	query_open(&q, m, "SELECT due_ns FROM inode WHERE due_ns > 0 AND due_ns > ?1 ORDER BY due_ns LIMIT 1", "i",
+	query_open(&q, m, "SELECT due_ns FROM inode WHERE due_ns > ?1 AND due_ns > 0 ORDER BY due_ns LIMIT 1", "i",
 		after_ns);
 	if (query_step(&q) > 0)
 		*out = meta_row_i64(&q.row, 0);
