@@ -40,15 +40,29 @@ static void more_apply(struct meta_txn *txn, struct meta_record *record)
 		"bi", t->key, sizeof t->key, (int64_t)t->backend_id);
 }
 
+static int any_row(void *ctx, struct meta_row *row)
+{
+	(void)ctx;
+	(void)row;
+	return 1;
+}
+
 int meta_replica_begin(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id)
 {
 	uint64_t batch;
+	int rc;
 
 	pthread_mutex_lock(&m->lock);
 	batch = m->batch;
 	tracked_queue(m, id, backend_id, 0, more_apply);
 	pthread_mutex_unlock(&m->lock);
-	return wait_committed(m, batch);
+	if ((rc = wait_committed(m, batch)) < 0)
+		return rc;
+	rc = meta_select(m,
+		"SELECT 1 FROM replica r JOIN object o ON o.num = r.object"
+		" WHERE o.id = ?1 AND o.state = 1 AND r.backend = ?2",
+		any_row, NULL, "bi", id, (size_t)OBJECT_ID_BYTES, (int64_t)backend_id);
+	return rc == 0 ? -ERR_STALE : rc < 0 ? rc : 0;
 }
 
 /* ---- looking for what is short ---- */

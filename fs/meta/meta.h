@@ -425,7 +425,8 @@ int meta_object_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t 
 /* Copies that are to be made again, or for the first time: objects with fewer sound copies than their zone asks for, or
  * with a bad one. meta_replica_bad: a confirmed copy is missing or damaged (under the meta lock).
  * meta_replica_begin: a copy is about to be sent to one more backend: known, and so deleted with the object, before its
- * first byte leaves; waits until that is committed. meta_object_stored confirms it, as it does one that was bad. */
+ * first byte leaves; waits until that is committed. -ERR_STALE: the object is being deleted, and nothing is to be sent.
+ * meta_object_stored confirms it, as it does one that was bad. */
 void meta_replica_bad(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
 int meta_replica_begin(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
 /* What a zone asks for, and on which backends copies count: those that the configuration gives it. */

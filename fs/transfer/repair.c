@@ -188,7 +188,8 @@ static int members_load(struct repair *r)
 			break;
 		after = inos[n - 1];
 	}
-	return rc;
+	/* of no file any more: it is being deleted, and nobody would be asked */
+	return rc == 0 && !r->member_count ? -ERR_STALE : rc;
 }
 
 /* ---- a sound copy

@@ -345,7 +345,11 @@ void cloud_come(void)
 			continue;
 		}
 		*at_late = o->next;
-		store(o, false);
+		/* or the same was sent again meanwhile */
+		if (*at(o->backend, o->key))
+			object_free(o);
+		else
+			store(o, false);
 	}
 }
 

@@ -346,7 +346,7 @@ static void test_copies(void **state)
 
 static void test_alone(void **state)
 {
-	static const struct scene alone = { "export = deny, pack = 0", "export = deny\n", "pack = 0\n", DENY, false };
+	static const struct scene alone = { "export = deny, pack = 0", "export = deny\n", "pack = 0\n", DENY, true };
 
 	(void)state;
 	scene(&alone, (struct bounds){ most.steps - 1, most.crash_steps - 1, -1, -1 });

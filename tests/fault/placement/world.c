@@ -492,9 +492,8 @@ bool world_can(enum step step)
 	case FSYNC:
 		return s->slots[PUB_A] != NOBODY || s->slots[HR_A] != NOBODY;
 	case FAR_SENT:
+	case FAR_LATE:
 		return crossing(FAR) && !cloud_put_at(FAR)->sent;
-	case FAR_LATE: /* of an upload: a copy that is made again goes with its object, which is deleted once */
-		return !w.scene->copies && crossing(FAR) && !cloud_put_at(FAR)->sent;
 	case FAR_CONFIRMED:
 	case FAR_FAILED:
 		return crossing(FAR);

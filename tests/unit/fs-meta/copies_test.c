@@ -211,7 +211,7 @@ static void deleted(void **state)
 	/* too late: nothing comes back */
 	mark_stored(&f, id, 2);
 	mark_bad(&f, id, 1);
-	assert_int_equal(meta_replica_begin(f.m, id, 4), 0);
+	assert_int_equal(meta_replica_begin(f.m, id, 4), -ERR_STALE);
 	assert_int_equal(state_on(&f, id, 1), REPLICA_DELETING);
 	assert_int_equal(state_on(&f, id, 2), REPLICA_DELETING);
 	assert_int_equal(state_on(&f, id, 4), -1);
