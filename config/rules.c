@@ -478,6 +478,11 @@ const struct rule_limit *rule_stop_after(const struct rule *r)
 	return &r->stop_after;
 }
 
+bool rule_pin(const struct rule *r)
+{
+	return r->pin;
+}
+
 void rule_text(const struct rule *r, struct buf *out)
 {
 	for (size_t i = 0; i < r->count; i++)

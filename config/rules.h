@@ -86,6 +86,8 @@ bool rule_limit_any(const struct rule_limit *);
 /* rule_limit_over: whether so much is more than it allows. rule_limit_reached: or all that it allows. */
 bool rule_limit_over(const struct rule_limit *, uint64_t files, uint64_t bytes);
 bool rule_limit_reached(const struct rule_limit *, uint64_t files, uint64_t bytes);
+/* rule_pin: whether local copies of what it places stay in the cache. */
+bool rule_pin(const struct rule *);
 /* rule_text: the conditions in one line, appended to out: "tag=personal,confidential size>1M". */
 void rule_text(const struct rule *, struct buf *out);
 /* rules_count, rules_at: in file order, for `rules list`. */

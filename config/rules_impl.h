@@ -54,6 +54,7 @@ struct rule {
 	struct config_zone *zone; /* NULL for a tag */
 	int export;		  /* enum export_policy, or -1 */
 	struct rule_limit warn_after, stop_after;
+	bool pin;
 	struct cond *conds;
 	size_t count;
 };

@@ -367,6 +367,13 @@ static void read_limit(struct load *l, const struct doc_entry *e, struct rule_li
 			e->value, e->key);
 }
 
+static void read_pin(struct load *l, struct rule *r, const struct doc_entry *e)
+{
+	r->pin = strcmp(e->value, "yes") == 0;
+	if (!r->pin && strcmp(e->value, "no") != 0)
+		load_error(l, &e->origin, "bad value \"%s\" for \"pin\"; expected yes or no", e->value);
+}
+
 static void read_warn(struct load *l, struct rule *r, const struct doc_entry *e)
 {
 	read_limit(l, e, &r->warn_after);
@@ -384,6 +391,7 @@ static const struct rule_key {
 } rule_keys[] = {
 	{ "zone", read_zone },
 	{ "export", read_export },
+	{ "pin", read_pin },
 	{ "warn-after", read_warn },
 	{ "stop-after", read_stop },
 };
@@ -415,7 +423,8 @@ static void report_key(struct load *l, const struct doc_section *s, const struct
 		suggest_offer(&near, rule_keys[i].name);
 	load_error(l, &e->origin, "unknown key \"%s\" in [%s %s]%s", e->key, s->kind, s->name,
 		near.best ? suggest_text(&near, hint, sizeof hint)
-		: is_rule ? "; expected zone, export, warn-after, stop-after, path, name, tag, size, age, owner, type, "
+		: is_rule ? "; expected zone, export, pin, warn-after, stop-after, path, name, tag, size, age, owner, "
+			    "type, "
 			    "link-count, hours, days, date or not- before one of these"
 			  : "; expected set-by, path, name, tag, size, age, owner, type, link-count, hours, days, date "
 			    "or not- before one of these");
@@ -535,8 +544,8 @@ static void set_version(struct load *l)
 		for (size_t i = 0; i < rules->program[phase].count; i++) {
 			const struct rule *r = rules->program[phase].v[i];
 
-			buf_printf(&text, "%s %s %s %d ", phase == PHASE_TAGS ? "tag" : "rule", r->name,
-				r->zone ? r->zone->name : "", r->export);
+			buf_printf(&text, "%s %s %s %d %s", phase == PHASE_TAGS ? "tag" : "rule", r->name,
+				r->zone ? r->zone->name : "", r->export, r->pin ? "pin " : "");
 			rule_text(r, &text);
 			buf_str(&text, "\n");
 		}

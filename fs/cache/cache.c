@@ -61,7 +61,8 @@ static int index_row(void *ctx, struct meta_row *row)
 {
 	struct scan *s = ctx;
 	struct cache *c = s->c;
-	enum entry_state state = meta_row_i64(row, 2) ? ENTRY_DIRTY : ENTRY_CLEAN;
+	bool pinned = meta_row_i64(row, 4) & (INODE_PINNED | INODE_PINNED_RULE);
+	enum entry_state state = meta_row_i64(row, 2) ? ENTRY_DIRTY : pinned ? ENTRY_PINNED : ENTRY_CLEAN;
 	struct entry *e;
 	struct map map;
 	size_t len;
@@ -85,7 +86,9 @@ static int index_row(void *ctx, struct meta_row *row)
 static int index_read(struct cache *c, uint64_t *damaged)
 {
 	struct scan s = { .c = c };
-	int rc = meta_select(c->meta, "SELECT ino, idx, dirty, local FROM block INDEXED BY block_slots WHERE kind = 2",
+	int rc = meta_select(c->meta,
+		"SELECT b.ino, b.idx, b.dirty, b.local, i.flags FROM block b INDEXED BY block_slots"
+		" CROSS JOIN inode i ON i.ino = b.ino WHERE b.kind = 2",
 		index_row, &s, "");
 
 	*damaged = s.damaged;
@@ -456,6 +459,8 @@ void cache_status(struct cache *c, struct cache_status *s)
 	pthread_mutex_lock(&c->lock);
 	*s = (struct cache_status){ .bytes_max = c->bytes_max, .bytes = room_used(c), .bytes_bound = bound };
 	s->bytes_dirty = dirty_slots(c) + rows;
+	s->bytes_pinned = c->index.slots[ENTRY_PINNED] * (uint64_t)SLOT_BYTES;
+	s->pins_max = c->bytes_max / 2;
 	s->hits = atomic_load(&c->hits);
 	s->misses = atomic_load(&c->misses);
 	s->evicted = c->evicted;

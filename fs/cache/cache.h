@@ -129,6 +129,12 @@ void cache_snapshot_release(struct cache *, struct cache_snapshot *);
  * first, until `bytes` are free under the bound (UINT64_MAX: all there are). Returns what it freed. Also done by the
  * cache itself as the bound is reached. */
 uint64_t cache_evict(struct cache *, uint64_t bytes);
+/* cache_pin: sets INODE_PINNED, or takes it away. cache_is_pinned: whether it is set; *bytes is what the file has in
+ * all. cache_pinned: that or INODE_PINNED_RULE changed: the file's local copies are not evicted any more, but for what
+ * pins have beyond half of the cache, or are again. Never block; under no lock. */
+void cache_pin(struct cache *, struct inode *, bool pin);
+bool cache_is_pinned(struct cache *, struct inode *, uint64_t *bytes);
+void cache_pinned(struct cache *, struct inode *);
 /* cache_durable: tells that batches up to this one are durable: frees slots that waited. Must not block; any thread. */
 void cache_durable(struct cache *, uint64_t batch);
 /* cache_stored: a block was uploaded and its extent set: whoever waits for room need not wait until something else asks
@@ -143,6 +149,7 @@ struct cache_status {
 	uint64_t bytes_max, bytes, bytes_dirty; /* on disk; of which on no backend, small files in rows too */
 	uint64_t bytes_bound;			/* what the disk has for it, if that is less than bytes_max */
 	uint64_t hits, misses, evicted;
+	uint64_t bytes_pinned, pins_max; /* in block files, of what is pinned; how much of that stays */
 };
 /* cache_status: blocks on the local disk. cache_pressed: half of what it may take are slots on no backend; never
  * blocks. */

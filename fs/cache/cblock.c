@@ -376,6 +376,8 @@ int cblock_attach_file(struct cblock *b)
 	meta_lock(b->c->meta);
 	if (b->block->dirty)
 		state = ENTRY_DIRTY;
+	else if (b->block->inode->flags & (INODE_PINNED | INODE_PINNED_RULE))
+		state = ENTRY_PINNED;
 	meta_unlock(b->c->meta);
 	if ((rc = files_new(b->c, b->ino, b->index, state, &b->file)) == 0) {
 		slotfile_set_counted(b->file, true);

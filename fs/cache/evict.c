@@ -95,7 +95,7 @@ uint64_t evict_one(struct cache *c, uint64_t ino, uint32_t index, bool inline_to
 
 	if (meta_inode_get(c->meta, ino, &inode) < 0)
 		return 0;
-	if (meta_block_get(c->meta, inode, index, &block) == 0) {
+	if (!(inline_too && pin_keeps_inline(c, inode)) && meta_block_get(c->meta, inode, index, &block) == 0) {
 		freed = block_evict(c, block, inline_too);
 		meta_block_put(c->meta, block);
 	}
@@ -125,6 +125,7 @@ static uint64_t evict_files(struct cache *c, uint64_t bytes)
 	uint64_t freed = 0, tries;
 
 	pthread_mutex_lock(&c->lock);
+	pin_trim(c);
 	tries = c->index.count[ENTRY_CLEAN];
 	pthread_mutex_unlock(&c->lock);
 	for (; tries && room_lacks(c, bytes) && oldest(c, &key); tries--) {
@@ -188,7 +189,7 @@ static bool look_at(struct cache *c, uint64_t ino, uint32_t index)
 		clean = !block->dirty;
 		meta_unlock(c->meta);
 		if (clean)
-			index_set(&c->index, e, ENTRY_CLEAN);
+			index_set(&c->index, e, pin_state(c, inode));
 	}
 	pthread_mutex_unlock(&c->lock);
 	meta_block_put(c->meta, block);

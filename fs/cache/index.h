@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* index: one entry for each block file, in memory: a treap ordered by (inode, block), so that a range of blocks of an
- * inode is found at once, and four lists, one a state, least recently used first. Nothing here blocks or does I/O; the
+ * inode is found at once, and five lists, one a state, least recently used first. Nothing here blocks or does I/O; the
  * caller holds the cache lock. */
 #ifndef FS_CACHE_INDEX_H
 #define FS_CACHE_INDEX_H
@@ -12,6 +12,7 @@
 
 enum entry_state {
 	ENTRY_CLEAN,	 /* may be evicted, as far as is known */
+	ENTRY_PINNED,	 /* clean, of a file whose local copies are to stay */
 	ENTRY_DIRTY,	 /* holds what is on no backend */
 	ENTRY_UPLOADING, /* dirty, but a snapshot was taken since: may be clean by now */
 	ENTRY_DOOMED,	 /* no block's any more: unlinked when `batch` is durable */

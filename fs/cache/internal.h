@@ -68,6 +68,7 @@ struct cache {
 	int64_t looked_ns; /* when room was looked for last */
 	bool gone;	   /* inodes were deleted since the last count of inline bytes */
 	bool full;	   /* somebody got -ERR_CACHE_FULL and waits for room() */
+	bool pins_over;	   /* pinned files had more than their share at the last look */
 	bool shrink;	   /* for the thread: the disk is full */
 	bool stop, closed;
 	bool durable, hurry;  /* for the thread: a batch became durable; sync everything now */
@@ -319,6 +320,14 @@ int intent_replay(struct cache *, struct errmsg *);
 
 /* sync.c: what is unsynced since before */
 int sync_older(struct cache *, int64_t than_ns);
+
+/* pin.c */
+/* pin_state: of what is clean of the file. Under the cache's lock or none; takes the meta lock. pin_keeps_inline:
+ * whether its row stays. Under no lock. pin_trim: takes from pinned files what they have beyond their share. Under the
+ * lock. */
+enum entry_state pin_state(struct cache *, const struct inode *);
+bool pin_keeps_inline(struct cache *, const struct inode *);
+void pin_trim(struct cache *);
 
 /* evict.c */
 /* evict_one: what it freed. evict_look_again: whether an upload turned out to have made something clean. */

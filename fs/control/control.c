@@ -17,6 +17,8 @@ static const struct server_op ops[] = {
 	{ "move", false, true, op_move },
 	{ "move-cancel", false, true, op_move_cancel },
 	{ "move-status", false, true, op_move_status },
+	{ "cache-pin", true, true, op_cache_pin },
+	{ "cache-show", false, true, op_cache_show },
 	{ "umount", false, true, op_umount },
 	{ "where", true, false, op_where },
 	{ "explain", true, false, op_explain },

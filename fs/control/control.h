@@ -41,7 +41,7 @@ int control_reload_fd(const struct control_reload *);
 int control_reload_end(struct control_reload *, struct config_messages *msgs, struct errmsg *);
 
 /* control_cache_drop: drops every local copy that is durably known to be on a backend, and adds to facts what became of
- * it: "bytes_dropped", "bytes_left", "bytes_dirty". Blocks on the local disk. */
+ * it: "bytes_dropped", "bytes_left", "bytes_dirty", "bytes_pinned". Blocks on the local disk. */
 int control_cache_drop(struct core *, json_t *facts);
 
 /* The client side. Which daemon is asked. */

@@ -222,11 +222,13 @@ static json_t *waiting_facts(const struct transfer_status *t, int64_t now_ns)
 		"seconds_left", left);
 }
 
-static json_t *cache_facts(const struct cache_status *c)
+json_t *facts_cache(const struct cache_status *c)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes_max", (json_int_t)c->bytes_max, "bytes_bound",
-		(json_int_t)c->bytes_bound, "bytes", (json_int_t)c->bytes, "bytes_dirty", (json_int_t)c->bytes_dirty,
-		"hits", (json_int_t)c->hits, "misses", (json_int_t)c->misses, "evicted", (json_int_t)c->evicted);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes_max", (json_int_t)c->bytes_max,
+		"bytes_bound", (json_int_t)c->bytes_bound, "bytes", (json_int_t)c->bytes, "bytes_dirty",
+		(json_int_t)c->bytes_dirty, "hits", (json_int_t)c->hits, "misses", (json_int_t)c->misses, "evicted",
+		(json_int_t)c->evicted, "bytes_pinned", (json_int_t)c->bytes_pinned, "pins_max",
+		(json_int_t)c->pins_max);
 }
 
 json_t *facts_status(const struct config *c, const struct transfer_status *t, int64_t now_ns)
@@ -236,7 +238,7 @@ json_t *facts_status(const struct config *c, const struct transfer_status *t, in
 	for (size_t i = 0; i < c->zone_count; i++)
 		json_array_append_new(zones, zone_facts(c, c->zones[i], t, now_ns));
 	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", c->name, "store", c->store, "zones", zones, "waiting",
-		waiting_facts(t, now_ns), "cache", cache_facts(&t->cache));
+		waiting_facts(t, now_ns), "cache", facts_cache(&t->cache));
 }
 
 static json_t *bound(uint64_t max)

@@ -25,6 +25,7 @@ json_t *facts_where(const struct where *, const char *(*zone_name)(void *ctx, ui
 /* facts_status:
  * {"name","store","zones":[{"name","kind","home","copies","backends_taking","blocks_short","export","backends":[...]}],"waiting":{},
  * "cache":{}}; now_ns is the real clock, for ages in seconds. NULL when out of memory. */
+json_t *facts_cache(const struct cache_status *);
 json_t *facts_status(const struct config *, const struct transfer_status *, int64_t now_ns);
 /* facts_usage: {"bytes","bytes_max","inodes","inodes_max"}, the bounds null where there is none; facts_quota: of a
  * section [quota NAME], with "name", and "user" or "group", as written there, and "id". NULL when out of memory. */

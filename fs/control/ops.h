@@ -35,6 +35,9 @@ int op_export_withdraw(struct request *);
 /* on a path: ops_path.c */
 int op_where(struct request *);
 int op_explain(struct request *);
+/* on what of it stays in the cache: ops_cache.c */
+int op_cache_pin(struct request *);
+int op_cache_show(struct request *);
 
 /* path_ino: the inode behind the request's descriptor. It must lie in this mount: -EXDEV, with a sentence. Asks the
  * kernel for what it knows already, so that the daemon never waits for itself. */

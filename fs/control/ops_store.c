@@ -302,6 +302,7 @@ int control_cache_drop(struct core *core, json_t *facts)
 	json_object_set_new(facts, "bytes_dropped", json_integer((json_int_t)freed));
 	json_object_set_new(facts, "bytes_left", json_integer((json_int_t)after.bytes));
 	json_object_set_new(facts, "bytes_dirty", json_integer((json_int_t)after.bytes_dirty));
+	json_object_set_new(facts, "bytes_pinned", json_integer((json_int_t)after.bytes_pinned));
 	return 0;
 }
 

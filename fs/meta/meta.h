@@ -91,11 +91,13 @@ struct meta_node {
 /* ---- inodes -------------------------------------------------------------------------------------------------- */
 
 enum inode_flags {
-	INODE_HELD = 1,	       /* DESIGN §2, I9 */
-	INODE_AWAITING = 2,    /* its rules want it abroad, the export policy keeps it */
-	INODE_EVER_STORED = 4, /* some object of it was ever confirmed */
-	INODE_BEYOND = 8,      /* room may be set aside beyond its size */
-	INODE_ASKED = 16,      /* it has an export request (place/policy.h) */
+	INODE_HELD = 1,		 /* DESIGN §2, I9 */
+	INODE_AWAITING = 2,	 /* its rules want it abroad, the export policy keeps it */
+	INODE_EVER_STORED = 4,	 /* some object of it was ever confirmed */
+	INODE_BEYOND = 8,	 /* room may be set aside beyond its size */
+	INODE_ASKED = 16,	 /* it has an export request (place/policy.h) */
+	INODE_PINNED = 64,	 /* a user wants its local copies to stay */
+	INODE_PINNED_RULE = 128, /* the rule that placed it does */
 };
 
 /* An inode's part of what its owners hold. */

@@ -20,6 +20,9 @@ static uint32_t flags_after(const struct inode *inode, const struct placement *p
 		flags &= ~(uint32_t)INODE_HELD;
 	if (p->mark_held)
 		flags |= INODE_HELD;
+	flags &= ~(uint32_t)INODE_PINNED_RULE;
+	if (p->pin)
+		flags |= INODE_PINNED_RULE;
 	return p->state == PLACEMENT_FREE ? flags : flags | INODE_AWAITING;
 }
 
@@ -49,8 +52,9 @@ static void audit_placement(struct place *p, const struct inode *inode, const st
 /* Under the meta lock. */
 static void adopt(struct place *p, struct inode *inode, const struct placement *at, char *rule)
 {
+	/* a pin places nothing */
 	if (inode->zone_id != at->zone_id || !same_rule(inode->rule, at->rule) ||
-		flags_after(inode, at) != inode->flags)
+		((flags_after(inode, at) ^ inode->flags) & ~(uint32_t)INODE_PINNED_RULE))
 		audit_placement(p, inode, at);
 	if (inode->zone_id && inode->zone_id != at->zone_id)
 		crossing_add(p, inode->zone_id, at->zone_id, 1, 0);
@@ -86,14 +90,20 @@ int place_apply(struct place *p, struct inode *inode, const struct placement *at
 	char *rule = at->rule ? strdup(at->rule) : NULL;
 	struct buf path = BUF_INIT;
 	int rc = at->rule && !rule ? -ENOMEM : 0;
+	uint32_t flags;
+	bool pin = false;
 
 	if (rc == 0 && at->ask)
 		rc = meta_path(p->meta, inode->ino, &path);
 	if (rc == 0) {
 		meta_lock(p->meta);
+		flags = inode->flags;
 		rc = apply(p, inode, at, &path, &rule);
+		pin = (inode->flags ^ flags) & INODE_PINNED_RULE;
 		meta_unlock(p->meta);
 	}
+	if (pin)
+		cache_pinned(p->cache, inode);
 	buf_free(&path);
 	free(rule);
 	return rc == -ENOENT ? -ERR_STALE : rc;

@@ -265,6 +265,7 @@ int place_evaluate(struct place *p, struct inode *inode, struct placement *out)
 		judgement_result(&all, &s, &wanted);
 		out->mark_held = all.mark;
 		out->want_content = s.content_missing;
+		out->pin = wanted.rule && rule_pin(wanted.rule);
 		rc = policy_apply(&s, &wanted, out);
 	}
 	subject_free(&s);

@@ -61,6 +61,7 @@ struct placement {
 	unsigned needed;   /* approvers who must agree */
 	char *wanted_rule; /* malloc'd name of the rule that wants it there; NULL: the default */
 	uint64_t version, size;
+	bool pin;	   /* the rule wants its local copies to stay */
 	bool want_content; /* a rule asks for the type of content that is not at hand: fetch 64 KiB, ask again */
 	char *rule;	   /* malloc'd name, NULL for the default; placement_free */
 	uint64_t rules_version;

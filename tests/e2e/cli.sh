@@ -436,6 +436,22 @@ expect_status 0 bfs cache drop
 expect_says "dropped"
 expect_equal "$(bfs cache drop --json | jq .bytes_left)" 0 "what is left"
 
+step "cache pin"
+expect_status 0 bfs cache pin "$mnt/private"
+expect_says "$mnt/private: " " files pinned, "
+expect_equal "$(bfs cache unpin --json "$mnt/private/1" | jq -c '[.files, .path]')" "[1,\"$mnt/private/1\"]" "one less"
+expect_status 0 bfs cache show
+expect_says "pinned at most     512.0 MiB"
+head -c 1M /dev/urandom >"$mnt/private/pinned"
+expect_status 0 bfs cache pin "$mnt/private/pinned"
+expect_says "$mnt/private/pinned: 1 file pinned, 1.0 MiB"
+bfs sync
+expect_status 0 bfs cache drop
+expect_says "1.0 MiB stay, for they are pinned"
+expect_equal "$(bfs cache show --json | jq '.bytes_pinned > 1000000 and .bytes_pinned <= .bytes')" true "what is pinned"
+expect_status 0 bfs cache unpin "$mnt/private"
+expect_status 1 bfs cache pin /etc/passwd
+
 step "umount: busy, and not"
 (cd "$mnt" && exec sleep 60) &
 sleeper=$!

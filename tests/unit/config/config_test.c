@@ -664,7 +664,8 @@ static void test_rules(void **state)
 		{ GOOD "[rule r]\nzone = d\nnot_path = /a\npath = /a\n",
 			"test.ini:12: error: unknown key \"not_path\" in [rule r]; did you mean \"not-path\"?\n" },
 		{ GOOD "[rule r]\nzone = d\ncountry = CN\npath = /a\n",
-			"test.ini:12: error: unknown key \"country\" in [rule r]; expected zone, export, warn-after, "
+			"test.ini:12: error: unknown key \"country\" in [rule r]; expected zone, export, pin, "
+			"warn-after, "
 			"stop-after, path, name, "
 			"tag, size, "
 			"age, owner, type, link-count, hours, days, date or not- before one of these\n" },
@@ -684,7 +685,7 @@ static void test_rules(void **state)
 			"test.ini:14: error: \"tag\" holds an empty item; expected values with a comma between "
 			"them\n" },
 		{ GOOD "[rule r]\nzone = d\nsize = 1M\nage = >30x\nowner = no-such-user\ntype = image\nexport = "
-		       "maybe\n",
+		       "maybe\npin = true\n",
 			"test.ini:12: error: bad value \"1M\" for \"size\"; expected a size, such as >1M, <=4K or "
 			"1K..1M\n"
 			"test.ini:13: error: bad value \">30x\" for \"age\"; expected an age, such as >30d, <=1h or "
@@ -695,7 +696,8 @@ static void test_rules(void **state)
 			"test.ini:15: error: bad value \"image\" for \"type\"; expected a media type, such as "
 			"image/png or "
 			"image/*\n"
-			"test.ini:16: error: bad value \"maybe\" for \"export\"; expected deny, approve or allow\n" },
+			"test.ini:16: error: bad value \"maybe\" for \"export\"; expected deny, approve or allow\n"
+			"test.ini:17: error: bad value \"true\" for \"pin\"; expected yes or no\n" },
 		{ GOOD "[rule r]\nzone = d\nsize = <0\nnot-size = 4K..1K\nnot-owner = group:no-such-group, root\nowner "
 		       "= "
 		       "uid:4294967295\ntype = */png\n",

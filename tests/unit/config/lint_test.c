@@ -167,7 +167,8 @@ static void test_tags(void **state)
 		{ "[tag x]\nset-by = users\npath = /a/**\n",
 			"19: \"set-by\" stands beside other keys in [tag x]; expected it alone\n" },
 		{ "[rule x]\nset-by = users\npath = /a/**\nzone = d\n",
-			"19: unknown key \"set-by\" in [rule x]; expected zone, export, warn-after, stop-after, path, "
+			"19: unknown key \"set-by\" in [rule x]; expected zone, export, pin, warn-after, stop-after, "
+			"path, "
 			"name, tag, size, age, "
 			"owner, type, link-count, hours, days, date or not- before one of these\n" },
 	};

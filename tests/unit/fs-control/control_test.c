@@ -121,7 +121,21 @@ uint64_t cache_evict(struct cache *c, uint64_t bytes)
 void cache_status(struct cache *c, struct cache_status *s)
 {
 	(void)c;
-	*s = (struct cache_status){ .bytes = 10, .bytes_dirty = 7 };
+	*s = (struct cache_status){ .bytes = 10, .bytes_dirty = 7, .pins_max = 50 };
+}
+
+void cache_pin(struct cache *c, struct inode *inode, bool pin)
+{
+	(void)c;
+	inode->flags = pin ? INODE_PINNED : 0;
+}
+
+/* half of the cache has room for 50 */
+bool cache_is_pinned(struct cache *c, struct inode *inode, uint64_t *bytes)
+{
+	(void)c;
+	*bytes = inode->bytes;
+	return inode->flags & INODE_PINNED;
 }
 struct config_zone *place_zone(struct place *p, const struct config *c, uint32_t id)
 {
@@ -632,6 +646,42 @@ static void test_cache_drop(void **state)
 	assert_int_equal(status_of(last), 0);
 }
 
+/* of a directory all below, or, where that is too much, nothing */
+static void test_cache_pin(void **state)
+{
+	int fd = own_fd();
+	json_t *last;
+
+	(void)state;
+	nodes[10].bytes = 51;
+	last = ask("cache-pin", json_pack("{s:b}", "pin", 1), fd);
+	assert_non_null(strstr(json_string_value(json_object_get(last, "message")),
+		"nothing was pinned: these files have 51 B and those pinned before 0 B, and half of the cache, 50 B,"));
+	assert_int_equal(status_of(last), 1);
+	assert_int_equal(nodes[11].flags, 0);
+	nodes[10].bytes = 50;
+	for (int pin = 1; pin >= 0; pin--) {
+		assert_int_equal(status_of(ask("cache-pin", json_pack("{s:b}", "pin", pin), fd)), 0);
+		assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "files")), FILES + 2);
+		assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "bytes")), 50);
+		assert_int_equal(nodes[10].flags, pin ? INODE_PINNED : 0);
+		assert_int_equal(nodes[FILES + 99].flags, pin ? INODE_PINNED : 0);
+		assert_int_equal(nodes[2].flags, 0);
+	}
+	assert_int_equal(status_of(ask("cache-pin", json_pack("{s:b}", "pin", 0), fd)), 0);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "files")), 0);
+	nodes[10].bytes = 0;
+	close(fd);
+}
+
+static void test_cache_show(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of(ask("cache-show", NULL, -1)), 0);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "bytes")), 10);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(lines, 0), "pins_max")), 50);
+}
+
 static void test_other_mount(void **state)
 {
 	int fd = own_fd();
@@ -1140,6 +1190,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_cache_drop),
+		cmocka_unit_test(test_cache_pin),
+		cmocka_unit_test(test_cache_show),
 		cmocka_unit_test(test_other_mount),
 		cmocka_unit_test(test_where),
 		cmocka_unit_test(test_where_below),

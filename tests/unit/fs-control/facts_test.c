@@ -119,7 +119,13 @@ static void test_status_idle(void **state)
 	struct transfer_zone_status short_home = { home_text, 1, 7 };
 	struct transfer_status s = { .zones = &short_home,
 		.zone_count = 1,
-		.cache = { .bytes_max = 100, .bytes_bound = 90, .bytes = 50, .bytes_dirty = 20, .hits = 1 } };
+		.cache = { .bytes_max = 100,
+			.bytes_bound = 90,
+			.bytes = 50,
+			.bytes_dirty = 20,
+			.hits = 1,
+			.bytes_pinned = 5,
+			.pins_max = 50 } };
 
 	(void)state;
 	assert_json(facts_status(&config, &s, 0),
@@ -133,7 +139,7 @@ static void test_status_idle(void **state)
 		"\"waiting\":{\"files\":0,\"bytes\":0,\"oldest_age_s\":null,\"uploads\":0,\"fetches\":0,"
 		"\"upload_bytes_per_s\":0,\"download_bytes_per_s\":0,\"seconds_left\":null},"
 		"\"cache\":{\"bytes_max\":100,\"bytes_bound\":90,\"bytes\":50,\"bytes_dirty\":20,\"hits\":1,\"misses\":"
-		"0,\"evicted\":0}}");
+		"0,\"evicted\":0,\"bytes_pinned\":5,\"pins_max\":50}}");
 }
 
 static void test_status_backend(void **state)

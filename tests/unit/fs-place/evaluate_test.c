@@ -318,6 +318,38 @@ static void test_generations(void **state)
 	store_destroy(&s);
 }
 
+static uint32_t flags_of(struct store *s, uint64_t ino)
+{
+	struct inode *inode = store_inode(s, ino);
+	uint32_t flags = inode->flags;
+
+	store_put(s, inode);
+	return flags;
+}
+
+/* A rule's pin comes and goes with the rule. */
+static void test_pin(void **state)
+{
+	struct store s;
+	uint64_t dir, ino;
+
+	(void)state;
+	begin(&s, "deny",
+		"[rule out]\npath = /public/**\nzone = abroad\npin = yes\n"
+		"[rule here]\npath = /here/**\nzone = home\npin = no\n");
+	dir = store_mkdir(&s, META_ROOT_INO, "public");
+	ino = store_write(&s, dir, "a", "text");
+	apply(&s, ino);
+	assert_int_equal(flags_of(&s, ino), INODE_PINNED_RULE);
+	store_name(&s, store_mkdir(&s, META_ROOT_INO, "other"), "a", ino);
+	apply(&s, ino);
+	assert_int_equal(flags_of(&s, ino), 0);
+	ino = store_write(&s, store_mkdir(&s, META_ROOT_INO, "here"), "a", "text");
+	apply(&s, ino);
+	assert_int_equal(flags_of(&s, ino), INODE_HELD);
+	store_destroy(&s);
+}
+
 /* I11: explain says what evaluate does, and why */
 static void test_explain(void **state)
 {
@@ -420,23 +452,25 @@ static const char TWO_NAMES[] = "zone home by default\n"
 				"    [rule out] @/test.ini:43: decides for zone abroad\n"
 				"      yes      path=/public/**  /public/a\n"
 				"      yes      not-name=*.tmp   a\n";
-static const char KEPT[] = "zone home by rule stays\n"
-			   "  its rules want zone abroad; the export policy keeps it (held)\n"
-			   "  held: leaving needs what zone home says, export = deny\n"
-			   "  the rule that wants zone abroad says export = deny\n"
-			   "  /public/a: zone abroad by rule out\n"
-			   "    tag mine: user\n"
-			   "    tag draft: inherited from /public\n"
-			   "    [tag secret] @/test.ini:34: does not set it\n"
-			   "      no       name=*.key  a\n"
-			   "    [rule stays] @/test.ini:36: does not match\n"
-			   "      no       tag=personal,secret  mine, draft\n"
-			   "    [rule old] @/test.ini:39: does not match\n"
-			   "      yes      path=/public/**  /public/a\n"
-			   "      no       size>1M          4 bytes\n"
-			   "    [rule out] @/test.ini:43: decides for zone abroad\n"
-			   "      yes      path=/public/**  /public/a\n"
-			   "      yes      not-name=*.tmp   a\n";
+static const char KEPT[] =
+	"zone home by rule stays\n"
+	"  its rules want zone abroad; the export policy keeps it (held): the export policy of its zone, "
+	"or of the rule, is deny\n"
+	"  held: leaving needs what zone home says, export = deny\n"
+	"  the rule that wants zone abroad says export = deny\n"
+	"  /public/a: zone abroad by rule out\n"
+	"    tag mine: user\n"
+	"    tag draft: inherited from /public\n"
+	"    [tag secret] @/test.ini:34: does not set it\n"
+	"      no       name=*.key  a\n"
+	"    [rule stays] @/test.ini:36: does not match\n"
+	"      no       tag=personal,secret  mine, draft\n"
+	"    [rule old] @/test.ini:39: does not match\n"
+	"      yes      path=/public/**  /public/a\n"
+	"      no       size>1M          4 bytes\n"
+	"    [rule out] @/test.ini:43: decides for zone abroad\n"
+	"      yes      path=/public/**  /public/a\n"
+	"      yes      not-name=*.tmp   a\n";
 
 /* Where several names come to one placement, and what is kept at home. */
 static void test_explain_text(void **state)
@@ -529,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_inherited_mark),
 		cmocka_unit_test(test_type),
 		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_pin),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_explain_text),
 		cmocka_unit_test(test_explain_due),
