@@ -10,6 +10,23 @@
 /* ---- what may be ordered
  * ------------------------------------------------------------------------------------------------ */
 
+static int check_free(struct transfer *t, struct errmsg *msg)
+{
+	const struct endpoint *s;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->lock);
+	if (t->drain.order.id) {
+		s = endpoint_by_id(t, t->drain.order.from);
+		rc = errmsg_set(msg, -EBUSY,
+			"backend '%s' is being emptied: wait for its end (`borderfs move --status`), or stop it with "
+			"`borderfs move --cancel`",
+			s ? s->backend->config->name : "?");
+	}
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
 static int unknown(const struct config *config, const char *name, struct errmsg *msg)
 {
 	struct buf known = BUF_INIT;
@@ -193,7 +210,7 @@ static int plan(struct transfer *t, const char *from, const char *to, struct tra
 {
 	int rc;
 
-	if ((rc = find(t, p, from, &p->from, &p->from_id, msg)) < 0 ||
+	if ((rc = check_free(t, msg)) < 0 || (rc = find(t, p, from, &p->from, &p->from_id, msg)) < 0 ||
 		(to && (rc = find(t, p, to, &p->to, &p->to_id, msg)) < 0) || (rc = check_modes(t, p, msg)) < 0)
 		return rc;
 	rc = !p->to || p->to->zone == p->from->zone ? check_others(t, p, msg) : check_across(t, p, msg);
@@ -234,23 +251,6 @@ static void audit_order(struct transfer *t, const struct move_order *o, const ch
 	meta_unlock(t->meta);
 }
 
-static int check_free(struct transfer *t, struct errmsg *msg)
-{
-	const struct endpoint *s;
-	int rc = 0;
-
-	pthread_mutex_lock(&t->lock);
-	if (t->drain.order.id) {
-		s = endpoint_by_id(t, t->drain.order.from);
-		rc = errmsg_set(msg, -EBUSY,
-			"backend '%s' is being emptied: wait for its end (`borderfs move --status`), or stop it with "
-			"`borderfs move --cancel`",
-			s ? s->backend->config->name : "?");
-	}
-	pthread_mutex_unlock(&t->lock);
-	return rc;
-}
-
 /* The source is closed before its objects are counted a last time, by whoever moves them. */
 static int begin(struct transfer *t, const struct transfer_move_plan *p, uint32_t uid, int64_t deadline_s)
 {
@@ -277,7 +277,7 @@ int transfer_move_begin(
 	int rc;
 
 	pthread_mutex_lock(&t->moves);
-	if ((rc = check_free(t, msg)) == 0 && (rc = transfer_move_plan(t, from, to, &p, msg)) == 0) {
+	if ((rc = transfer_move_plan(t, from, to, &p, msg)) == 0) {
 		rc = begin(t, &p, uid, deadline_s);
 		transfer_move_plan_free(&p);
 	}

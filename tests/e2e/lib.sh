@@ -208,6 +208,15 @@ all_in_bucket() {
 	cloud "$1" s3cmd ls -r "s3://$bucket" | sed "s|.* s3://$bucket/||" | sort
 }
 
+# s3_api NAME METHOD REST [BODY]: a request to its bucket that s3cmd has no word for; REST is the rest of its URL.
+s3_api() {
+	local name=$1 method=$2 rest=$3 body=${4-}
+	curl -sSf -X "$method" --aws-sigv4 "aws:amz:$(cloud_env "$name" REGION):s3" \
+		-u "$(cloud_env "$name" ACCESS):$(cloud_env "$name" SECRET)" \
+		-H "x-amz-content-sha256: $(printf %s "$body" | sha256sum | cut -d' ' -f1)" ${body:+--data-binary "$body"} \
+		"$(cloud_endpoint "$name")/$(cloud_env "$name" BUCKET)$rest"
+}
+
 # log_mark NAME: where its access log ends now.
 log_mark() {
 	stat -c %s "$(cloud_env "$1" LOG)"
