@@ -3,16 +3,6 @@
  * is placed become one object with two references. */
 #include "fs/core/internal.h"
 
-static uint64_t size_of(struct core *core, struct inode *inode)
-{
-	uint64_t size;
-
-	meta_lock(core->meta);
-	size = inode->size;
-	meta_unlock(core->meta);
-	return size;
-}
-
 /* By number, so that two copies the other way round do not wait for each other. */
 static void lock_both(struct inode *from, struct inode *to)
 {
@@ -35,7 +25,7 @@ static void unlock_both(struct inode *from, struct inode *to)
 static uint32_t whole(struct core *core, const struct core_io *io, uint64_t off, uint64_t to)
 {
 	uint64_t bytes = meta_block_bytes(core->meta), left = io->len - io->progress;
-	uint64_t size = size_of(core, io->inode), target = size_of(core, io->target);
+	uint64_t size = inode_size(core, io->inode), target = inode_size(core, io->target);
 
 	/* what lies between the target's end and a block beyond is a write's to make zeros */
 	if (off >= size || to > target || to / bytes >= UINT32_MAX)

@@ -187,7 +187,8 @@ struct core_io {
 	struct list link;
 	int state;
 	void *copy; /* CORE_READ: not NULL in done: the caller frees it */
-	int64_t deadline_ns;
+	int64_t began_ns;
+	bool queued; /* it has a place among those that wait for room */
 	atomic_bool cancelled;
 	size_t progress;
 };

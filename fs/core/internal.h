@@ -50,12 +50,14 @@ struct core {
 	/* meta_pending_adds when all that was pending had been judged, + 1; 0: never. Atomic. */
 	uint64_t judged;
 
-	/* Protects the state of parked operations and the lists they are in (io.c). Taken with no other lock held;
+	/* Protects the state of parked operations and the lists they are in (io_park.c). Taken with no other lock held;
 	 * under it only transfer's, to cancel a fetch. */
 	pthread_mutex_t io_lock;
 	pthread_cond_t io_wake;
-	struct list io_fetching, io_room;
-	uint64_t room_count;  /* raised whenever the cache says that there is room */
+	struct list io_fetching, io_room; /* room: in the order of their turns */
+	size_t io_queue;		  /* those that have a place among them, the one whose turn it is too */
+	bool io_next;			  /* one of them is through: the next one's turn */
+	uint64_t room_count;		  /* raised whenever the cache says that there is room */
 	uint64_t refused;     /* writes of cached pages that failed: the kernel had taken them from programs already */
 	uint64_t refused_ino; /* of the last */
 	int64_t starved_ns;   /* since when operations find no room, and none was made; 0: none waited since */
@@ -130,6 +132,14 @@ ssize_t copy_share(struct core *, struct core_io *);
 /* io.c */
 /* content_written: after content was written or shared, under data_lock alone; times: those of the file too. */
 void content_written(struct core *, struct inode *, bool times);
+/* io.c: io_attempt: the count, 0, or an error; -ERR_NEED_FETCH: what of whose, in need and from; -ERR_CACHE_FULL.
+ * Blocks on the local disk. io_finish: tells the caller. io_park.c: io_leave: the operation waits for room no longer.
+ * Without io_lock. */
+#define COPY_CHUNK (1u << 20) /* of a copy, read and written at a time */
+uint64_t inode_size(struct core *, struct inode *);
+ssize_t io_attempt(struct core *, struct core_io *, struct cache_need *need, struct inode **from);
+void io_finish(struct core *, struct core_io *, ssize_t rc);
+void io_leave(struct core *, struct core_io *);
 int io_init(struct core *);
 void io_stop(struct core *);
 void io_free(struct core *);
