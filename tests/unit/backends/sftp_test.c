@@ -152,8 +152,8 @@ static void gives_up_on_what_is_no_server(void **state)
 	} rows[] = {
 		{ "HTTP/1.1 400 Bad Request\r\n\r\n", true, -ERR_UNREACHABLE, "the SSH handshake failed" },
 		{ NULL, true, -ERR_UNREACHABLE, "the SSH handshake failed" },
-		{ NULL, false, -ERR_TIMEOUT, "let 1 s pass without a byte" },
-		{ "SSH-2.0-OpenSSH_9.2\r\n", false, -ERR_TIMEOUT, "let 1 s pass without a byte" },
+		{ NULL, false, -ERR_TIMEOUT, "let 1 s pass with hardly a byte" },
+		{ "SSH-2.0-OpenSSH_9.2\r\n", false, -ERR_TIMEOUT, "let 1 s pass with hardly a byte" },
 		{ "SSH-2.0-x\r\n\x7f\xff\xff\xff\x04\x14 this is no key exchange, and is said to be two gigabytes",
 			true, -ERR_PROTOCOL, "the SSH handshake failed" },
 	};
