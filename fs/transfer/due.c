@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Files whose placement may be another one by the clock alone: conditions on age and on hours, days and dates. When
  * that is stands in the file's row, in the transaction of its placement, with an index: what is due is read from there,
- * in order, and nothing is kept in memory but how far it was read and when the next one is due. */
+ * in order, and nothing is kept in memory but how far it was read and when the next one is due. What is on its way
+ * abroad then and may be there no longer is cut (I1). */
 #include "fs/transfer/internal.h"
 
 #define DUE_PAGE       256
@@ -64,6 +65,10 @@ bool due_step(struct transfer *t)
 	if (n == (int)room || i < n)
 		next_ns = 0;
 	t->due_next_ns = next_ns < t->due_next_ns ? next_ns : t->due_next_ns;
+	pthread_mutex_unlock(&t->lock);
+	while (i > 0)
+		transfer_revalidate(t, rows[--i].ino);
+	pthread_mutex_lock(&t->lock);
 	return true;
 }
 

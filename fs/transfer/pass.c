@@ -266,7 +266,6 @@ void pass_finish(struct transfer *t, struct pass *p)
 	}
 	if (!p->incomplete && !e->touched)
 		pending_end(t, p);
-	due_note(t, p->next_due_ns);
 	if (p->incomplete || e->touched)
 		finish_again(t, e, p);
 	else

@@ -316,6 +316,8 @@ static void carry_out(struct transfer *t, struct entry *e, struct judged *j)
 {
 	struct zone_queue *queue = j->pass ? zone_queue(t, j->pass->zone_id) : NULL;
 
+	if (j->pass)
+		due_note(t, j->pass->next_due_ns);
 	e->quiet_needed = j->abroad && j->verdict == LATER;
 	if (j->verdict == GONE) {
 		forget(t, e);

@@ -184,6 +184,36 @@ static void test_other_times(void **state)
 	cloud_destroy(&c);
 }
 
+/* A file that may no longer be abroad while it is being sent there: no further byte leaves (I1). */
+static void test_cut(void **state)
+{
+	enum { BYTES = 400000 };
+	struct fault *far;
+	struct cloud c;
+	uint8_t *data = cloud_noise(BYTES, 3);
+	uint64_t ino;
+
+	(void)state;
+	memset(&c, 0, sizeof c);
+	store_make(&c.s, CLOUD_CONFIG("settle = 100ms\n", "upload-limit = 50K/s\n",
+				 "\n[rule young]\nage = <4s\npath = /public/**\nzone = abroad\n"));
+	store_cloud(&c.s, "near");
+	store_cloud(&c.s, "far");
+	cloud_open(&c, false);
+	far = fault_wrap(&c, "far");
+	assert_int_equal(transfer_start(c.t), 0);
+	ino = cloud_write(&c, store_mkdir(&c.s, META_ROOT_INO, "public"), "f", data, BYTES);
+	fault_wait_sending(far);
+	for (int i = 0; i < 700 && fault_body_sent(far) != UINT64_MAX; i++)
+		fault_sleep(10);
+	assert_int_equal(far->put_rc, -ERR_REVOKED);
+	cloud_sync(&c, 0);
+	cloud_expect_where(&c, ino, WHERE_STORED, "home");
+	assert_int_equal(cloud_members(&c, "far"), 0);
+	free(data);
+	cloud_destroy(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +222,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_clock_is_set, unshift),
 		cmocka_unit_test_teardown(test_many_at_once, unshift),
 		cmocka_unit_test(test_other_times),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests_name("fs/transfer/due", tests, NULL, NULL);
