@@ -27,6 +27,7 @@ const struct cli_command *const cli_commands[] = {
 	&cmd_rules_check,
 	&cmd_rules_list,
 	&cmd_rules_test,
+	&cmd_rules_plan,
 	&cmd_reload,
 	&cmd_move,
 	&cmd_drain,

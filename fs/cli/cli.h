@@ -114,6 +114,8 @@ long long number_at(const json_t *, const char *key);
 
 /* print_json: one object, one line, to standard output, which is flushed; no control character in it. */
 void print_json(const json_t *);
+/* print_config_message: facts_message's object, file:line: error: text, to standard error. */
+void print_config_message(const json_t *);
 /* print_text: text for people to standard output: control characters and what is no UTF-8 made visible, as \xNN. */
 void print_text(const char *data, size_t len);
 /* print_text_line: the same of one line, and its end: a line break within becomes visible too. */

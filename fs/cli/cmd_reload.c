@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fs/cli/commands.h"
 
-#include <stdio.h>
-
-static int print_message(void *ctx, json_t *line)
+static int take_message(void *ctx, json_t *line)
 {
 	(void)ctx;
-	fprintf(stderr, "%s", text_at(line, "file"));
-	if (number_at(line, "line"))
-		fprintf(stderr, ":%lld", number_at(line, "line"));
-	fprintf(stderr, ": %s: %s\n", text_at(line, "level"), text_at(line, "text"));
+	print_config_message(line);
 	return 0;
 }
 
@@ -20,7 +15,7 @@ static int run(const struct cli_args *args)
 
 	if (rc)
 		return rc;
-	rc = cli_ask(&daemon, "reload", NULL, -1, print_message, NULL, NULL);
+	rc = cli_ask(&daemon, "reload", NULL, -1, take_message, NULL, NULL);
 	cli_daemon_free(&daemon);
 	return rc;
 }

@@ -228,3 +228,11 @@ void table_free(struct table *t)
 	t->cells = NULL;
 	t->count = t->cap = 0;
 }
+
+void print_config_message(const json_t *finding)
+{
+	fprintf(stderr, "%s", text_at(finding, "file"));
+	if (number_at(finding, "line"))
+		fprintf(stderr, ":%lld", number_at(finding, "line"));
+	fprintf(stderr, ": %s: %s\n", text_at(finding, "level"), text_at(finding, "text"));
+}

@@ -12,6 +12,7 @@ static const struct server_op ops[] = {
 	{ "sync", false, true, op_sync },
 	{ "sync-path", true, false, op_sync },
 	{ "reload", false, true, op_reload },
+	{ "rules-plan", false, true, op_rules_plan },
 	{ "cache-drop", false, true, op_cache_drop },
 	{ "move-plan", false, true, op_move_plan },
 	{ "move", false, true, op_move },

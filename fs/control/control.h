@@ -39,6 +39,10 @@ struct control_reload;
 int control_reload_begin(struct control_reload **, struct core *, const char *mountpoint);
 int control_reload_fd(const struct control_reload *);
 int control_reload_end(struct control_reload *, struct config_messages *msgs, struct errmsg *);
+/* Reading alone: of a file (NULL: that of the one in force), for who wants to know what it would do. control_read_end:
+ * *out is the caller's; errors as above. */
+int control_read_begin(struct control_reload **, struct core *, const char *mountpoint, const char *file);
+int control_read_end(struct control_reload *, struct config **out, struct config_messages *msgs, struct errmsg *);
 
 /* control_cache_drop: drops every local copy that is durably known to be on a backend, and adds to facts what became of
  * it: "bytes_dropped", "bytes_left", "bytes_dirty", "bytes_pinned". Blocks on the local disk. */

@@ -18,6 +18,8 @@ int op_sync(struct request *);
 int op_reload(struct request *);
 int op_cache_drop(struct request *);
 int op_umount(struct request *);
+/* what a reload would do: ops_plan.c */
+int op_rules_plan(struct request *);
 /* orders to empty a backend: ops_move.c */
 int op_move_plan(struct request *);
 int op_move(struct request *);

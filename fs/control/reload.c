@@ -86,7 +86,7 @@ static int read_start(struct control_reload *r)
 	return rc;
 }
 
-int control_reload_begin(struct control_reload **out, struct core *core, const char *mountpoint)
+int control_read_begin(struct control_reload **out, struct core *core, const char *mountpoint, const char *file)
 {
 	struct control_reload *r = calloc(1, sizeof *r);
 	struct config *config;
@@ -98,7 +98,7 @@ int control_reload_begin(struct control_reload **out, struct core *core, const c
 	atomic_init(&r->references, 1);
 	r->core = core;
 	config = core_config(core);
-	r->file = strdup(config->file);
+	r->file = strdup(file ? file : config->file);
 	r->mountpoint = strdup(mountpoint);
 	config_put(config);
 	r->ticket = ticket_take();
@@ -114,6 +114,11 @@ int control_reload_begin(struct control_reload **out, struct core *core, const c
 	else
 		*out = r;
 	return rc;
+}
+
+int control_reload_begin(struct control_reload **out, struct core *core, const char *mountpoint)
+{
+	return control_read_begin(out, core, mountpoint, NULL);
 }
 
 int control_reload_fd(const struct control_reload *r)
@@ -132,17 +137,36 @@ static int put_in_force(const struct control_reload *r, struct errmsg *msg)
 	return rc;
 }
 
-int control_reload_end(struct control_reload *r, struct config_messages *msgs, struct errmsg *msg)
+/* What came of reading. */
+static int take_read(struct control_reload *r, struct config_messages *msgs, struct errmsg *msg)
 {
 	uint64_t n;
-	int rc;
 
-	if (read(r->done_fd, &n, sizeof n) != sizeof n) {
-		rc = -ERR_STOPPED;
-	} else {
-		*msgs = r->msgs;
-		r->msgs = (struct config_messages){ 0 };
-		rc = r->rc < 0 ? errmsg_set(msg, r->rc, "%s", errmsg_text(&r->msg, r->rc)) : put_in_force(r, msg);
+	if (read(r->done_fd, &n, sizeof n) != sizeof n)
+		return -ERR_STOPPED;
+	*msgs = r->msgs;
+	r->msgs = (struct config_messages){ 0 };
+	return r->rc < 0 ? errmsg_set(msg, r->rc, "%s", errmsg_text(&r->msg, r->rc)) : 0;
+}
+
+int control_reload_end(struct control_reload *r, struct config_messages *msgs, struct errmsg *msg)
+{
+	int rc = take_read(r, msgs, msg);
+
+	if (rc == 0)
+		rc = put_in_force(r, msg);
+	reload_put(r);
+	return rc;
+}
+
+int control_read_end(struct control_reload *r, struct config **out, struct config_messages *msgs, struct errmsg *msg)
+{
+	int rc = take_read(r, msgs, msg);
+
+	*out = NULL;
+	if (rc == 0) {
+		*out = r->fresh;
+		r->fresh = NULL;
 	}
 	reload_put(r);
 	return rc;

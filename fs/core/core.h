@@ -59,6 +59,9 @@ int core_look(struct core_look *, const struct config *, struct keyring *, struc
 void core_look_close(struct core_look *);
 /* core_reload: a new configuration, whole or not at all. Tightening is in force when it returns. */
 int core_reload(struct core *, struct config *, struct errmsg *);
+/* core_allows: whether a reload would refuse it for its store or its policy; changes nothing. Blocks on the local disk.
+ */
+int core_allows(struct core *, const struct config *, struct errmsg *);
 
 struct meta *core_meta(struct core *);
 struct cache *core_cache(struct core *);

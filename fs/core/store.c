@@ -353,15 +353,27 @@ static int change_quotas(struct core *core, struct config *config, struct errmsg
 	return rc;
 }
 
+static int same_store(struct core *core, const struct config *config, struct errmsg *msg)
+{
+	if (strcmp(config->store, core->store) == 0)
+		return 0;
+	return errmsg_set(msg, -ERR_CONFIG, "`store` changed from %s to %s: unmount and mount again for that",
+		core->store, config->store);
+}
+
+int core_allows(struct core *core, const struct config *config, struct errmsg *msg)
+{
+	int rc = same_store(core, config, msg);
+
+	return rc < 0 ? rc : place_allows(core->place, config, msg);
+}
+
 int core_reload(struct core *core, struct config *config, struct errmsg *msg)
 {
 	struct transfer_change *change = NULL;
 	int rc;
 
-	if (strcmp(config->store, core->store) != 0)
-		return errmsg_set(msg, -ERR_CONFIG, "`store` changed from %s to %s: unmount and mount again for that",
-			core->store, config->store);
-	if ((rc = place_check(core->place, config, msg)) < 0 ||
+	if ((rc = same_store(core, config, msg)) < 0 || (rc = place_check(core->place, config, msg)) < 0 ||
 		(rc = transfer_prepare(core->transfer, config, &change, msg)) < 0 || (rc = hold_all(core, msg)) < 0 ||
 		(rc = change_quotas(core, config, msg)) < 0) {
 		transfer_change_free(change);

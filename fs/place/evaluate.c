@@ -248,10 +248,22 @@ static void judge_all(struct subject *s, const struct buf *names, struct judgeme
 	}
 }
 
+int subject_place(struct subject *s, const struct buf *names, struct judged *wanted, struct placement *out)
+{
+	struct judgement all;
+
+	memset(out, 0, sizeof *out);
+	judge_all(s, names, &all);
+	judgement_result(&all, s, wanted);
+	out->mark_held = all.mark;
+	out->want_content = s->content_missing;
+	out->pin = wanted->rule && rule_pin(wanted->rule);
+	return policy_apply(s, wanted, out);
+}
+
 int place_evaluate(struct place *p, struct inode *inode, struct placement *out)
 {
 	struct buf names = BUF_INIT;
-	struct judgement all;
 	struct judged wanted;
 	struct subject s;
 	int rc;
@@ -260,14 +272,8 @@ int place_evaluate(struct place *p, struct inode *inode, struct placement *out)
 	rc = subject_init(&s, p, inode);
 	if (rc == 0)
 		rc = names_collect(p->meta, inode->ino, &names);
-	if (rc != -ENOENT) {
-		judge_all(&s, rc == 0 ? &names : NULL, &all);
-		judgement_result(&all, &s, &wanted);
-		out->mark_held = all.mark;
-		out->want_content = s.content_missing;
-		out->pin = wanted.rule && rule_pin(wanted.rule);
-		rc = policy_apply(&s, &wanted, out);
-	}
+	if (rc != -ENOENT)
+		rc = subject_place(&s, rc == 0 ? &names : NULL, &wanted, out);
 	subject_free(&s);
 	buf_free(&names);
 	return rc;

@@ -271,6 +271,9 @@ struct judgement {
 };
 void judgement_add(struct judgement *, const struct subject *, const struct judged *);
 void judgement_result(const struct judgement *, const struct subject *, struct judged *);
+/* subject_place: what the rules of the subject's configuration, and the export policy, say of all its names (NULL: they
+ * could not be read: home). */
+int subject_place(struct subject *, const struct buf *names, struct judged *wanted, struct placement *);
 /* policy_apply: lets the export policy decide about a wanted placement; fills the rest of it. */
 int policy_apply(const struct subject *, const struct judged *wanted, struct placement *);
 

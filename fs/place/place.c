@@ -200,9 +200,14 @@ static void adopt(struct place *p, struct config *config)
 	config_put(old);
 }
 
+int place_allows(struct place *p, const struct config *config, struct errmsg *msg)
+{
+	return baseline_check(p, config, msg);
+}
+
 int place_check(struct place *p, struct config *config, struct errmsg *msg)
 {
-	int rc = baseline_check(p, config, msg);
+	int rc = place_allows(p, config, msg);
 
 	return rc < 0 ? rc : zones_number(p, config, msg);
 }

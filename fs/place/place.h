@@ -31,9 +31,10 @@ int place_open(struct place **, struct meta *, struct cache *, struct keyring *,
 /* place_start: the thread that seals old lines of the audit log. place_close ends it; accepts NULL. */
 int place_start(struct place *);
 void place_close(struct place *);
-/* place_check: what place_open checks, for a configuration that may come into force: the zones it names are numbered,
- * nothing else changes. place_reload: the same checks; then the new configuration takes the old one's place and the
- * epoch is raised. The caller then lets transfers revalidate. */
+/* place_allows: what place_open checks, for a configuration that may come into force; changes nothing. place_check: the
+ * same, and the zones it names are numbered; nothing else changes. place_reload: the same checks; then the new
+ * configuration takes the old one's place and the epoch is raised. The caller then lets transfers revalidate. */
+int place_allows(struct place *, const struct config *, struct errmsg *);
 int place_check(struct place *, struct config *, struct errmsg *);
 int place_reload(struct place *, struct config *, struct errmsg *);
 /* place_config: a counted reference to the configuration in force; config_put it. */
@@ -74,6 +75,17 @@ void placement_free(struct placement *);
  * without a name (an orphan: its bytes go nowhere). Other errors do not happen: doubt is home. Blocks on the local
  * disk, never on the network. */
 int place_evaluate(struct place *, struct inode *, struct placement *);
+/* place_forecast: what a reload of this configuration (place_allows) would do to a file. Changes nothing. Zones are
+ * those of config, from also of the one in force, and live as long as those; where it was never placed, from is the
+ * home zone. -ENOENT for an orphan; other errors as they come. Blocks as place_evaluate. */
+struct forecast {
+	const struct config_zone *from, *to, *wanted; /* wanted: by the rules alone */
+	const struct rule *rule;		      /* that decides; NULL: the default */
+	enum policy_reason reason;		      /* why to is not wanted */
+	uint64_t size;
+	bool unsure; /* a rule asks for the type of content that is not at hand: at home, until it was fetched */
+};
+int place_forecast(struct place *, struct config *, struct inode *, struct forecast *);
 /* place_name_marks: whether this one name of the file is enough to mark it held, were it placed now: a file with many
  * names that gets one more need not be judged by all of them. Blocks as place_evaluate. */
 bool place_name_marks(struct place *, struct inode *, uint64_t parent, const char *name);

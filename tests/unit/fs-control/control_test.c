@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The operations against a fake store: everything of the lower rooms that they call is defined here. */
 #include "fs/control/control.h"
+#include "fs/control/plan.h"
 #include "fs/control/report.h"
 #include "fs/place/receipt.h"
 
@@ -47,6 +48,7 @@ static struct {
 	uint64_t sync_ino;
 	int64_t sync_deadline;
 	bool cancelled, umounting;
+	int plans, plan_rc;
 	int reloads, reload_rc, mountpoint_rc;
 	bool load_stuck; /* config_load does not come back */
 	int loads, loaded;
@@ -410,6 +412,24 @@ int report_make(struct core *core, int (*emit)(void *ctx, json_t *), void *ctx)
 {
 	assert_ptr_equal(core, the_core);
 	return emit(ctx, json_pack("{s:s}", "section", "total"));
+}
+int core_allows(struct core *c, const struct config *new, struct errmsg *msg)
+{
+	assert_ptr_equal(c, the_core);
+	assert_ptr_equal(new, &config);
+	return fake.reload_rc < 0 ? errmsg_set(msg, fake.reload_rc, "looser than before") : 0;
+}
+int plan_make(const struct plan_ask *a, json_t *totals)
+{
+	int rc;
+
+	assert_ptr_equal(a->core, the_core);
+	assert_ptr_equal(a->config, &config);
+	fake.plans++;
+	json_object_set_new(totals, "files", json_integer(7));
+	if (fake.plan_rc == 0 && (rc = a->alive(a->ctx)) < 0)
+		return rc;
+	return fake.plan_rc < 0 ? fake.plan_rc : a->emit(a->ctx, json_pack("{s:s}", "section", "move"));
 }
 int meta_path(struct meta *m, uint64_t ino, struct buf *out)
 {
@@ -1083,6 +1103,32 @@ static void test_report(void **state)
 	line_is(0, "{\"section\":\"total\"}");
 }
 
+static void test_plan(void **state)
+{
+	json_t *last = ask("rules-plan", NULL, -1);
+	int before = fake.reloads;
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(last, "files")), 7);
+	assert_int_equal(status_of(last), 0);
+	line_is(0, "{\"section\":\"move\"}");
+	assert_int_equal(fake.plans, 1);
+	/* what a reload would refuse, and what is no file's whole name */
+	fake.reload_rc = -ERR_HELD;
+	last = ask("rules-plan", NULL, -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "looser than before");
+	assert_int_equal(status_of(last), 3);
+	fake.reload_rc = 0;
+	assert_int_equal(status_of(ask("rules-plan", json_pack("{s:s}", "file", "office.ini"), -1)), 1);
+	assert_int_equal(fake.plans, 1);
+	fake.plan_rc = -EAGAIN;
+	last = ask("rules-plan", NULL, -1);
+	assert_string_equal(json_string_value(json_object_get(last, "message")), "a reload came meanwhile: ask again");
+	assert_int_equal(status_of(last), 1);
+	fake.plan_rc = 0;
+	assert_int_equal(fake.reloads, before);
+}
+
 static void test_status_exports(void **state)
 {
 	json_t *last = ask("status", NULL, -1), *exports = json_object_get(last, "exports");
@@ -1207,6 +1253,7 @@ int main(void)
 		cmocka_unit_test(test_audit_verify),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_status_exports),
 		cmocka_unit_test(test_export_list),
 		cmocka_unit_test(test_export_vote),
