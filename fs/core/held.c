@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* I9: editors save by writing a new file and renaming it over the old, or by moving the old one away and making a new
  * one under its name. Either way the new file takes over the mark, and the tags if it has none of its own. Names lost
- * by held inodes are remembered for one quiet period. */
+ * by held inodes are remembered for one quiet period, also where their directory goes and is made anew. */
 #include "fs/core/file.h"
 
 #include <stdlib.h>
@@ -10,10 +10,11 @@
 #define HELD_NAMES_MAX 100000 /* a bound on memory: the oldest go first, and a file deleted by then is long settled */
 
 struct lost_name {
-	struct hash_node node;
+	struct hash_node node, sibling; /* by parent and name; by parent */
 	struct list order;
 	int64_t expires_ns;
 	uint64_t parent;
+	uint64_t dir; /* a directory of this number, in which names were lost; 0: a file */
 	struct held_name what;
 	char name[];
 };
@@ -31,9 +32,26 @@ static bool lost_eq(const struct hash_node *node, const void *key)
 	return lost->parent == k->parent && strcmp(lost->name, k->name) == 0;
 }
 
-static void forget(struct core *core, struct lost_name *lost)
+static bool sibling_eq(const struct hash_node *node, const void *key)
+{
+	return container_of(node, struct lost_name, sibling)->parent == *(const uint64_t *)key;
+}
+
+static void enter(struct core *core, struct lost_name *lost)
+{
+	hash_insert(&core->held, &lost->node, hash_bytes(lost->name, strlen(lost->name), lost->parent));
+	hash_insert(&core->held_siblings, &lost->sibling, hash_u64(lost->parent));
+}
+
+static void leave(struct core *core, struct lost_name *lost)
 {
 	hash_remove(&core->held, &lost->node);
+	hash_remove(&core->held_siblings, &lost->sibling);
+}
+
+static void forget(struct core *core, struct lost_name *lost)
+{
+	leave(core, lost);
 	list_remove(&lost->order);
 	free(lost->what.tags);
 	free(lost);
@@ -58,7 +76,7 @@ int held_init(struct core *core)
 	pthread_mutex_init(&core->writers_lock, NULL);
 	list_init(&core->writers);
 	list_init(&core->held_order);
-	return hash_init(&core->held);
+	return hash_init(&core->held) < 0 || hash_init(&core->held_siblings) < 0 ? -ENOMEM : 0;
 }
 
 void held_free(struct core *core)
@@ -66,6 +84,7 @@ void held_free(struct core *core)
 	while (core->held_order.next && !list_empty(&core->held_order))
 		forget(core, list_first(&core->held_order, struct lost_name, order));
 	hash_free(&core->held);
+	hash_free(&core->held_siblings);
 	pthread_mutex_destroy(&core->held_lock);
 	pthread_mutex_destroy(&core->writers_lock);
 }
@@ -258,46 +277,106 @@ void held_from(struct core *core, struct inode *inode, struct held_name *out)
 	meta_unlock(core->meta);
 }
 
-void held_lost(struct core *core, uint64_t parent, const char *name, struct inode *inode)
+static struct lost_name *lost_new(struct core *core, uint64_t parent, const char *name)
+{
+	struct lost_name *lost = calloc(1, sizeof(*lost) + strlen(name) + 1);
+
+	if (!lost)
+		return NULL;
+	lost->parent = parent;
+	strcpy(lost->name, name);
+	lost->expires_ns = clock_mono_ns() + __atomic_load_n(&core->settle_ns, __ATOMIC_RELAXED);
+	return lost;
+}
+
+/* Under held_lock. */
+static struct lost_name *lost_find(struct core *core, uint64_t parent, const char *name)
 {
 	struct lost_key key = { parent, name };
-	uint64_t h = hash_bytes(name, strlen(name), parent);
+	struct hash_node *node = hash_find(&core->held, hash_bytes(name, strlen(name), parent), lost_eq, &key);
+
+	return node ? container_of(node, struct lost_name, node) : NULL;
+}
+
+/* Under held_lock. */
+static void remember(struct core *core, struct lost_name *lost)
+{
+	struct lost_name *old = lost_find(core, lost->parent, lost->name);
+
+	if (old)
+		forget(core, old);
+	enter(core, lost);
+	list_append(&core->held_order, &lost->order);
+	forget_expired(core);
+}
+
+void held_lost(struct core *core, uint64_t parent, const char *name, struct inode *inode)
+{
 	struct lost_name *lost;
 	struct held_name what;
-	struct hash_node *old;
 
 	held_from(core, inode, &what);
 	if (!what.held)
 		return;
-	if (!(lost = calloc(1, sizeof(*lost) + strlen(name) + 1))) {
+	if (!(lost = lost_new(core, parent, name))) {
 		free(what.tags);
 		return;
 	}
 	lost->what = what;
-	lost->parent = parent;
-	strcpy(lost->name, name);
-	lost->expires_ns = clock_mono_ns() + __atomic_load_n(&core->settle_ns, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&core->held_lock);
-	if ((old = hash_find(&core->held, h, lost_eq, &key)))
-		forget(core, container_of(old, struct lost_name, node));
-	hash_insert(&core->held, &lost->node, h);
-	list_append(&core->held_order, &lost->order);
+	remember(core, lost);
+	pthread_mutex_unlock(&core->held_lock);
+}
+
+/* Under held_lock. */
+static struct hash_node *lost_in(struct core *core, uint64_t dir)
+{
+	return hash_find(&core->held_siblings, hash_u64(dir), sibling_eq, &dir);
+}
+
+void held_dir_lost(struct core *core, uint64_t parent, const char *name, uint64_t dir)
+{
+	struct lost_name *lost;
+
+	pthread_mutex_lock(&core->held_lock);
 	forget_expired(core);
+	if (lost_in(core, dir) && (lost = lost_new(core, parent, name))) {
+		lost->dir = dir;
+		remember(core, lost);
+	}
+	pthread_mutex_unlock(&core->held_lock);
+}
+
+void held_dir_made(struct core *core, uint64_t parent, const char *name, uint64_t dir)
+{
+	struct lost_name *lost;
+	struct hash_node *node;
+	uint64_t before;
+
+	pthread_mutex_lock(&core->held_lock);
+	forget_expired(core);
+	lost = core->held.count > 0 ? lost_find(core, parent, name) : NULL;
+	before = lost ? lost->dir : 0;
+	if (before)
+		forget(core, lost);
+	while (before && (node = lost_in(core, before))) {
+		lost = container_of(node, struct lost_name, sibling);
+		leave(core, lost);
+		lost->parent = dir;
+		enter(core, lost);
+	}
 	pthread_mutex_unlock(&core->held_lock);
 }
 
 void held_take(struct core *core, uint64_t parent, const char *name, struct held_name *out)
 {
-	struct lost_key key = { parent, name };
-	struct hash_node *node;
+	struct lost_name *lost;
 
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(&core->held_lock);
 	forget_expired(core);
-	if (core->held.count > 0 &&
-		(node = hash_find(&core->held, hash_bytes(name, strlen(name), parent), lost_eq, &key))) {
-		struct lost_name *lost = container_of(node, struct lost_name, node);
-
+	lost = core->held.count > 0 ? lost_find(core, parent, name) : NULL;
+	if (lost && !lost->dir) {
 		*out = lost->what;
 		lost->what.tags = NULL;
 		forget(core, lost);

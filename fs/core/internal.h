@@ -41,7 +41,7 @@ struct core {
 
 	/* Protects the held names that were lost a moment ago (held.c). A leaf. */
 	pthread_mutex_t held_lock;
-	struct hash held;
+	struct hash held, held_siblings;
 	struct list held_order; /* oldest first */
 
 	/* Protects the list of files open for writing. A leaf. */
@@ -120,6 +120,11 @@ void held_free(struct core *);
 void held_lost(struct core *, uint64_t parent, const char *name, struct inode *);
 /* held_take: what a new file under this name inherits; out->held false where nothing. The caller frees out->tags. */
 void held_take(struct core *, uint64_t parent, const char *name, struct held_name *out);
+/* held_dir_lost: a directory that is empty goes: if names were lost in it, its own is remembered with them.
+ * held_dir_made: one is made, before anybody can use it: what was lost in the one that had this name counts as lost in
+ * it. Without the meta lock. */
+void held_dir_lost(struct core *, uint64_t parent, const char *name, uint64_t dir);
+void held_dir_made(struct core *, uint64_t parent, const char *name, uint64_t dir);
 /* held_from: the same of an inode that is being replaced. */
 void held_from(struct core *, struct inode *, struct held_name *out);
 /* held_give: marks the inode and gives it the tags if it has none. Under the meta lock; attributes loaded. */

@@ -186,6 +186,8 @@ static int make_node(struct core *core, uint64_t parent, const char *name, const
 	if (rc == 0)
 		stat_fill(inode, st);
 	meta_unlock(core->meta);
+	if (rc == 0 && S_ISDIR(what->mode))
+		held_dir_made(core, parent, name, inode->ino);
 out:
 	pthread_rwlock_unlock(&dir->data_lock);
 	free(held.tags);
@@ -496,6 +498,7 @@ int core_rmdir(struct core *core, uint64_t parent, const char *name)
 		meta_lock(core->meta);
 		detach(core, dir, d, inode);
 		meta_unlock(core->meta);
+		held_dir_lost(core, parent, name, inode->ino);
 	}
 	pthread_rwlock_unlock(&inode->data_lock);
 out:

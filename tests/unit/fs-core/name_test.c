@@ -434,6 +434,38 @@ static void test_held_follows_a_save(void **state)
 	expect_tags(f, ino, "own");
 }
 
+/* The same where the directory went with the file, and the one above it. */
+static void test_held_dir_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t pub = fixture_mkdir(f, ROOT, "pub"), a = fixture_mkdir(f, pub, "a"), b = fixture_mkdir(f, a, "b"), ino;
+
+	for (int i = 0; i < 2; i++) {
+		char name[] = { (char)('x' + i), 0 };
+
+		ino = fixture_write(f, b, name, "1");
+		assert_int_equal(core_setxattr(f->core, ino, "user.xdg.tags", "personal", 8, 0), 0);
+		assert_true(is_held(f, ino));
+		assert_int_equal(core_unlink(f->core, b, name), 0);
+	}
+	assert_int_equal(core_rmdir(f->core, a, "b"), 0);
+	assert_int_equal(core_rmdir(f->core, pub, "a"), 0);
+	/* a file in the place of a directory is another matter */
+	ino = fixture_write(f, pub, "a", "2");
+	assert_false(is_held(f, ino));
+	assert_int_equal(core_unlink(f->core, pub, "a"), 0);
+	a = fixture_mkdir(f, pub, "a");
+	b = fixture_mkdir(f, a, "b");
+	ino = fixture_write(f, b, "x", "2");
+	assert_true(is_held(f, ino));
+	expect_tags(f, ino, "personal");
+	assert_true(is_held(f, fixture_write(f, b, "y", "2")));
+	assert_false(is_held(f, fixture_write(f, b, "z", "2")));
+	/* another directory has nothing to do with it */
+	b = fixture_mkdir(f, a, "c");
+	assert_false(is_held(f, fixture_write(f, b, "x", "2")));
+}
+
 static void test_held_copy(void **state)
 {
 	struct fixture *f = *state;
@@ -651,6 +683,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_held_follows_a_save, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_before_the_quiet_period, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_dir_made_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_below_a_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_over_a_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_over_a_mount, setup, teardown),
