@@ -47,7 +47,8 @@ static void backend_row(struct table *t, const json_t *zone, const json_t *b)
 	table_cell(t, "%s%s", text_at(zone, "name"), json_is_true(json_object_get(zone, "home")) ? " (home)" : "");
 	table_cell(t, "%s", text_at(zone, "kind"));
 	table_cell(t, "%s", text_at(b, "name"));
-	table_cell(t, "%s, %s", text_at(b, "type"), text_at(b, "mode"));
+	table_cell(t, "%s, %s", text_at(b, "type"),
+		json_is_true(json_object_get(b, "closed")) ? "closed" : text_at(b, "mode"));
 	backend_state(t, b);
 	table_cell(t, "%.1f ms", json_real_value(json_object_get(b, "latency_ms")));
 	table_cell(t, "%s", size_at(b, "bytes_sent", sent, sizeof sent));

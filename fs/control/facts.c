@@ -181,8 +181,8 @@ static json_t *backend_facts(const struct transfer_backend_status *b, int64_t no
 {
 	const struct backend_status *s = &b->status;
 
-	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I}", "name", b->name,
-		"type", b->type, "mode", facts_mode(b->mode), "up", s->up, "latency_ms",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:f, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I}", "name",
+		b->name, "type", b->type, "mode", facts_mode(b->mode), "closed", b->closed, "up", s->up, "latency_ms",
 		(double)s->latency_ns / NS_PER_MS, "error",
 		s->last_error ? json_string(err_name(s->last_error)) : json_null(), "message",
 		s->last_error ? json_string(*s->last_message ? s->last_message : err_text(s->last_error)) : json_null(),

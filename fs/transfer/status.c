@@ -31,6 +31,9 @@ static int backend_fill(struct transfer *t, struct endpoint *s, struct transfer_
 	out->type = strdup(b->type);
 	out->kind = b->zone->kind;
 	out->mode = b->mode;
+	pthread_mutex_lock(&t->lock);
+	out->closed = s->closed;
+	pthread_mutex_unlock(&t->lock);
 	backend_status(s->backend, &out->status);
 	n = meta_deletion_count(t->meta, s->id);
 	out->deletions_waiting = n > 0 ? (uint64_t)n : 0;

@@ -199,6 +199,7 @@ struct transfer_backend_status {
 	char *name, *zone, *type;
 	enum zone_kind kind;
 	enum backend_mode mode;
+	bool closed; /* it is being emptied, or was: it takes no new objects */
 	struct backend_status status;
 	uint64_t deletions_waiting;
 };

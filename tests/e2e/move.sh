@@ -157,6 +157,8 @@ expect_equal "$(b2sum -l 256 "$TEST_TMP/receipt" | cut -d' ' -f1)" "$digest" 'th
 bfs audit verify
 
 step 'it stays closed, and opens again when the order is cancelled'
+expect_status 0 bfs status
+expect_says 's3, closed' 'swift, readwrite'
 mark=$(log_mark old)
 echo more >"$mnt/more"
 bfs sync --timeout 60

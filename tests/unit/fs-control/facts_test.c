@@ -150,6 +150,7 @@ static void test_status_backend(void **state)
 		.type = type,
 		.kind = ZONE_FOREIGN,
 		.mode = MODE_FROZEN,
+		.closed = true,
 		.deletions_waiting = 4,
 		.status = { .last_error = -ERR_DENIED,
 			.last_error_ns = 8 * NS_PER_S,
@@ -171,7 +172,8 @@ static void test_status_backend(void **state)
 	all = facts_status(&config, &s, 10 * NS_PER_S);
 	zone = json_array_get(json_object_get(all, "zones"), 1);
 	assert_json(json_incref(json_object_get(zone, "backends")),
-		"[{\"name\":\"virginia\",\"type\":\"s3\",\"mode\":\"frozen\",\"up\":false,\"latency_ms\":1.5,"
+		"[{\"name\":\"virginia\",\"type\":\"s3\",\"mode\":\"frozen\",\"closed\":true,\"up\":false,\"latency_"
+		"ms\":1.5,"
 		"\"error\":\"DENIED\",\"message\":\"backend 'virginia': no\",\"error_age_s\":2.0,\"ok_age_s\":null,"
 		"\"peer\":\"\",\"requests\":7,\"failures\":3,\"bytes_sent\":11,\"bytes_received\":12,"
 		"\"deletions_waiting\":4}]");
