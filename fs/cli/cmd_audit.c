@@ -318,7 +318,7 @@ const struct cli_command cmd_audit_show = {
 	.operands_max = 1,
 	.summary = "Shows the audit log, or the lines of one file",
 	.description =
-		"KIND is placement, export, transfer, revoked, deleted, rules, lost, tampered, connection,\n"
+		"KIND is placement, export, transfer, revoked, deleted, rules, lost, tampered, restored, connection,\n"
 		"key, tags, approval, limit or move. A line names its file by number; the path shown is what it\n"
 		"is called now. Numbers are never used again: --inode finds what became of a deleted file.\n"
 		"Works through the daemon where the store is mounted, and opens it where it is not; PATH needs\n"

@@ -113,7 +113,7 @@ static void print_row(struct report *r, const json_t *row)
 			json_is_null(json_object_get(row, "name")) ? "(others)" : text_at(row, "name"));
 	table_cell(&r->table, "%lld", number_at(row, "files"));
 	table_cell(&r->table, "%s", text_size((uint64_t)number_at(row, "bytes"), size, sizeof size));
-	table_cell(&r->table, "%s",
+	table_cell(&r->table, "%s%s%s", text_at(row, "path"), *text_at(row, "path") ? ": " : "",
 		*text_at(row, "text")	? text_at(row, "text")
 		: *text_at(row, "kind") ? text_at(row, "kind")
 					: text_at(row, "zone"));
@@ -159,7 +159,7 @@ static void csv_approvals(struct buf *out, const json_t *approvals, const char *
 }
 
 static const char *const columns[] = { "section", "name", "files", "bytes", "kind", "zone", "from", "to", "rule",
-	"time", "text", "ino", "direction" };
+	"time", "text", "ino", "direction", "path" };
 
 static void csv_row(const json_t *row)
 {

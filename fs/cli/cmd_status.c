@@ -111,13 +111,18 @@ static void print_copies(const json_t *status)
 	json_array_foreach(json_object_get(status, "zones"), i, zone)
 	{
 		long long copies = number_at(zone, "copies"), taking = number_at(zone, "backends_taking");
-		long long blocks = number_at(zone, "blocks_short");
+		long long blocks = number_at(zone, "blocks_short"), lost = number_at(zone, "blocks_lost");
 
-		if (blocks)
+		if (lost)
+			printf("LOST:    zone '%s': %lld%s block%s without any sound copy: reading them is an error; "
+			       "`borderfs report` names the files\n",
+				text_at(zone, "name"), lost, lost == TRANSFER_SHORT_MAX ? " or more" : "",
+				lost == 1 ? "" : "s");
+		if (blocks > lost)
 			printf("copies:  zone '%s': %lld%s block%s with fewer sound copies than %lld; they are made as "
 			       "its backends allow\n",
-				text_at(zone, "name"), blocks, blocks == TRANSFER_SHORT_MAX ? " or more" : "",
-				blocks == 1 ? "" : "s", copies);
+				text_at(zone, "name"), blocks - lost, blocks == TRANSFER_SHORT_MAX ? " or more" : "",
+				blocks - lost == 1 ? "" : "s", copies);
 		if (taking < copies && json_array_size(json_object_get(zone, "backends")))
 			printf("copies:  zone '%s': %lld of its backends can store data now, and %lld must: what is "
 			       "written there waits in the cache\n",

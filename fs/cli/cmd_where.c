@@ -64,7 +64,9 @@ static void add_row(struct table *t, const char *path, const json_t *line)
 	table_cell(t, "%s", text_or(line, "zone", "-"));
 	table_cell(t, "%s%s%s", text_or(line, "state", "-"),
 		json_is_true(json_object_get(line, "held")) ? ", held" : "",
-		number_at(line, "objects_short") ? ", short of copies" : "");
+		number_at(line, "objects_lost")	   ? ", LOST in part"
+		: number_at(line, "objects_short") ? ", short of copies"
+						   : "");
 	table_cell(t, "%s", text_size((uint64_t)number_at(line, "size"), size, sizeof size));
 	table_cell(t, "%lld", number_at(line, "objects"));
 	table_cell(t, "%s", text_or(line, "rule", "(default)"));

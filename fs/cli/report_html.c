@@ -93,6 +93,15 @@ static uint64_t sum(const json_t *rows, const char *key)
 	return total;
 }
 
+static size_t count_without(const json_t *rows, const char *key)
+{
+	size_t n = 0, i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row) n += json_object_get(row, key) == NULL;
+	return n;
+}
+
 /* ---- tables --------------------------------------------------------------------------------------------------- */
 
 static void put_heads(struct buf *out, const char *const *heads)
@@ -122,6 +131,10 @@ static void put_exceptions(struct buf *out, const struct report_rows *r)
 		buf_str(out, "<tr><td>");
 		page_name(out, row, "name");
 		buf_str(out, "</td><td>");
+		if (json_object_get(row, "path")) {
+			page_name(out, row, "path");
+			buf_str(out, ": ");
+		}
 		html_text(out, text_at(row, "text"));
 		buf_str(out, "</td><td class=\"number\" data-label=\"Files\">");
 		page_count(out, number_at(row, "files"), "");
@@ -276,7 +289,7 @@ static void put_facts(struct buf *out, const struct report_rows *r)
 	uint64_t bytes = sum(page_section(r, "total"), "bytes");
 	uint64_t abroad = sum_where(page_section(r, "zone"), "kind", "foreign", "bytes");
 	uint64_t left = sum_where(page_section(r, "flow"), "direction", "abroad", "files");
-	size_t exceptions = json_array_size(page_section(r, "exception"));
+	size_t exceptions = count_without(page_section(r, "exception"), "path"); /* its files are in a sum */
 
 	buf_str(out, "<div class=\"facts\"><div class=\"fact\"><b>");
 	page_count(out, sum(page_section(r, "total"), "files"), "");

@@ -159,12 +159,13 @@ static json_t *peers(const struct where *w)
 
 json_t *facts_where(const struct where *w, const char *(*zone_name)(void *ctx, uint32_t zone_id), void *ctx)
 {
-	return json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:s?, s:o}", "zone", w->zone,
+	return json_pack("{s:s?, s:s?, s:s, s:b, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:s?, s:o}", "zone", w->zone,
 		"rule", w->rule, "state", where_state_name(w->state), "held", w->held, "size", (json_int_t)w->size,
 		"backends", strings(w->backends, w->backend_count), "objects", (json_int_t)w->object_count,
 		"object_names", strings(w->objects, w->object_count), "object_zones",
 		zones_of_objects(w, zone_name, ctx), "peers", peers(w), "objects_short", (json_int_t)w->objects_short,
-		"why", w->why, "request", w->request ? json_integer((json_int_t)w->request) : json_null());
+		"objects_lost", (json_int_t)w->objects_lost, "why", w->why, "request",
+		w->request ? json_integer((json_int_t)w->request) : json_null());
 }
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
@@ -203,9 +204,9 @@ static json_t *zone_facts(
 	for (size_t i = 0; i < t->backend_count; i++)
 		if (!strcmp(t->backends[i].zone, z->name))
 			json_array_append_new(backends, backend_facts(&t->backends[i], now_ns));
-	return json_pack("{s:s, s:s, s:b, s:i, s:i, s:I, s:o, s:o}", "name", z->name, "kind", facts_kind(z->kind),
+	return json_pack("{s:s, s:s, s:b, s:i, s:i, s:I, s:I, s:o, s:o}", "name", z->name, "kind", facts_kind(z->kind),
 		"home", z == c->home, "copies", (int)z->copies, "backends_taking", (int)at->backends_taking,
-		"blocks_short", (json_int_t)at->blocks_short, "export",
+		"blocks_short", (json_int_t)at->blocks_short, "blocks_lost", (json_int_t)at->blocks_lost, "export",
 		z->kind == ZONE_DOMESTIC ? json_string(facts_export(z->export)) : json_null(), "backends", backends);
 }
 

@@ -9,13 +9,15 @@
 
 #include <jansson.h>
 
-#define REPORT_GROUPS_MAX 20000 /* what comes beyond is counted as "others" */
+#define REPORT_GROUPS_MAX  20000 /* what comes beyond is counted as "others" */
+#define REPORT_DAMAGED_MAX 1000	 /* files that are named; all are counted */
 
 /* report_make: emits rows (stolen; a negative result ends it), by section: {"section","name","files","bytes",...}.
  * total, and zone, country, backend, rule, tag, owner, month, the largest first, months in order; flow: what left a
  * zone in a month, with "from", "to" and "direction" (abroad, home or within); crossing: each file that changed its
  * zone, as the audit log has it, with "approvals": who agreed, and on what basis; exception: what is not as it should
- * be; evidence: what the audit log and the rules of this are, with "time". name null: others. Blocks on the local disk.
+ * be, with a "path" where it is one file; evidence: what the audit log and the rules of this are, with "time". name
+ * null: others. Blocks on the local disk.
  */
 int report_make(struct core *, int (*emit)(void *ctx, json_t *), void *ctx);
 
@@ -57,6 +59,7 @@ const char *report_month(int64_t seconds, char out[32]);
 /* Sections of their own files. report_exception: one row. */
 int report_exceptions(struct report *);
 int report_exception(struct report *, const char *name, const char *text, int64_t files, int64_t bytes);
+int report_damage(struct report *);
 int report_crossings(struct report *);
 int report_evidence(struct report *);
 /* report_count: the group of a key; NULL without memory. */

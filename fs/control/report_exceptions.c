@@ -36,9 +36,10 @@ static int emit_zone(struct report *r, const struct transfer_zone_status *z)
 	char text[400];
 	int rc = 0;
 
-	if (z->blocks_short) {
+	if (z->blocks_short > z->blocks_lost) {
 		snprintf(text, sizeof text, "zone %.100s: %" PRIu64 "%s blocks have fewer sound copies than %u",
-			z->name, z->blocks_short, z->blocks_short == TRANSFER_SHORT_MAX ? " or more" : "", copies);
+			z->name, z->blocks_short - z->blocks_lost,
+			z->blocks_short == TRANSFER_SHORT_MAX ? " or more" : "", copies);
 		rc = report_exception(r, "short of copies", text, 0, 0);
 	}
 	if (rc == 0 && zone && zone->backend_count && z->backends_taking < copies) {
@@ -75,20 +76,13 @@ static int emit_transfers(struct report *r)
 
 int report_exceptions(struct report *r)
 {
-	int64_t damaged = 0, pending = 0;
-	char text[128];
+	int64_t pending = 0;
 	int failed = core_failed(r->core), rc = emit_transfers(r);
 
 	if (rc == 0 && failed)
 		rc = report_exception(r, "read-only", err_text(failed), 0, 0);
 	if (rc == 0)
-		rc = meta_select(r->meta, "SELECT count(DISTINCT object) FROM replica WHERE state = 3", take_number,
-			&damaged, "");
-	if (rc == 0 && damaged) {
-		snprintf(text, sizeof text, "%" PRId64 " objects have a copy that was found missing or damaged",
-			damaged);
-		rc = report_exception(r, "damaged", text, 0, 0);
-	}
+		rc = report_damage(r);
 	if (rc == 0)
 		rc = meta_select(r->meta, "SELECT count(*) FROM pending", take_number, &pending, "");
 	if (rc == 0 && pending)

@@ -17,17 +17,17 @@ static void bad_apply(struct meta_txn *txn, struct meta_record *record)
 	const struct tracked *t = container_of(record, struct tracked, record);
 
 	meta_txn_exec(txn,
-		"UPDATE replica SET state = 3 WHERE object = (SELECT num FROM object WHERE id = ?1 AND state = 1)"
-		" AND backend = ?2 AND state = 1",
-		"bi", t->key, sizeof t->key, (int64_t)t->backend_id);
+		"UPDATE replica SET state = 3, fault = ?3, fault_s = ?4"
+		" WHERE object = (SELECT num FROM object WHERE id = ?1 AND state = 1) AND backend = ?2 AND state = 1",
+		"biii", t->key, sizeof t->key, (int64_t)t->backend_id, t->seq, (int64_t)(clock_real_ns() / NS_PER_S));
 	if (!txn->rc && txn->changes)
 		meta_txn_exec(txn, "INSERT OR IGNORE INTO shortage SELECT num, zone FROM object WHERE id = ?1", "b",
 			t->key, sizeof t->key);
 }
 
-void meta_replica_bad(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id)
+void meta_replica_bad(struct meta *m, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id, enum replica_fault fault)
 {
-	tracked_queue(m, id, backend_id, 0, bad_apply);
+	tracked_queue(m, id, backend_id, fault, bad_apply);
 }
 
 static void more_apply(struct meta_txn *txn, struct meta_record *record)
@@ -195,18 +195,32 @@ int meta_shortages(struct meta *m, uint32_t zone_id, int64_t after, struct short
 	return rc < 0 ? rc : (int)count;
 }
 
-int64_t meta_shortage_blocks(struct meta *m, uint32_t zone_id, int64_t max)
+static int64_t count_blocks(struct meta *m, const char *sql, uint32_t zone_id, int64_t max)
 {
 	struct query q;
 	int64_t count = 0;
 	int rc;
 
-	query_open(&q, m,
-		"SELECT count(*) FROM (SELECT 1 FROM shortage s JOIN extent e ON e.object = s.object"
-		" WHERE s.zone = ?1 LIMIT ?2)",
-		"ii", (int64_t)zone_id, max);
+	query_open(&q, m, sql, "ii", (int64_t)zone_id, max);
 	if (query_step(&q) > 0)
 		count = meta_row_i64(&q.row, 0);
 	rc = query_close(&q);
 	return rc < 0 ? rc : count;
+}
+
+int64_t meta_shortage_blocks(struct meta *m, uint32_t zone_id, int64_t max)
+{
+	return count_blocks(m,
+		"SELECT count(*) FROM (SELECT 1 FROM shortage s JOIN extent e ON e.object = s.object"
+		" WHERE s.zone = ?1 LIMIT ?2)",
+		zone_id, max);
+}
+
+int64_t meta_lost_blocks(struct meta *m, uint32_t zone_id, int64_t max)
+{
+	return count_blocks(m,
+		"SELECT count(*) FROM (SELECT 1 FROM (SELECT DISTINCT object FROM replica WHERE state = 3) b"
+		" JOIN object o ON o.num = b.object JOIN extent e ON e.object = b.object WHERE o.zone = ?1"
+		" AND NOT EXISTS (SELECT 1 FROM replica r WHERE r.object = b.object AND r.state = 1) LIMIT ?2)",
+		zone_id, max);
 }

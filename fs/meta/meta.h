@@ -379,9 +379,13 @@ int meta_select(
 /* BAD: it was confirmed, and was then found missing or damaged. */
 enum replica_state { REPLICA_PENDING, REPLICA_STORED, REPLICA_DELETING, REPLICA_BAD };
 
+/* What is wrong with a bad one; 0: an older version did not write it down. */
+enum replica_fault { REPLICA_MISSING = 1, REPLICA_DAMAGED };
+
 struct replica {
 	uint32_t backend_id;
 	enum replica_state state;
+	enum replica_fault fault;
 };
 struct object_info {
 	struct object_ref ref;
@@ -429,7 +433,7 @@ int meta_object_inos(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint64_t 
  * meta_replica_begin: a copy is about to be sent to one more backend: known, and so deleted with the object, before its
  * first byte leaves; waits until that is committed. -ERR_STALE: the object is being deleted, and nothing is to be sent.
  * meta_object_stored confirms it, as it does one that was bad. */
-void meta_replica_bad(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
+void meta_replica_bad(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id, enum replica_fault);
 int meta_replica_begin(struct meta *, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id);
 /* What a zone asks for, and on which backends copies count: those that the configuration gives it. */
 struct meta_mirror {
@@ -441,7 +445,8 @@ struct meta_mirror {
 /* meta_copies_look: a page of objects after number *after is looked through, for every mirror, and *after moves: 1
  * while there may be more, 0 at the end. meta_copies_settle: the same for one object, which leaves the table if it has
  * what it needs. They block until that is committed. meta_shortages: up to max of a zone, numbers above `after`, as of
- * the last commit. meta_shortage_blocks: how many blocks they have, counted up to max. */
+ * the last commit. meta_shortage_blocks: how many blocks they have, counted up to max; meta_lost_blocks: how many of a
+ * zone lie in objects that have a bad copy and no sound one. */
 struct shortage {
 	int64_t num;
 	uint8_t object[OBJECT_ID_BYTES];
@@ -450,6 +455,7 @@ int meta_copies_look(struct meta *, const struct meta_mirror *, size_t count, in
 int meta_copies_settle(struct meta *, const struct meta_mirror *, int64_t num);
 int meta_shortages(struct meta *, uint32_t zone_id, int64_t after, struct shortage *out, size_t max);
 int64_t meta_shortage_blocks(struct meta *, uint32_t zone_id, int64_t max);
+int64_t meta_lost_blocks(struct meta *, uint32_t zone_id, int64_t max);
 
 /* Orders to empty a backend (fs/transfer/move.c); one at a time is under way.
  * meta_move_begin: durable on return; the number is filled in. meta_move_end: so is that it ended, with a receipt or

@@ -119,7 +119,8 @@ static void stored_apply(struct meta_txn *txn, struct meta_record *record)
 	const struct tracked *t = container_of(record, struct tracked, record);
 
 	meta_txn_exec(txn,
-		"UPDATE replica SET state = 1, stored_s = ?3 WHERE object = (SELECT num FROM object WHERE id = ?1)"
+		"UPDATE replica SET state = 1, stored_s = ?3, fault = NULL, fault_s = NULL WHERE object = (SELECT num "
+		"FROM object WHERE id = ?1)"
 		" AND backend = ?2 AND state IN (0, 3)",
 		"bii", t->key, sizeof t->key, (int64_t)t->backend_id, (int64_t)(clock_real_ns() / NS_PER_S));
 }
@@ -186,7 +187,7 @@ void object_release(struct meta_txn *txn)
 
 static const char sql_object[] =
 	"SELECT o.id, o.zone, o.epoch, o.wrapped, o.header_bytes, o.plain_bytes,"
-	" r.backend, r.state, o.state = 2 FROM object o LEFT JOIN replica r ON r.object = o.num"
+	" r.backend, r.state, o.state = 2, r.fault FROM object o LEFT JOIN replica r ON r.object = o.num"
 	" WHERE o.id = ?1 ORDER BY r.backend";
 
 static void object_fill(struct query *q, struct object_ref *ref)
@@ -208,8 +209,8 @@ static int replica_add(struct object_info *info, struct meta_row *row)
 	if (!(v = realloc(info->replicas, (info->replica_count + 1) * sizeof *v)))
 		return -ENOMEM;
 	info->replicas = v;
-	v[info->replica_count++] =
-		(struct replica){ (uint32_t)meta_row_i64(row, 6), (enum replica_state)meta_row_i64(row, 7) };
+	v[info->replica_count++] = (struct replica){ (uint32_t)meta_row_i64(row, 6),
+		(enum replica_state)meta_row_i64(row, 7), (enum replica_fault)meta_row_i64(row, 9) };
 	return 0;
 }
 

@@ -367,9 +367,16 @@ static const char *const schema_11 = "CREATE TABLE move (\n"
 				     ") STRICT;\n"
 				     "PRAGMA user_version = 11;\n";
 
+/* fault: what is wrong with a replica of state 3: 1 it is missing, 2 it is damaged; fault_s: since when that is known
+ */
+static const char *const schema_12 = "ALTER TABLE replica ADD COLUMN fault INTEGER;\n"
+				     "ALTER TABLE replica ADD COLUMN fault_s INTEGER;\n"
+				     "CREATE INDEX replica_fault ON replica (object) WHERE state = 3;\n"
+				     "PRAGMA user_version = 12;\n";
+
 /* Each entry brings a database from the version of its index to the next one. */
 static const char *const migrations[] = { schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7,
-	schema_8, schema_9, schema_10, schema_11 };
+	schema_8, schema_9, schema_10, schema_11, schema_12 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 
 static int64_t schema_version(struct conn *c)

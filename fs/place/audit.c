@@ -23,7 +23,7 @@ static const struct {
 	unsigned number;
 } kinds[] = { { "placement", 1 }, { "export", 2 }, { "transfer", 3 }, { "revoked", 4 }, { "deleted", 5 },
 	{ "rules", 6 }, { "lost", 7 }, { "tampered", 8 }, { "connection", 9 }, { "key", 10 }, { "tags", 11 },
-	{ "approval", 12 }, { "limit", 13 }, { "move", 14 } };
+	{ "approval", 12 }, { "limit", 13 }, { "move", 14 }, { "restored", 15 } };
 
 const char *audit_kind_name(unsigned kind)
 {

@@ -238,7 +238,7 @@ struct job {
 /* The repairs of one zone's copies. */
 struct repairer {
 	bool wanted, busy;
-	bool failed; /* something of the pass under way */
+	int failed; /* of the pass under way: the error that says when to look again */
 	int64_t after, due_ns;
 	unsigned failures; /* passes in a row */
 	unsigned made;	   /* copies, until all are there */
@@ -346,8 +346,8 @@ bool extent_none(const struct extent *);
 bool extent_same(const struct extent *, const struct extent *);
 
 /* replica_read: [off, off+len) of an object's plaintext into out (len rounded up to segments, and one more), from the
- * first of its copies that gives it untampered; copies that were asked and are missing or damaged while another is
- * sound are marked. *skip: where in out the range begins. Blocks on the network. */
+ * first of its copies that gives it untampered. Copies that were asked and are missing or damaged are marked, and what
+ * refutes such a mark takes it away. *skip: where in out the range begins. Blocks on the network. */
 struct object_read {
 	const uint8_t *id;
 	uint64_t off;
@@ -366,9 +366,10 @@ size_t object_read_room(uint32_t len);
  * whose last read failed, those that are down, and those that were found to be bad. */
 struct copy {
 	struct endpoint *endpoint; /* referenced */
-	bool bad;
+	bool bad, missing;	   /* missing: that is how it is bad */
+	bool gave;		   /* what was wanted */
 	int64_t rank;
-	int rc; /* what asking it ended with; 0: it was not asked, or gave what was wanted */
+	int rc; /* what asking it ended with; 0: it was not asked, or gave it */
 };
 struct copies {
 	struct copy *v;
@@ -376,9 +377,11 @@ struct copies {
 };
 int copies_order(struct transfer *, const struct object_info *, struct copies *);
 void copies_free(struct transfer *, struct copies *);
-/* copy_bad: it is missing (-ERR_ABSENT) or damaged, and another is not: it will be made again. Without the lock.
- * copy_log: what is wrong with it. */
+/* copy_bad: a confirmed copy is missing (-ERR_ABSENT, I7) or damaged (-ERR_TAMPERED, I6): that is remembered, is one
+ * line of the audit log, and has it made again, or looked at again. copy_sound: one that was bad is there, as it was.
+ * Both do nothing where that is known. Without the lock. copy_log: what is wrong with it. */
 void copy_bad(struct transfer *, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *, int rc);
+void copy_sound(struct transfer *, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *);
 void copy_log(const struct endpoint *, const char *name, const struct object_range *, const struct errmsg *, int rc);
 
 /* One copy being asked by one thread, whose own it is but for what others look at. */
@@ -436,13 +439,14 @@ int64_t pace_expected_ns(const struct pace *, int64_t now);
  * ------------------------------------------------------------------------- */
 
 /* mirrors_changed: the configuration did, or may have since the last mount: what is short now is looked for.
- * repair_hurry: every zone is looked at now; repair_wake: something of this one came to be short. repair_yield: an
+ * repair_hurry: every zone is looked at now; repair_wake: something of this one came to be
+ * short, or is there again: at once, or where it waits after failures within that time. repair_yield: an
  * object is to be deleted: its repair ends; waits for that. The lock is held by the callers of all but repair_wake;
  * repair_yield drops it. */
 void *repair_main(void *worker);
 void mirrors_changed(struct transfer *);
 void repair_hurry(struct transfer *);
-void repair_wake(struct transfer *, uint32_t zone_id);
+void repair_wake(struct transfer *, uint32_t zone_id, int64_t within_ns);
 void repair_yield(struct transfer *, const uint8_t id[OBJECT_ID_BYTES]);
 /* repair_object: 0: it has the copies it needs, or is gone. *made grows by those that were made. Blocks on the network.
  */
@@ -730,6 +734,7 @@ struct transfer {
 	struct list finished; /* fetches to be told -EINTR */
 	struct list repairs;  /* objects whose copies are being made */
 	struct list shares;   /* struct transfer_share: objects that are about to have one more file */
+	struct list verdicts; /* on copies, being written down */
 	pthread_cond_t repair;
 	bool mirrors_changed, mirrors_looking;
 	int64_t mirrors_look_ns; /* monotonic: when to look through all objects, if the configuration changed */

@@ -6,6 +6,8 @@
 #define MIRRORS_SETTING "mirrors"
 #define SHORTAGE_PAGE	64u
 #define BACK_NS		(5 * NS_PER_S)
+#define LOST_DOUBLINGS	7u
+#define LOST_AGAIN_NS	(3600 * NS_PER_S)
 
 static bool stopping(struct transfer *t)
 {
@@ -126,6 +128,18 @@ static bool of_one_object(int rc)
 	       rc == -ERR_EXISTS;
 }
 
+/* No copy is sound: only somebody else can mend that. */
+static bool is_lost(int rc)
+{
+	return rc == -ERR_TAMPERED || rc == -ERR_LOST;
+}
+
+/* Of several failures the one by which it is looked at again soonest. */
+static int soonest(int have, int rc)
+{
+	return rc < 0 && (have == 0 || is_lost(have) || !of_one_object(rc)) ? rc : have;
+}
+
 /* A page of one zone; without the lock. *after moves: 0 at the end. */
 static int repair_page(struct worker *w, uint32_t zone_id, int64_t *after, unsigned *made)
 {
@@ -141,7 +155,7 @@ static int repair_page(struct worker *w, uint32_t zone_id, int64_t *after, unsig
 		int one = repair_object(w, zone_id, &page[i], made);
 
 		*after = page[i].num;
-		rc = one < 0 ? one : rc;
+		rc = soonest(rc, one);
 		if (one < 0 && !of_one_object(one))
 			break;
 	}
@@ -150,12 +164,15 @@ static int repair_page(struct worker *w, uint32_t zone_id, int64_t *after, unsig
 	return rc;
 }
 
-/* Whether a backend is back is seen without asking it. */
+/* Whether a backend is back is seen without asking it. What is lost may be much, is read whole where it is damaged, and
+ * takes connections that others wait for: a minute later, then less and less. */
 static int64_t again_ns(unsigned failures, int rc)
 {
-	int64_t later = retry_after_ns(failures - 1), soon = clock_mono_ns() + BACK_NS;
+	int64_t later = retry_after_ns(failures - 1), now = clock_mono_ns();
 
-	return of_one_object(rc) || later < soon ? later : soon;
+	if (is_lost(rc))
+		return now + (failures < LOST_DOUBLINGS ? RETRY_MAX_NS << (failures - 1) : LOST_AGAIN_NS);
+	return of_one_object(rc) || later < now + BACK_NS ? later : now + BACK_NS;
 }
 
 static void repair_zone(struct worker *w, struct zone_queue *q)
@@ -174,15 +191,15 @@ static void repair_zone(struct worker *w, struct zone_queue *q)
 	r->busy = false;
 	r->after = after;
 	r->made += made;
-	r->failed |= rc < 0;
+	r->failed = soonest(r->failed, rc);
 	if (after) {
 		r->wanted = true;
 		return;
 	}
 	r->failures = r->failed ? r->failures + (r->failures < 250) : 0;
-	r->due_ns = r->failed ? again_ns(r->failures, rc) : 0;
-	r->wanted |= r->failed;
-	r->failed = false;
+	r->due_ns = r->failed ? again_ns(r->failures, r->failed) : 0;
+	r->wanted |= r->failed < 0;
+	r->failed = 0;
 	if (!r->wanted && r->made) {
 		log_info("zone %u has all its copies: %u were made", q->zone_id, r->made);
 		r->made = 0;
@@ -202,13 +219,18 @@ void repair_hurry(struct transfer *t)
 	pthread_cond_broadcast(&t->repair);
 }
 
-void repair_wake(struct transfer *t, uint32_t zone_id)
+void repair_wake(struct transfer *t, uint32_t zone_id, int64_t within_ns)
 {
 	struct zone_queue *q;
 
 	pthread_mutex_lock(&t->lock);
-	if ((q = zone_queue(t, zone_id)))
+	if ((q = zone_queue(t, zone_id))) {
+		int64_t soon = clock_mono_ns() + within_ns;
+
 		q->repairer.wanted = true;
+		if (q->repairer.due_ns > soon)
+			q->repairer.due_ns = soon;
+	}
 	pthread_cond_broadcast(&t->repair);
 	pthread_mutex_unlock(&t->lock);
 }

@@ -224,8 +224,10 @@ static int verify(const struct repair *r)
 	return rc == -ERR_FORMAT || rc == -ERR_NEWER || rc == -ERR_KEY || rc == -ERANGE ? -ERR_TAMPERED : rc;
 }
 
-static int read_whole(struct repair *r, struct endpoint *s)
+/* What is known to be bad is not told again each time that it is looked at. */
+static int read_whole(struct repair *r, const struct copy *c)
 {
+	struct endpoint *s = c->endpoint;
 	struct object_range all = { 0 };
 	char name[OBJECT_NAME_BYTES];
 	struct sink_memory body;
@@ -241,13 +243,21 @@ static int read_whole(struct repair *r, struct endpoint *s)
 		rc = -ERR_PROTOCOL;
 	if (rc == 0)
 		rc = verify(r);
-	if (rc < 0)
+	if (rc < 0 && !c->bad)
 		copy_log(s, name, &all, &f.msg, rc);
 	flight_free(&f);
 	return rc;
 }
 
-/* Copies on the way to a sound one that are none are marked. */
+static void judge(struct repair *r, const struct copy *c)
+{
+	if (c->bad && c->gave)
+		copy_sound(r->w->t, r->id, c->endpoint);
+	else if (!c->bad && (c->rc == -ERR_ABSENT || c->rc == -ERR_TAMPERED))
+		copy_bad(r->w->t, r->id, c->endpoint, c->rc);
+}
+
+/* Copies on the way to a sound one are marked as what they are; none may be left. */
 static int find_sound(struct repair *r)
 {
 	struct transfer *t = r->w->t;
@@ -259,14 +269,14 @@ static int find_sound(struct repair *r)
 	for (size_t i = 0; sound < 0 && sound != -ERR_STALE && sound != -ERR_STOPPED && i < copies.count; i++) {
 		struct copy *c = &copies.v[i];
 
-		c->rc = read_whole(r, c->endpoint);
-		r->sound_id = c->rc == 0 ? c->endpoint->id : 0;
+		c->rc = read_whole(r, c);
+		c->gave = c->rc == 0;
+		r->sound_id = c->gave ? c->endpoint->id : 0;
 		if (c->rc != -ERR_ABSENT)
 			sound = c->rc;
 	}
-	for (size_t i = 0; r->sound_id && i < copies.count; i++)
-		if (!copies.v[i].bad && (copies.v[i].rc == -ERR_ABSENT || copies.v[i].rc == -ERR_TAMPERED))
-			copy_bad(t, r->id, copies.v[i].endpoint, copies.v[i].rc);
+	for (size_t i = 0; i < copies.count; i++)
+		judge(r, &copies.v[i]);
 	copies_free(t, &copies);
 	return sound;
 }
@@ -433,16 +443,30 @@ static int target_pick(struct repair *r, struct endpoint **out, bool *begun)
 	return stored >= r->mirror.copies && !bad ? 1 : -ERR_UNREACHABLE;
 }
 
+static void made(struct repair *r, const struct endpoint *s)
+{
+	const struct replica *was = replica_on(&r->info, s->id);
+	struct transfer *t = r->w->t;
+
+	r->made++;
+	if (was && was->state == REPLICA_BAD) {
+		copy_sound(t, r->id, s);
+		return;
+	}
+	meta_lock(t->meta);
+	meta_object_stored(t->meta, r->id, s->id);
+	meta_unlock(t->meta);
+}
+
 static int repair_copy(struct repair *r, struct endpoint *s, bool begun)
 {
 	struct transfer *t = r->w->t;
 	int rc = r->sound_id ? 0 : find_sound(r);
 
-	if (rc < 0)
-		return rc;
 	/* or the bad one itself is sound, and no other is */
-	if (r->sound_id != s->id)
-		rc = make(r, s, begun);
+	if (rc < 0 || r->sound_id == s->id)
+		return rc;
+	rc = make(r, s, begun);
 	pthread_mutex_lock(&t->lock);
 	if (rc == 0)
 		endpoint_worked(s);
@@ -451,13 +475,9 @@ static int repair_copy(struct repair *r, struct endpoint *s, bool begun)
 		r->refused = true;
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (rc < 0)
-		return rc;
-	meta_lock(t->meta);
-	meta_object_stored(t->meta, r->id, s->id);
-	meta_unlock(t->meta);
-	r->made++;
-	return 0;
+	if (rc == 0)
+		made(r, s);
+	return rc;
 }
 
 static int mirror_load(struct repair *r)
@@ -483,6 +503,24 @@ static int body_room(struct repair *r)
 	return 0;
 }
 
+static bool has_bad(const struct repair *r)
+{
+	for (size_t i = 0; i < r->info.replica_count; i++)
+		if (r->info.replicas[i].state == REPLICA_BAD)
+			return true;
+	return false;
+}
+
+/* No backend takes anything now, but what was bad may have come back. */
+static int look_again(struct repair *r)
+{
+	int rc = body_room(r);
+
+	if (rc == 0)
+		rc = find_sound(r);
+	return rc;
+}
+
 /* 1: it has what it needs. 0: one copy was made, and there may be more to do. */
 static int repair_step(struct repair *r)
 {
@@ -496,8 +534,10 @@ static int repair_step(struct repair *r)
 		return rc == -ENOENT ? 1 : rc;
 	if (r->info.deleting)
 		return 1;
-	if ((rc = mirror_load(r)) < 0 || (rc = target_pick(r, &target, &begun)) != 0)
+	if ((rc = mirror_load(r)) < 0)
 		return rc;
+	if ((rc = target_pick(r, &target, &begun)) != 0)
+		return rc == -ERR_UNREACHABLE && has_bad(r) && !r->sound_id ? look_again(r) : rc;
 	if (!r->members)
 		rc = members_load(r);
 	if (rc == 0 && (rc = body_room(r)) == 0)

@@ -48,7 +48,8 @@ int copies_order(struct transfer *t, const struct object_info *info, struct copi
 	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; i < info->replica_count; i++) {
 		const struct replica *replica = &info->replicas[i];
-		struct copy copy = { .bad = replica->state == REPLICA_BAD };
+		struct copy copy = { .bad = replica->state == REPLICA_BAD,
+			.missing = replica->fault == REPLICA_MISSING };
 
 		if ((replica->state != REPLICA_STORED && !copy.bad) ||
 			!(copy.endpoint = endpoint_by_id(t, replica->backend_id)))
@@ -163,6 +164,7 @@ static void attempt_ended(struct attempt *a, int rc)
 	int64_t now = clock_mono_ns();
 
 	a->copy->rc = rc;
+	a->copy->gave = rc == 0;
 	if (a->first_ns)
 		pace_note(pace, a->first_ns - a->start_ns, now);
 	if (a->overtaken && rc < 0)
@@ -229,38 +231,101 @@ static int worst(const struct reading *r)
 	return rc ? rc : -ERR_UNREACHABLE;
 }
 
-/* An object that is being deleted is rightly gone from one backend before the other; a bad copy is said to be bad once.
- */
-static bool still_stored(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], uint32_t backend_id)
+/* One at a time on each copy, so that it is one line of the audit log. */
+struct verdict {
+	struct list link; /* transfer.verdicts */
+	const uint8_t *id;
+	uint32_t backend_id;
+};
+
+static bool verdict_begin(struct transfer *t, struct verdict *v)
+{
+	bool mine = true;
+
+	pthread_mutex_lock(&t->lock);
+	list_for_each (it, &t->verdicts) {
+		const struct verdict *other = list_entry(it, struct verdict, link);
+
+		mine &= other->backend_id != v->backend_id || memcmp(other->id, v->id, OBJECT_ID_BYTES) != 0;
+	}
+	if (mine)
+		list_append(&t->verdicts, &v->link);
+	pthread_mutex_unlock(&t->lock);
+	return mine;
+}
+
+static void verdict_end(struct transfer *t, struct verdict *v)
+{
+	pthread_mutex_lock(&t->lock);
+	list_remove(&v->link);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* An object that is being deleted is rightly gone from one backend before the other. */
+static bool copy_is(struct transfer *t, const struct verdict *v, enum replica_state state)
 {
 	struct object_info info = { 0 };
 	bool is = false;
 
-	if (meta_object_get(t->meta, id, &info) < 0)
+	if (meta_object_get(t->meta, v->id, &info) < 0)
 		return false;
 	for (size_t i = 0; i < info.replica_count; i++)
-		is |= info.replicas[i].backend_id == backend_id && info.replicas[i].state == REPLICA_STORED;
+		is |= info.replicas[i].backend_id == v->backend_id && info.replicas[i].state == state;
 	object_info_free(&info);
 	return is;
 }
 
-void copy_bad(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *s, int rc)
+/* fault 0: it is sound after all */
+static void verdict_write(struct transfer *t, const struct verdict *v, uint32_t zone_id, enum replica_fault fault)
 {
+	static const char *const kinds[] = { "restored", [REPLICA_MISSING] = "lost", [REPLICA_DAMAGED] = "tampered" };
 	char name[OBJECT_NAME_BYTES], facts[128];
 
-	if (!still_stored(t, id, s->id))
-		return;
-	object_name(id, name);
-	snprintf(facts, sizeof facts, "{\"object\":\"%s\",\"backend\":%u,\"zone\":%u}", name + 3, s->id, s->zone_id);
+	object_name(v->id, name);
+	snprintf(facts, sizeof facts, "{\"object\":\"%s\",\"backend\":%u,\"zone\":%u}", name + 3, v->backend_id,
+		zone_id);
 	meta_lock(t->meta);
-	meta_replica_bad(t->meta, id, s->id);
-	audit_append(t->place, rc == -ERR_ABSENT ? "lost" : "tampered", facts);
+	if (fault)
+		meta_replica_bad(t->meta, v->id, v->backend_id, fault);
+	else
+		meta_object_stored(t->meta, v->id, v->backend_id);
+	audit_append(t->place, kinds[fault], facts);
 	meta_unlock(t->meta);
-	repair_wake(t, s->zone_id);
+	/* where one is there again, others may be */
+	repair_wake(t, zone_id, fault ? RETRY_MAX_NS : NS_PER_S);
 }
 
-/* One copy is sound: those that were found to be none are made again. */
-static void mark_bad(struct reading *r)
+static void copy_judge(struct transfer *t, const uint8_t *id, const struct endpoint *s, enum replica_fault fault)
+{
+	struct verdict v = { .id = id, .backend_id = s->id };
+
+	if (!verdict_begin(t, &v))
+		return;
+	if (copy_is(t, &v, fault ? REPLICA_STORED : REPLICA_BAD))
+		verdict_write(t, &v, s->zone_id, fault);
+	verdict_end(t, &v);
+}
+
+void copy_bad(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *s, int rc)
+{
+	copy_judge(t, id, s, rc == -ERR_ABSENT ? REPLICA_MISSING : REPLICA_DAMAGED);
+}
+
+void copy_sound(struct transfer *t, const uint8_t id[OBJECT_ID_BYTES], const struct endpoint *s)
+{
+	copy_judge(t, id, s, 0);
+}
+
+/* A part that is sound says nothing of what was damaged elsewhere in the object: that is for the repair, which reads
+ * all of it. */
+static bool refutes(const struct reading *r, const struct copy *c)
+{
+	bool whole = r->range.plain_off == 0 && r->range.plain_len == r->info.ref.plain_bytes;
+
+	return c->bad && c->gave && (c->missing || whole);
+}
+
+static void judge_copies(struct reading *r)
 {
 	for (size_t i = 0; i < r->copies.count; i++) {
 		struct copy c;
@@ -270,6 +335,10 @@ static void mark_bad(struct reading *r)
 		pthread_mutex_unlock(&r->t->lock);
 		if (!c.bad && (c.rc == -ERR_ABSENT || c.rc == -ERR_TAMPERED))
 			copy_bad(r->t, r->info.ref.id, c.endpoint, c.rc);
+		else if (refutes(r, &c))
+			copy_sound(r->t, r->info.ref.id, c.endpoint);
+		else if (c.bad && c.gave)
+			repair_wake(r->t, c.endpoint->zone_id, RETRY_MAX_NS);
 	}
 }
 
@@ -335,8 +404,8 @@ int replica_read(struct transfer *t, struct object_read *read)
 		read->skip = (uint32_t)(read->off - r->range.plain_off);
 		rc = read_copies(r, read);
 	}
-	if (rc == 0 && r->copies.count > 1)
-		mark_bad(r);
+	if (r)
+		judge_copies(r);
 	reading_put(r);
 	return rc == -ERR_ABSENT ? -ERR_LOST : rc;
 }

@@ -58,7 +58,7 @@ static int zone_fill(
 {
 	const char *name = s->backend->config->zone->name;
 	struct transfer_zone_status *z = out->zones;
-	int64_t n;
+	int64_t n, lost;
 
 	while (z < out->zones + out->zone_count && strcmp(z->name, name) != 0)
 		z++;
@@ -68,7 +68,10 @@ static int zone_fill(
 		out->zone_count++;
 		if ((n = meta_shortage_blocks(t->meta, s->zone_id, TRANSFER_SHORT_MAX)) < 0)
 			return (int)n;
+		if ((lost = meta_lost_blocks(t->meta, s->zone_id, TRANSFER_SHORT_MAX)) < 0)
+			return (int)lost;
 		z->blocks_short = (uint64_t)n;
+		z->blocks_lost = (uint64_t)lost;
 	}
 	z->backends_taking += takes_objects(t, s, status);
 	return 0;

@@ -35,6 +35,7 @@ static void init_lists(struct transfer *t)
 	list_init(&t->readings);
 	list_init(&t->repairs);
 	list_init(&t->shares);
+	list_init(&t->verdicts);
 	t->zone_turn = t->fetch_turn = &t->zones;
 	t->ticket = 1;
 	t->entries_max = ENTRIES_MAX;

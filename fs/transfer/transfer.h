@@ -190,6 +190,7 @@ struct where {
 	size_t object_count;
 	char **peers;	      /* per backend: address last spoken to */
 	size_t objects_short; /* of them have fewer sound copies than their zone asks for */
+	size_t objects_lost;  /* of them have no sound copy: they were found missing or damaged */
 	uint64_t size;
 };
 int transfer_where(struct transfer *, struct inode *, struct where *);
@@ -204,12 +205,13 @@ struct transfer_backend_status {
 	uint64_t deletions_waiting;
 };
 /* A zone: on how many of its backends new objects can be stored now; how many of its blocks have fewer sound copies
- * than they are to have, counted up to TRANSFER_SHORT_MAX. */
+ * than they are to have, and how many of them none since it was found missing or damaged, counted up to
+ * TRANSFER_SHORT_MAX. */
 #define TRANSFER_SHORT_MAX 100000
 struct transfer_zone_status {
 	char *name;
 	unsigned backends_taking;
-	uint64_t blocks_short;
+	uint64_t blocks_short, blocks_lost;
 };
 struct transfer_status {
 	struct transfer_backend_status *backends; /* malloc'd */

@@ -53,12 +53,24 @@ static bool is_short(struct transfer *t, const struct object_info *info)
 	return is;
 }
 
+static bool is_lost(const struct object_info *info)
+{
+	bool bad = false, stored = false;
+
+	for (size_t i = 0; i < info->replica_count; i++) {
+		bad |= info->replicas[i].state == REPLICA_BAD;
+		stored |= info->replicas[i].state == REPLICA_STORED;
+	}
+	return bad && !stored;
+}
+
 static int add_replicas(struct walk *w, const uint8_t *object)
 {
 	struct object_info info = { 0 };
 	int rc = meta_object_get(w->t->meta, object, &info);
 
 	w->out->objects_short += rc == 0 && is_short(w->t, &info);
+	w->out->objects_lost += rc == 0 && is_lost(&info);
 	for (size_t i = 0; rc == 0 && i < info.replica_count; i++)
 		if (info.replicas[i].state == REPLICA_STORED)
 			rc = add_backend(w, info.replicas[i].backend_id);

@@ -92,11 +92,14 @@ expect_damage "$mnt/2" "${name[2]}" home 'is not a file'
 expect_damage "$mnt/3" "${name[3]}" home 'is not a file'
 cat "$mnt/4" >/dev/null
 
+expect_equal "$(bfs status --json | jq '.zones[0].blocks_lost')" 3 'blocks that status says are lost'
+
 step 'an object on an S3 server is cut short'
 object=$(object_of "$mnt/public/1")
 curl -sf -X PUT --data-binary short. "http://127.0.0.1:${tool_port[abroad]}/office/$object"
 expect_damage "$mnt/public/1" "$object" abroad 'the object is cut short'
 cat "$mnt/public/2" >/dev/null
+expect_equal "$(bfs report --json | jq -r 'select(.name == "lost file").path' | sort | xargs)" '/1 /2 /3 /public/1' 'files that are lost'
 
 step 'status follows what a backend answered last'
 mv "$home" "$home.away"
@@ -116,7 +119,7 @@ for i in 5 6 7; do
 	head -c 20000 /dev/urandom >"$mnt/public/$i"
 done
 within 10 uploads_are 3
-sleep 2 # their time is half over when the read begins to wait for a connection of theirs
+sleep 3 # most of their time is over when the read begins to wait for a connection of theirs
 takes expect_status 1 cat "$mnt/public/3"
 expect_says 'Connection timed out'
 echo "after $took_ms ms"

@@ -87,6 +87,7 @@ static void test_where(void **state)
 		.object_zone_ids = zones,
 		.object_count = 3,
 		.objects_short = 1,
+		.objects_lost = 3,
 		.peers = peers,
 		.size = 5368709120,
 		.why = why,
@@ -99,10 +100,11 @@ static void test_where(void **state)
 		"\"backends\":[\"guizhou\",\"nas\"],\"objects\":3,"
 		"\"object_names\":[\"3f/3f9a\",\"aa/aabb\",\"cc/cc00\"],"
 		"\"object_zones\":[\"domestic\",\"foreign\",null],\"peers\":{\"guizhou\":\"10.0.0.1:443\"},\"objects_"
-		"short\":1,\"why\":\"request 7 was denied\",\"request\":7}");
+		"short\":1,\"objects_lost\":3,\"why\":\"request 7 was denied\",\"request\":7}");
 	assert_json(facts_where(&nothing, zone_name, NULL),
 		"{\"zone\":\"domestic\",\"rule\":null,\"state\":\"local\",\"held\":false,\"size\":0,\"backends\":[],"
-		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{},\"objects_short\":0,\"why\":null,"
+		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{},\"objects_short\":0,\"objects_"
+		"lost\":0,\"why\":null,"
 		"\"request\":null}");
 }
 
@@ -116,7 +118,7 @@ static struct config config = {
 
 static void test_status_idle(void **state)
 {
-	struct transfer_zone_status short_home = { home_text, 1, 7 };
+	struct transfer_zone_status short_home = { home_text, 1, 7, 2 };
 	struct transfer_status s = { .zones = &short_home,
 		.zone_count = 1,
 		.cache = { .bytes_max = 100,
@@ -131,10 +133,10 @@ static void test_status_idle(void **state)
 	assert_json(facts_status(&config, &s, 0),
 		"{\"name\":\"office\",\"store\":\"/s\",\"zones\":["
 		"{\"name\":\"home\",\"kind\":\"domestic\",\"home\":true,\"copies\":2,\"backends_taking\":1,\"blocks_"
-		"short\":7,\"export\":\"approve\","
+		"short\":7,\"blocks_lost\":2,\"export\":\"approve\","
 		"\"backends\":[]},"
 		"{\"name\":\"abroad\",\"kind\":\"foreign\",\"home\":false,\"copies\":1,\"backends_taking\":0,\"blocks_"
-		"short\":0,\"export\":null,\"backends\":[]}"
+		"short\":0,\"blocks_lost\":0,\"export\":null,\"backends\":[]}"
 		"],"
 		"\"waiting\":{\"files\":0,\"bytes\":0,\"oldest_age_s\":null,\"uploads\":0,\"fetches\":0,"
 		"\"upload_bytes_per_s\":0,\"download_bytes_per_s\":0,\"seconds_left\":null},"

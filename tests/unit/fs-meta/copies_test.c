@@ -66,7 +66,7 @@ static int state_on(struct fix *f, const uint8_t *id, uint32_t backend)
 static void mark_bad(struct fix *f, const uint8_t *id, uint32_t backend)
 {
 	meta_lock(f->m);
-	meta_replica_bad(f->m, id, backend);
+	meta_replica_bad(f->m, id, backend, REPLICA_DAMAGED);
 	meta_unlock(f->m);
 }
 
@@ -105,6 +105,72 @@ static void bad_copy(void **state)
 	assert_int_equal(shortages(&f, &s), 0);
 	assert_int_equal(state_on(&f, id, 2), REPLICA_STORED);
 	fix_audit(&f);
+	fix_end(&f);
+}
+
+static enum replica_fault fault_on(struct fix *f, const uint8_t *id, uint32_t backend)
+{
+	struct object_info info;
+	enum replica_fault fault = 0;
+
+	assert_int_equal(meta_object_get(f->m, id, &info), 0);
+	for (size_t i = 0; i < info.replica_count; i++)
+		if (info.replicas[i].backend_id == backend)
+			fault = info.replicas[i].fault;
+	object_info_free(&info);
+	return fault;
+}
+
+static int64_t lost(struct fix *f)
+{
+	assert_int_equal(meta_commit(f->m), 0);
+	return meta_lost_blocks(f->m, ZONE, 10);
+}
+
+static void mark_missing(struct fix *f, const uint8_t *id, uint32_t backend)
+{
+	meta_lock(f->m);
+	meta_replica_bad(f->m, id, backend, REPLICA_MISSING);
+	meta_unlock(f->m);
+}
+
+/* What has no sound copy is counted, with what was found first, until a copy is sound or the file is gone. */
+static void lost_blocks(void **state)
+{
+	uint8_t id[OBJECT_ID_BYTES], other[OBJECT_ID_BYTES];
+	struct inode *ip;
+	struct fix f;
+	uint64_t ino;
+
+	(void)state;
+	fix_start(&f);
+	meta_inode_put(f.m, stored(&f, "f", backends, 2, id));
+	ip = stored(&f, "g", backends, 1, other);
+	ino = ip->ino;
+	meta_inode_put(f.m, ip);
+	mark_missing(&f, id, 1);
+	assert_int_equal(lost(&f), 0);
+	mark_bad(&f, id, 2);
+	assert_int_equal(lost(&f), 1);
+	mark_missing(&f, id, 2);
+	mark_missing(&f, other, 1);
+	assert_int_equal(lost(&f), 2);
+	assert_int_equal(meta_lost_blocks(f.m, ZONE, 1), 1);
+	assert_int_equal(meta_lost_blocks(f.m, ZONE + 1, 10), 0);
+	fix_reopen(&f);
+	assert_int_equal(lost(&f), 2);
+	assert_int_equal(fault_on(&f, id, 1), REPLICA_MISSING);
+	assert_int_equal(fault_on(&f, id, 2), REPLICA_DAMAGED);
+	mark_stored(&f, id, 2);
+	assert_int_equal(lost(&f), 1);
+	assert_int_equal(fault_on(&f, id, 2), 0);
+	ip = fix_inode(&f, ino);
+	meta_lock(f.m);
+	ip->nlink = 0;
+	meta_inode_delete(f.m, ip);
+	meta_unlock(f.m);
+	meta_inode_put(f.m, ip);
+	assert_int_equal(lost(&f), 0);
 	fix_end(&f);
 }
 
@@ -249,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_copy),
+		cmocka_unit_test(lost_blocks),
 		cmocka_unit_test(one_more),
 		cmocka_unit_test(looked_through),
 		cmocka_unit_test(many),

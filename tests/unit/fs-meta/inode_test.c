@@ -84,6 +84,8 @@ static void migrates(void **state)
 		" DROP INDEX pending_unjudged; ALTER TABLE pending DROP COLUMN judged;"
 		" INSERT INTO pending SELECT ino FROM inode WHERE nlink = 1; ALTER TABLE object DROP COLUMN members;"
 		" DROP TABLE repack; DROP TABLE remnant; DROP TABLE shortage; DROP TABLE move;"
+		" DROP INDEX replica_fault; ALTER TABLE replica DROP COLUMN fault; ALTER TABLE replica DROP COLUMN "
+		"fault_s;"
 		" DROP TRIGGER approval_gone; ALTER TABLE inode DROP COLUMN version; DROP TABLE export_count;"
 		" DROP TABLE usage; INSERT INTO counter VALUES ('inodes', 2), ('file_bytes', 5);"
 		" UPDATE inode SET size = 5, bytes = 20480 WHERE ino <> 1; PRAGMA user_version = 1";

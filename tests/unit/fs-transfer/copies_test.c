@@ -331,6 +331,164 @@ static void test_no_sound_copy(void **state)
 	end(&m);
 }
 
+static int count_row(void *ctx, struct meta_row *row)
+{
+	*(int64_t *)ctx = meta_row_i64(row, 0);
+	return 0;
+}
+
+/* How many lines of a kind the audit log has. */
+static int64_t lines_of(struct mirror *m, const char *kind)
+{
+	int64_t count = 0;
+
+	assert_int_equal(meta_commit(m->c.s.meta), 0);
+	assert_int_equal(meta_select(m->c.s.meta, "SELECT count(*) FROM audit WHERE kind = ?1", count_row, &count, "i",
+				 (int64_t)audit_kind(kind)),
+		0);
+	return count;
+}
+
+static int64_t blocks_lost(struct mirror *m)
+{
+	assert_int_equal(meta_commit(m->c.s.meta), 0);
+	return meta_lost_blocks(m->c.s.meta, 1, 1000);
+}
+
+static void expect_lost(struct mirror *m, int rc, const char *kind)
+{
+	struct where w;
+	uint8_t got[4096];
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(cloud_pread(&m->c, m->ino, got, sizeof got, 57344, 0), rc);
+	assert_int_equal(blocks_lost(m), 1);
+	assert_int_equal(lines_of(m, kind), 1);
+	assert_int_equal(lines_of(m, "lost") + lines_of(m, "tampered"), 1);
+	w = cloud_where(&m->c, m->ino);
+	assert_int_equal(w.objects_lost, 1);
+	where_free(&w);
+}
+
+/* The bytes come back as they were, as an administrator brings them. */
+static void restore(const char *path, const uint8_t *bytes, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, len), len);
+	close(fd);
+}
+
+/* The only copy is gone, cut short or changed: that is remembered and written down once, nothing is deleted or sent,
+ * and it is over when the object is back; a mount later too. */
+static void test_only_copy(void **state)
+{
+	static const struct {
+		void (*spoil)(const char *path);
+		int rc;
+		const char *kind;
+		bool reopen;
+	} rows[] = { { spoil_gone, -ERR_LOST, "lost", false }, { spoil_gone, -ERR_LOST, "lost", true },
+		{ spoil_byte, -ERR_TAMPERED, "tampered", false }, { spoil_short, -ERR_TAMPERED, "tampered", true } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char path[512];
+		struct mirror m;
+		uint8_t *bytes;
+		size_t len;
+
+		begin(&m, ONE_OF3);
+		bytes = read_object(&m, "near", &len);
+		snprintf(path, sizeof path, "%s", object_in(&m, "near"));
+		rows[i].spoil(path);
+		expect_lost(&m, rows[i].rc, rows[i].kind);
+		assert_int_equal(fault_count(m.f[0], OP_PUT), 1);
+		assert_int_equal(fault_count(m.f[1], OP_PUT), 0);
+		assert_int_equal(fault_count(m.f[0], OP_DEL), 0);
+		if (rows[i].reopen) {
+			cloud_close(&m.c);
+			start(&m);
+			expect_lost(&m, rows[i].rc, rows[i].kind);
+		}
+		restore(path, bytes, len);
+		cloud_expect(&m.c, m.ino, m.data, BYTES);
+		assert_int_equal(blocks_lost(&m), 0);
+		assert_int_equal(lines_of(&m, "restored"), 1);
+		wait_whole(&m);
+		free(bytes);
+		end(&m);
+	}
+}
+
+/* Nobody reads it: the repair finds that it is back. A part that is sound is no proof that all of it is. */
+static void test_only_copy_found(void **state)
+{
+	uint8_t got[4096], *bytes;
+	char path[512];
+	struct mirror m;
+	size_t len;
+
+	(void)state;
+	begin(&m, ONE_OF3);
+	bytes = read_object(&m, "near", &len);
+	snprintf(path, sizeof path, "%s", object_in(&m, "near"));
+	spoil_byte(path);
+	expect_lost(&m, -ERR_TAMPERED, "tampered");
+	assert_int_equal(cloud_pread(&m.c, m.ino, got, sizeof got, 0, 0), 0);
+	assert_memory_equal(got, m.data, sizeof got);
+	assert_int_equal(blocks_lost(&m), 1);
+	restore(path, bytes, len);
+	cloud_sync(&m.c, 0); /* or an hour later */
+	wait_whole(&m);
+	assert_int_equal(blocks_lost(&m), 0);
+	assert_int_equal(lines_of(&m, "restored"), 1);
+	free(bytes);
+	end(&m);
+}
+
+/* What is overwritten or deleted is lost no more; what cannot be asked was never lost (I7). */
+static void test_only_copy_forgotten(void **state)
+{
+	struct mirror m;
+	uint8_t got[4096];
+
+	(void)state;
+	begin(&m, ONE_OF3);
+	fault_set(m.f[0], OP_GET, -ERR_UNREACHABLE);
+	assert_int_equal(cloud_pread(&m.c, m.ino, got, sizeof got, 0, 0), -ERR_UNREACHABLE);
+	fault_set(m.f[0], OP_GET, -ERR_NO_BUCKET);
+	assert_int_equal(cloud_pread(&m.c, m.ino, got, sizeof got, 0, 0), -ERR_NO_BUCKET);
+	fault_set(m.f[0], OP_GET, 0);
+	assert_int_equal(blocks_lost(&m) + lines_of(&m, "lost") + lines_of(&m, "tampered"), 0);
+	spoil_gone(object_in(&m, "near"));
+	expect_lost(&m, -ERR_LOST, "lost");
+	cloud_pwrite(&m.c, m.ino, m.data, BYTES, 0);
+	cloud_sync(&m.c, m.ino);
+	assert_int_equal(blocks_lost(&m), 0);
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	assert_int_equal(lines_of(&m, "restored"), 0);
+	end(&m);
+}
+
+/* A copy that is made again from a sound one is one line too. */
+static void test_restored_is_told(void **state)
+{
+	struct mirror m;
+
+	(void)state;
+	begin(&m, TWO);
+	m.f[1]->delay_ns = 5 * NS_PER_MS;
+	spoil_gone(object_in(&m, "near"));
+	cloud_expect(&m.c, m.ino, m.data, BYTES);
+	wait_whole(&m);
+	assert_int_equal(blocks_lost(&m), 0);
+	assert_int_equal(lines_of(&m, "lost"), 1);
+	assert_int_equal(lines_of(&m, "restored"), 1);
+	end(&m);
+}
+
 /* The backend of the bad copy is down: it is made again when it is back; with a third one at once, there. */
 static void test_backend_is_down(void **state)
 {
@@ -546,12 +704,6 @@ static void test_shared_first(void **state)
 	end(&m);
 }
 
-static int count_row(void *ctx, struct meta_row *row)
-{
-	*(int64_t *)ctx = meta_row_i64(row, 0);
-	return 0;
-}
-
 static int64_t repacks(struct mirror *m)
 {
 	int64_t count = -1;
@@ -742,6 +894,10 @@ int main(void)
 		cmocka_unit_test(test_made_again),
 		cmocka_unit_test(test_falsely_accused),
 		cmocka_unit_test(test_no_sound_copy),
+		cmocka_unit_test(test_only_copy),
+		cmocka_unit_test(test_only_copy_found),
+		cmocka_unit_test(test_only_copy_forgotten),
+		cmocka_unit_test(test_restored_is_told),
 		cmocka_unit_test(test_backend_is_down),
 		cmocka_unit_test(test_configured),
 		cmocka_unit_test(test_revoked),
