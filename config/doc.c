@@ -87,12 +87,13 @@ static const char *next_line(struct doc_reader *r, size_t *len)
 	return line;
 }
 
-static bool has_control(const char *s, size_t len)
+/* the place of a byte that is in no text, from 1; 0: there is none */
+static size_t control_at(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (s[i] == 127 || ((unsigned char)s[i] < ' ' && (!s[i] || !strchr(blanks, s[i]))))
-			return true;
-	return false;
+			return i + 1;
+	return 0;
 }
 
 static void settle_line(struct doc_reader *r)
@@ -105,19 +106,20 @@ static void settle_line(struct doc_reader *r)
 /* copies one line for inih; false: leave it out */
 static bool hand_over(struct doc_reader *r, const char *line, size_t len, char *out)
 {
-	size_t lead = 0;
+	size_t lead = 0, control = control_at(line, len);
 	const char *fault;
 
+	if (control) {
+		line_error(r, "byte %zu of the line is a control character (%02x): is this a text file?", control,
+			(unsigned char)line[control - 1]);
+		return false;
+	}
 	while (lead < len && strchr(blanks, line[lead]))
 		lead++;
 	if (lead == len || line[lead] == ';' || line[lead] == '#')
 		return false;
 	if (len > LINE_BYTES_MAX) {
 		line_error(r, "the line is longer than %d bytes", LINE_BYTES_MAX);
-		return false;
-	}
-	if (has_control(line, len)) {
-		line_error(r, "the line holds a control character");
 		return false;
 	}
 	if (line[lead] == '[' && (fault = header_fault(line + lead, line + len))) {

@@ -83,7 +83,10 @@ static void test_syntax(void **state)
 			"test.ini:10: error: a section's header can hold at most 48 bytes\n" },
 		{ GOOD "[]\n", "test.ini:10: error: unknown section []; expected filesystem, keys, zone NAME, backend "
 			       "NAME, quota NAME, tag NAME or rule NAME\n" },
-		{ GOOD "mode = dr\033ain\n", "test.ini:10: error: the line holds a control character\n" },
+		{ GOOD "mode = dr\033ain\n", "test.ini:10: error: byte 10 of the line is a control character "
+					     "(1b): is this a text file?\n" },
+		{ GOOD "# a comment\177\n", "test.ini:10: error: byte 12 of the line is a control character (7f): is "
+					    "this a text file?\n" },
 		{ GOOD "upload-limit = 2M/s # slow\n",
 			"test.ini:10: warning: the '#' is part of the value: after a value only ';' begins a comment\n"
 			"test.ini:10: error: bad value \"2M/s # slow\" for \"upload-limit\"; expected a rate, such as "
@@ -97,6 +100,36 @@ static void test_syntax(void **state)
 	(void)state;
 	memset(long_line + strlen(long_line), 'x', sizeof long_line - 100);
 	check_rows(rows, COUNT(rows));
+}
+
+/* A NUL is no blank and no end: neither alone in a line nor in a comment. */
+static void test_nul(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		int line, byte;
+	} rows[] = {
+		{ "\0\n" GOOD, sizeof "\0\n" GOOD - 1, 1, 1 },
+		{ GOOD "; a comment\0\n", sizeof GOOD "; a comment\0\n" - 1, 10, 12 },
+		{ GOOD " \t\0", sizeof GOOD " \t\0" - 1, 10, 3 },
+		{ GOOD "mode = \0drain\n", sizeof GOOD "mode = \0drain\n" - 1, 10, 8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char expected[128], *text;
+		struct config *c;
+
+		assert_int_equal(file_replace(AT_FDCWD, "test.ini", rows[i].text, rows[i].len, 0600), 0);
+		assert_int_equal(scratch_load(&c, &text), -ERR_CONFIG);
+		snprintf(expected, sizeof expected,
+			"test.ini:%d: error: byte %d of the line is a control character (00): is this a text file?\n",
+			rows[i].line, rows[i].byte);
+		assert_string_equal(text, expected);
+		assert_null(c);
+		free(text);
+	}
 }
 
 static void test_sections(void **state)
@@ -1278,6 +1311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_filesystem),
 		cmocka_unit_test(test_zones),
