@@ -86,11 +86,38 @@ static int run_command(const struct cli_command *c, int argc, char **argv)
 	return rc;
 }
 
-/* `borderfs tag`, `borderfs nonsense`, `borderfs --help` */
+static bool is_first_word(const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const struct cli_command *const *c = cli_commands; *c; c++)
+		if (!strncmp((*c)->name, word, len) && (*c)->name[len] == ' ')
+			return true;
+	return false;
+}
+
+/* The first word is known, the second is not: `borderfs rules`, `borderfs rules chek`, `borderfs rules -c FILE check`.
+ */
+static int no_second_word(int argc, char **argv)
+{
+	char *help[] = { argv[0], argv[1], NULL };
+
+	if (argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h")))
+		return run_command(&cmd_help, 2, help);
+	if (argc > 2 && argv[2][0] == '-')
+		complain("%s %s: options stand after both words of a command: see `borderfs %s --help`", argv[1],
+			argv[2], argv[1]);
+	else if (argc > 2)
+		complain("there is no command \"%s %s\": see `borderfs %s --help`", argv[1], argv[2], argv[1]);
+	else
+		complain("%s: which one? See `borderfs %s --help`", argv[1], argv[1]);
+	return OUTCOME_USAGE;
+}
+
+/* `borderfs`, `borderfs nonsense`, `borderfs --help` */
 static int no_command(int argc, char **argv)
 {
 	char *help[] = { argv[0], argc > 1 && argv[1][0] != '-' ? argv[1] : NULL, NULL };
-	int rc;
 
 	if (argc > 1 && !strcmp(argv[1], "--version"))
 		return run_command(&cmd_version, 1, argv);
@@ -100,8 +127,10 @@ static int no_command(int argc, char **argv)
 		complain("an option stands after its command: see `borderfs help`");
 		return OUTCOME_USAGE;
 	}
-	rc = run_command(&cmd_help, help[1] ? 2 : 1, help);
-	return argc > 2 && !strcmp(argv[2], "--help") ? rc : OUTCOME_USAGE;
+	if (argc > 1 && is_first_word(argv[1]))
+		return no_second_word(argc, argv);
+	run_command(&cmd_help, help[1] ? 2 : 1, help);
+	return OUTCOME_USAGE;
 }
 
 /* mount.fuse runs `borderfs SOURCE DIRECTORY -o OPTIONS`: a directory's absolute name stands where no command has it.

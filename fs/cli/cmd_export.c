@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK 1000 /* requests in one question to the daemon, of which a line is bounded */
@@ -203,9 +204,79 @@ static bool may_be_said(const struct saying *s, const json_t *row)
 	return false;
 }
 
+/* The newest request that an operand means, in whatever state; NULL: there is none. */
+static const json_t *newest_meant(const struct meant *m, const json_t *rows)
+{
+	const json_t *newest = NULL;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i,
+		row) if (is_meant(m, row) && (!newest || number_at(row, "request") > number_at(newest, "request")))
+		newest = row;
+	return newest;
+}
+
+/* How a request came to its state, as the end of "it WHAT". */
+static const char *ended_text(const char *state)
+{
+	static const struct {
+		const char *state, *text;
+	} texts[] = {
+		{ "expired", "expired: its time was over" },
+		{ "superseded", "is over: the file, or what is asked about it, was changed or deleted" },
+		{ "withdrawn", "was withdrawn" },
+		{ "denied", "was denied: an approver can withdraw that" },
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (!strcmp(texts[i].state, state))
+			return texts[i].text;
+	return "cannot be decided about any more";
+}
+
+static void complain_ended(const char *operand, const json_t *row)
+{
+	time_t since = (time_t)number_at(row, "since");
+	struct buf text = BUF_INIT;
+	char when[32] = "?";
+	struct tm tm;
+	size_t len;
+	char *path = facts_get_bytes(row, "path", &len);
+
+	if (gmtime_r(&since, &tm))
+		strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
+	buf_printf(&text, "%s: request %lld", operand, number_at(row, "request"));
+	if (path && strcmp(path, operand) != 0)
+		buf_printf(&text, " (%s)", path);
+	buf_printf(&text, " %s, on %s UTC: see `borderfs export list --all`", ended_text(text_at(row, "state")), when);
+	if (!text.err)
+		complain("%s", (char *)text.data);
+	buf_free(&text);
+	free(path);
+}
+
+/* Why nothing can be said about an operand: there never was such a request, or it is over. */
+static int complain_missing(
+	const struct saying *s, const struct cli_daemon *d, const char *operand, const struct meant *m)
+{
+	json_t *all = json_array();
+	const json_t *row = NULL;
+	char *unused = NULL;
+	int rc = load(d, true, all, &unused);
+
+	if (rc == 0 && (row = newest_meant(m, all)))
+		complain_ended(operand, row);
+	else if (rc == 0)
+		complain("%s: there is no such request to %s: see `borderfs export list`", operand, s->verb);
+	json_decref(all);
+	free(unused);
+	return rc ? rc : OUTCOME_FAILED;
+}
+
 /* Adds to chosen, in the order of the requests, those that any operand means. */
-static int choose(
-	const struct cli_args *args, const struct saying *s, const char *mountpoint, const json_t *rows, json_t *chosen)
+static int choose(const struct cli_args *args, const struct saying *s, const struct cli_daemon *d,
+	const char *mountpoint, const json_t *rows, json_t *chosen)
 {
 	struct meant *meant = calloc((size_t)args->operand_count + 1, sizeof *meant);
 	int rc = meant ? 0 : OUTCOME_FAILED;
@@ -227,13 +298,9 @@ static int choose(
 		if (any)
 			json_array_append(chosen, row);
 	}
-	for (int k = 0; rc == 0 && k < args->operand_count; k++) {
-		if (!meant[k].found) {
-			complain("%s: there is no such request to %s: see `borderfs export list`", args->operands[k],
-				s->verb);
-			rc = OUTCOME_FAILED;
-		}
-	}
+	for (int k = 0; rc == 0 && k < args->operand_count; k++)
+		if (!meant[k].found)
+			rc = complain_missing(s, d, args->operands[k], &meant[k]);
 	for (int k = 0; meant && k < args->operand_count; k++)
 		meant_close(&meant[k]);
 	free(meant);
@@ -371,7 +438,7 @@ static int decide(const struct cli_args *args, const struct saying *s)
 	if (rc == 0 && (rc = find_daemon(args, &d)) == 0) {
 		rc = load(&d, false, rows, &mountpoint);
 		if (rc == 0)
-			rc = choose(args, s, mountpoint, rows, chosen);
+			rc = choose(args, s, &d, mountpoint, rows, chosen);
 		if (rc == 0 && !args_flag(args, "json"))
 			show(chosen);
 		if (rc == 0)

@@ -56,14 +56,20 @@ static const char *text_or(const json_t *line, const char *key, const char *none
 	return text ? text : none;
 }
 
+/* What waits for approvers has a state of its own. */
+static bool is_kept_back(const json_t *line)
+{
+	return json_is_true(json_object_get(line, "kept_back")) &&
+	       strcmp(text_or(line, "state", ""), where_state_name(WHERE_AWAITING)) != 0;
+}
+
 static void add_row(struct table *t, const char *path, const json_t *line)
 {
 	char size[32], *backends = backends_text(line);
 
 	table_cell(t, "%s", path);
 	table_cell(t, "%s", text_or(line, "zone", "-"));
-	table_cell(t, "%s%s%s", text_or(line, "state", "-"),
-		json_is_true(json_object_get(line, "held")) ? ", held" : "",
+	table_cell(t, "%s%s%s", text_or(line, "state", "-"), is_kept_back(line) ? ", kept back" : "",
 		number_at(line, "objects_lost")	   ? ", LOST in part"
 		: number_at(line, "objects_short") ? ", short of copies"
 						   : "");
@@ -140,12 +146,13 @@ const struct cli_command cmd_where = {
 	.operands_max = -1,
 	.summary = "Shows where the data of files is: zone, state, backends, objects, peers last seen",
 	.description =
-		"STATE is local (not uploaded yet), uploading, stored, moving or awaiting-approval; \"held\" says "
-		"that\n"
-		"only an export may take the file out of its zone, \"short of copies\" that some of it has fewer sound "
-		"ones\n"
-		"than its zone asks for. With --json a path that is not UTF-8 has its other\n"
-		"bytes as \\xNN in \"path\" and stands whole in \"path_base64\".",
+		"STATE is local (not uploaded yet), uploading, stored, moving or awaiting-approval. \"kept back\": "
+		"its rules\n"
+		"want it elsewhere and the export policy keeps it. \"short of copies\": some of it has fewer sound "
+		"ones than\n"
+		"its zone asks for; \"LOST in part\": none. With --json a path that is not UTF-8 has its other "
+		"bytes as\n"
+		"\\xNN in \"path\" and stands whole in \"path_base64\".",
 	.options = options,
 	.run = run,
 };

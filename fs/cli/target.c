@@ -14,17 +14,43 @@ static int no_mount(const char *path)
 	return OUTCOME_FAILED;
 }
 
+/* The daemon that -c names is asked about its own files only. */
+static int check_mount(const struct target *t, const char *path, dev_t device)
+{
+	struct mount_at at;
+	int rc = 0;
+
+	if (mounts_by_config(t->daemon.config_file, &at) < 0)
+		return 0; /* asking it will tell */
+	if (at.device != device) {
+		complain("%s does not lie in the mount of %s, which is at %s: name a path below that, or leave out -c",
+			path, t->daemon.config_file, at.directory);
+		rc = OUTCOME_FAILED;
+	}
+	mount_at_free(&at);
+	return rc;
+}
+
+static int find_configured(struct target *t, const struct cli_args *args, const char *path, dev_t device)
+{
+	int rc = t->daemon.store ? 0 : cli_daemon(args, &t->daemon);
+
+	if (rc == 0 && (rc = check_mount(t, path, device)) == 0)
+		t->device = device;
+	return rc;
+}
+
 static int find_daemon(struct target *t, const struct cli_args *args, const char *path, dev_t device)
 {
 	struct mount_at at;
 	int rc;
 
-	if (t->daemon.store && (t->device == device || args_flag(args, "config")))
+	if (t->daemon.store && t->device == device)
 		return 0;
+	if (args_flag(args, "config"))
+		return find_configured(t, args, path, device);
 	cli_daemon_free(&t->daemon);
 	t->device = device;
-	if (args_flag(args, "config"))
-		return cli_daemon(args, &t->daemon);
 	if (mounts_by_device(device, &at) < 0)
 		return no_mount(path);
 	rc = cli_daemon_file(at.config_file, &t->daemon);

@@ -16,14 +16,16 @@
 int facts_set_bytes(json_t *object, const char *key, const char *data, size_t len);
 char *facts_get_bytes(const json_t *object, const char *key, size_t *len);
 
-/* facts_where: {"zone","rule","state","held","size","backends":[],"objects":N,"object_names":[],"object_zones":[],
- * "peers":{backend: address},"objects_short":N,"why","request"}; rule null is the default; why, null where it is where
- * its rules want it: a sentence; request: the number of what approvers are asked, or have agreed to, or null. zone_name
- * gives the name of a zone's number, NULL for one that the configuration no longer has. NULL when out of memory. */
+/* facts_where:
+ * {"zone","rule","state","held","kept_back","size","backends":[],"objects":N,"object_names":[],"object_zones":[],
+ * "peers":{backend: address},"objects_short":N,"objects_lost":N,"why","request"}; rule null is the default; why, null
+ * where it is where its rules want it: a sentence; request: the number of what approvers are asked, or have agreed to,
+ * or null. zone_name gives the name of a zone's number, NULL for one that the configuration no longer has. NULL when
+ * out of memory. */
 json_t *facts_where(const struct where *, const char *(*zone_name)(void *ctx, uint32_t zone_id), void *ctx);
 
 /* facts_status:
- * {"name","store","zones":[{"name","kind","home","copies","backends_taking","blocks_short","export","backends":[...]}],"waiting":{},
+ * {"name","store","zones":[{"name","kind","home","copies","backends_taking","blocks_short","blocks_lost","export","backends":[...]}],"waiting":{},
  * "cache":{}}; now_ns is the real clock, for ages in seconds. NULL when out of memory. */
 json_t *facts_cache(const struct cache_status *);
 json_t *facts_status(const struct config *, const struct transfer_status *, int64_t now_ns);

@@ -14,10 +14,13 @@ struct control {
 
 /* on the store: ops_store.c */
 int op_status(struct request *);
-int op_sync(struct request *);
 int op_reload(struct request *);
 int op_cache_drop(struct request *);
 int op_umount(struct request *);
+/* add_status: the facts of `status` become members of an object. Blocks on the local disk. */
+int add_status(struct request *, json_t *to);
+/* waiting for the backends: ops_sync.c */
+int op_sync(struct request *);
 /* what a reload would do: ops_plan.c */
 int op_rules_plan(struct request *);
 /* orders to empty a backend: ops_move.c */

@@ -18,7 +18,7 @@ int path_ino(struct request *r, uint64_t *ino)
 	if (statx(r->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
 		return -errno;
 	if (makedev(st.stx_dev_major, st.stx_dev_minor) != front_device(c->options.front))
-		return errmsg_set(r->msg, -EXDEV, "the path does not lie in this mount");
+		return errmsg_set(r->msg, -EXDEV, "the path does not lie in the mount at %s", c->options.mountpoint);
 	*ino = st.stx_ino;
 	/* a descriptor of our own mount would keep it busy */
 	close(r->fd);

@@ -5,12 +5,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
-
-#define PROGRESS_NS (500 * NS_PER_MS)
 
 /* ---- status --------------------------------------------------------------------------------------------------- */
 
@@ -87,7 +83,7 @@ static int add_move(struct transfer *transfer, json_t *to)
 	return json_object_set_new(to, "move", facts) < 0 ? -ENOMEM : 0;
 }
 
-static int add_status(struct request *r, json_t *to)
+int add_status(struct request *r, json_t *to)
 {
 	struct control *c = r->ctx;
 	struct config *config = core_config(c->options.core);
@@ -115,155 +111,6 @@ static int add_status(struct request *r, json_t *to)
 int op_status(struct request *r)
 {
 	return add_status(r, r->last);
-}
-
-/* ---- sync ----------------------------------------------------------------------------------------------------- */
-
-/* transfer_sync blocks, and somebody has to watch the asker meanwhile: it runs on a thread of its own. */
-struct sync {
-	struct control *control;
-	bool whole;
-	uint64_t ino; /* what a path named, if not whole */
-	int64_t deadline_ns;
-	volatile bool cancel;
-	int done_fd; /* readable when the thread has ended */
-	int rc;
-	struct errmsg msg;
-};
-
-static int sync_one(struct sync *s, uint64_t ino, int64_t deadline_ns)
-{
-	return transfer_sync(core_transfer(s->control->options.core), ino, deadline_ns, &s->cancel, &s->msg);
-}
-
-static int sync_hurry(void *ctx, uint64_t ino, const char *path, size_t len)
-{
-	struct sync *s = ctx;
-	struct errmsg unused = { 0 };
-	int rc = transfer_sync(core_transfer(s->control->options.core), ino, 0, &s->cancel, &unused);
-
-	(void)path, (void)len;
-	errmsg_free(&unused);
-	return rc == -ECANCELED ? rc : 0;
-}
-
-static int sync_visit(void *ctx, uint64_t ino, const char *path, size_t len)
-{
-	struct sync *s = ctx;
-	int rc = sync_one(s, ino, s->deadline_ns);
-
-	(void)path, (void)len;
-	return rc == -ENOENT ? 0 : rc;
-}
-
-/* A whole directory: first all of it is asked for, so that its files are under way together, then each awaited. */
-static int sync_below(struct sync *s)
-{
-	struct meta *meta = core_meta(s->control->options.core);
-	int rc = walk(meta, s->ino, sync_hurry, s);
-
-	return rc < 0 ? rc : walk(meta, s->ino, sync_visit, s);
-}
-
-static int sync_run(struct sync *s)
-{
-	struct meta *meta = core_meta(s->control->options.core);
-	struct inode *inode = NULL;
-	bool directory;
-	int rc;
-
-	if (s->whole || s->ino == META_ROOT_INO)
-		return sync_one(s, 0, s->deadline_ns);
-	if ((rc = meta_inode_get(meta, s->ino, &inode)) < 0)
-		return rc;
-	directory = S_ISDIR(inode->mode);
-	meta_inode_put(meta, inode);
-	return directory ? sync_below(s) : sync_one(s, s->ino, s->deadline_ns);
-}
-
-static void *sync_main(void *arg)
-{
-	struct sync *s = arg;
-	uint64_t one = 1;
-
-	s->rc = sync_run(s);
-	if (write(s->done_fd, &one, sizeof one) < 0) /* an eventfd at 0 takes 1 */
-		s->rc = -errno;
-	return NULL;
-}
-
-static bool ended(int fd)
-{
-	uint64_t n;
-
-	return read(fd, &n, sizeof n) == sizeof n;
-}
-
-/* Until the thread ends: a line of progress now and then, for a bar. Whatever ends this wait early ends the sync. */
-static int sync_watch(struct request *r, struct sync *s)
-{
-	bool progress = json_is_true(json_object_get(r->body, "progress"));
-
-	for (;;) {
-		json_t *line;
-		int rc = request_wait(r, s->done_fd, progress ? clock_mono_ns() + PROGRESS_NS : INT64_MAX);
-
-		if (rc < 0 || ended(s->done_fd))
-			return rc;
-		if (!(line = json_object()))
-			return -ENOMEM;
-		if ((rc = add_status(r, line)) < 0) {
-			json_decref(line);
-			return rc;
-		}
-		if ((rc = request_send(r, line)) < 0)
-			return rc;
-	}
-}
-
-static int sync_start(struct request *r, struct sync *s)
-{
-	pthread_t thread;
-	int rc = -pthread_create(&thread, NULL, sync_main, s);
-
-	if (rc < 0)
-		return rc;
-	rc = sync_watch(r, s);
-	if (rc < 0) {
-		__atomic_store_n(&s->cancel, true, __ATOMIC_SEQ_CST);
-		transfer_wake(core_transfer(s->control->options.core));
-	}
-	pthread_join(thread, NULL);
-	if (rc == 0 && s->rc < 0)
-		rc = errmsg_set(r->msg, s->rc, "%s", errmsg_text(&s->msg, s->rc));
-	return rc;
-}
-
-static int64_t timeout_ns(const json_t *body)
-{
-	const json_t *timeout = json_object_get(body, "timeout_ns");
-	json_int_t ns = json_integer_value(timeout);
-	int64_t now = clock_mono_ns();
-
-	if (!json_is_integer(timeout))
-		return INT64_MAX;
-	return ns < 0 ? now : ns > INT64_MAX - now ? INT64_MAX : now + ns;
-}
-
-int op_sync(struct request *r)
-{
-	struct sync s = { .control = r->ctx, .whole = r->fd < 0, .deadline_ns = timeout_ns(r->body) };
-	int rc = s.whole ? 0 : path_ino(r, &s.ino);
-
-	if (rc < 0)
-		return rc;
-	s.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s.done_fd < 0)
-		return -errno;
-	rc = sync_start(r, &s);
-	close(s.done_fd);
-	errmsg_free(&s.msg);
-	return rc;
 }
 
 /* ---- reload --------------------------------------------------------------------------------------------------- */

@@ -326,6 +326,22 @@ int meta_blocks(struct meta *m, uint64_t ino, uint32_t from, struct block_row *o
 	return rc < 0 ? rc : (int)count;
 }
 
+int64_t meta_dirty_bytes(struct meta *m, uint64_t ino)
+{
+	struct query q;
+	int64_t bytes = 0;
+	int rc;
+
+	query_open(&q, m,
+		"SELECT ifnull(sum(max(0, min(?2, i.size - b.idx * ?2))), 0) FROM block b JOIN inode i ON i.ino = b.ino"
+		" WHERE b.ino = ?1 AND b.dirty = 1",
+		"ii", (int64_t)ino, (int64_t)m->block_bytes);
+	if (query_step(&q) > 0)
+		bytes = meta_row_i64(&q.row, 0);
+	rc = query_close(&q);
+	return rc < 0 ? rc : bytes;
+}
+
 /* ---- the next block that holds anything ---- */
 
 /* The first index in SQLite's rows; *found false: none. */

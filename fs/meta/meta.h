@@ -319,6 +319,8 @@ struct block_row {
 	struct extent extent;
 };
 int meta_blocks(struct meta *, uint64_t ino, uint32_t from, struct block_row *out, size_t max);
+/* meta_dirty_bytes: how many bytes of a file are in blocks that are not on a backend, as of the last commit. Blocks. */
+int64_t meta_dirty_bytes(struct meta *, uint64_t ino);
 /* meta_next_data: the first block index >= from that holds anything, committed or queued; *found false: none. For
  * SEEK_DATA and SEEK_HOLE. Blocks. */
 int meta_next_data(struct meta *, struct inode *, uint32_t from, uint32_t *index, bool *found);

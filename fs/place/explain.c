@@ -147,7 +147,7 @@ static json_t *explain_name(struct subject *s, uint64_t parent, const char *name
 static const char *state_text(const struct placement *at)
 {
 	if (at->state == PLACEMENT_HELD)
-		return "held";
+		return "kept-back";
 	return at->state == PLACEMENT_AWAITING ? "awaiting-approval" : "free";
 }
 

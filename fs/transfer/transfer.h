@@ -180,7 +180,8 @@ const char *where_state_name(enum where_state);
 struct where {
 	enum where_state state;
 	char *zone, *rule; /* malloc'd; rule NULL: the default */
-	bool held;	   /* kept at home by the export policy although its rules want it abroad */
+	bool held;	   /* the mark (DESIGN §2) */
+	bool kept_back;	   /* its rules want it elsewhere, and the export policy keeps it where it is */
 	char *why;	   /* malloc'd sentence: why it is not where its rules want it; or NULL */
 	uint64_t request;  /* that approvers are asked, or let it go by; 0: none */
 	char **backends;   /* malloc'd names, those that hold confirmed objects of it */

@@ -248,10 +248,11 @@ int transfer_where(struct transfer *t, struct inode *inode, struct where *out)
 	out->zone = place_zone_name(t->place, at.zone_id);
 	out->rule = at.rule;
 	at.rule = NULL;
-	out->held = at.state == PLACEMENT_HELD;
+	out->kept_back = at.state != PLACEMENT_FREE;
 	if ((rc = set_why(t, &at, out)) < 0)
 		goto out;
 	meta_lock(t->meta);
+	out->held = at.mark_held || (inode->flags & INODE_HELD);
 	out->size = S_ISREG(inode->mode) ? inode->size : 0;
 	meta_unlock(t->meta);
 	blocks = (out->size + t->block_bytes - 1) / t->block_bytes;

@@ -141,7 +141,8 @@ b=$(request_of "$mnt/public/a")
 within 20 bfs sync --timeout 10 "$mnt/public/a"
 expect_equal "$(abroad)" 0 'objects abroad'
 expect_status 1 ann approve "$a" --basis consent --yes
-expect_says 'there is no such request'
+expect_says "$a: request $a (/public/a) is over: the file, or what is asked about it, was changed or deleted, on 20" \
+	'UTC: see `borderfs export list --all`'
 expect_equal "$(printf 'one\ntwo\n')" "$(cat "$mnt/public/a")" 'the content'
 
 step 'denied'
@@ -202,7 +203,7 @@ for name in one two; do
 done
 echo three >"$mnt/counted/three"
 within 10 is_stored "$mnt/counted/three" domestic
-expect_equal "$(where_is "$mnt/counted/three" held)" true held
+expect_equal "$(where_is "$mnt/counted/three" kept_back)" true "kept back"
 [[ $(bfs explain "$mnt/counted/three") == *'2 files, 8 B, have left under rule counts in this month'* ]] ||
 	fail "explain: $(bfs explain "$mnt/counted/three")"
 expect_equal "$(bfs status --json | jq -c '.exports.limits[0] | [.rule, .files, .bytes, .warn, .stop]')" \

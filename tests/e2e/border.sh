@@ -286,7 +286,7 @@ sleep 1.5
 save_all "$mnt/public/moved" 2
 bfs sync --timeout 60
 stay_home "$mnt/public/moved" ""
-expect_equal "$(bfs where --json "$mnt/public/moved/sed" | jq .held)" true "held"
+expect_equal "$(bfs where --json "$mnt/public/moved/sed" | jq -c '[.held, .kept_back]')" "[true,true]" "held, and kept back"
 expect_equal "$(trap_puts)" "$puts" "uploads abroad"
 
 step "one name at home, one abroad; the first goes; export = deny"
@@ -298,9 +298,9 @@ rm "$mnt/private/two"
 sleep 2
 bfs sync --timeout 60
 is_stored "$mnt/public/two" domestic || fail "$(bfs where --json "$mnt/public/two")"
-expect_equal "$(bfs where --json "$mnt/public/two" | jq .held)" true "held"
+expect_equal "$(bfs where --json "$mnt/public/two" | jq -c '[.held, .kept_back]')" "[true,true]" "held, and kept back"
 expect_status 0 bfs where "$mnt/public/two"
-expect_says "stored, held" domestic
+expect_says "stored, kept back" domestic
 expect_equal "$(trap_puts)" "$puts" "uploads abroad"
 all_home "$mnt/public/two"
 bfs_umount

@@ -85,6 +85,12 @@ step "usage"
 expect_status 2 "$BORDERFS"
 expect_status 2 "$BORDERFS" nonsense
 expect_says 'there is no command "nonsense"' 'borderfs help'
+expect_status 2 "$BORDERFS" rules
+expect_says 'rules: which one? See `borderfs rules --help`'
+expect_status 2 "$BORDERFS" rules -c "$ini" check
+expect_says 'rules -c: options stand after both words of a command'
+expect_status 2 "$BORDERFS" rules chek
+expect_says 'there is no command "rules chek": see `borderfs rules --help`'
 expect_status 2 "$BORDERFS" where
 expect_says "where: it needs PATH...: see \`borderfs where --help\`"
 expect_status 2 "$BORDERFS" sync --timeout
@@ -297,7 +303,9 @@ expect_says "$mnt/missing: No such file or directory" "$mnt/private/1"
 expect_status 1 "$BORDERFS" where /etc/passwd
 expect_says "/etc/passwd: not in a borderfs mount"
 expect_status 1 bfs where /etc/passwd
-expect_says "does not lie in this mount"
+expect_says "/etc/passwd does not lie in the mount of $ini, which is at $mnt"
+expect_status 1 bfs where /etc/passwd /etc/group "$mnt/private/1"
+expect_says "/etc/group does not lie in the mount of" "$mnt/private/1"
 expect_status 0 "$BORDERFS" explain "$mnt/public/deep/er/1"
 expect_says "zone foreign by rule public-goes-out" "      no       tag=personal  no tags"
 expect_equal "$("$BORDERFS" explain --json "$mnt/public/deep/er/1" | jq -r '.zone, .names[0].rules[0].failed')" "foreign
@@ -342,10 +350,16 @@ expect_says "$mnt/missing: No such file or directory"
 
 step "sync that does not come to an end"
 mv "$abroad" "$abroad.away"
+mkdir "$mnt/public/waiting"
 echo late >"$mnt/public/late"
+head -c 20000 /dev/zero >"$mnt/public/waiting/1"
+head -c 30000 /dev/zero >"$mnt/public/waiting/2"
 expect_status 4 bfs sync --timeout 1
 expect_says "backend 'abroad'" "is not a directory"
 expect_status 4 bfs sync "$mnt/public/late" --timeout 1
+expect_says '1 file, 5 B left' # and nothing of others
+expect_status 4 bfs sync "$mnt/public/waiting" --timeout 1
+expect_says '2 files, 48.8 KiB left'
 expect_status 4 bfs sync "$mnt/public" --timeout 1
 expect_status 2 bfs sync --timeout never
 expect_status 0 bfs status

@@ -118,7 +118,7 @@ for path in public/{p,q}; do
 	within 20 is_stored "$mnt/$path" domestic
 done
 bfs sync --timeout 20s
-expect_equal "$(where_is "$mnt/contracts/a" 'zone, .held' | xargs)" 'domestic true' 'what is held'
+expect_equal "$(where_is "$mnt/contracts/a" 'zone, .held, .kept_back' | xargs)" 'domestic true true' 'what is held, and kept back'
 expect_equal "$(bfs report --json | jq -r 'select(.section == "flow" and .direction != "within") |
 	[.direction, .from, .to, .files, .bytes] | join(" ")' | sort)" 'abroad domestic foreign 3 321000
 home foreign domestic 2 40007' 'what the report says of it'

@@ -60,9 +60,11 @@ static bool is_right(int i, const struct where *at)
 	if (at->objects_short)
 		return false;
 	/* one that was refused waits no longer */
-	if (kept && w.now.policy == APPROVE)
-		return at->state == (at->held ? WHERE_STORED : WHERE_AWAITING);
-	return at->state == WHERE_STORED && at->held == kept;
+	if (at->kept_back != kept)
+		return false;
+	if (kept && at->why && strstr(at->why, "approvers must agree"))
+		return at->state == WHERE_AWAITING && w.now.policy == APPROVE;
+	return at->state == WHERE_STORED;
 }
 
 static void check_zone(int i)
@@ -75,7 +77,7 @@ static void check_zone(int i)
 	assert_int_equal(transfer_where(core_transfer(w.f.core), inode, &at), 0);
 	if (!is_right(i, &at))
 		wrong("%s lies in zone %s, is %s%s, with %zu copies short; its rules want it %s%s", file_name(i),
-			at.zone, where_state_name(at.state), at.held ? " and held" : "", at.objects_short,
+			at.zone, where_state_name(at.state), at.kept_back ? " and kept back" : "", at.objects_short,
 			state_wants_home(&w.now, i) ? "at home" : "abroad", file->held ? ", and it is held" : "");
 	for (size_t k = 0; k < at.object_count; k++)
 		if (at.object_zone_ids[k] != inode->zone_id)

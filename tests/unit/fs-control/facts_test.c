@@ -81,6 +81,7 @@ static void test_where(void **state)
 		.zone = zone,
 		.rule = rule,
 		.held = true,
+		.kept_back = true,
 		.backends = backends,
 		.backend_count = 2,
 		.objects = objects,
@@ -96,13 +97,15 @@ static void test_where(void **state)
 
 	(void)state;
 	assert_json(facts_where(&w, zone_name, NULL),
-		"{\"zone\":\"domestic\",\"rule\":\"r\",\"state\":\"moving\",\"held\":true,\"size\":5368709120,"
+		"{\"zone\":\"domestic\",\"rule\":\"r\",\"state\":\"moving\",\"held\":true,\"kept_back\":true,\"size\":"
+		"5368709120,"
 		"\"backends\":[\"guizhou\",\"nas\"],\"objects\":3,"
 		"\"object_names\":[\"3f/3f9a\",\"aa/aabb\",\"cc/cc00\"],"
 		"\"object_zones\":[\"domestic\",\"foreign\",null],\"peers\":{\"guizhou\":\"10.0.0.1:443\"},\"objects_"
 		"short\":1,\"objects_lost\":3,\"why\":\"request 7 was denied\",\"request\":7}");
 	assert_json(facts_where(&nothing, zone_name, NULL),
-		"{\"zone\":\"domestic\",\"rule\":null,\"state\":\"local\",\"held\":false,\"size\":0,\"backends\":[],"
+		"{\"zone\":\"domestic\",\"rule\":null,\"state\":\"local\",\"held\":false,\"kept_back\":false,\"size\":"
+		"0,\"backends\":[],"
 		"\"objects\":0,\"object_names\":[],\"object_zones\":[],\"peers\":{},\"objects_short\":0,\"objects_"
 		"lost\":0,\"why\":null,"
 		"\"request\":null}");
