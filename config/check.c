@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What ties sections together: home, which zone has which backend, and what only the whole shows. */
+#include "config/approvers.h"
 #include "config/load.h"
 #include "config/message.h"
 #include "config/realdir.h"
@@ -137,10 +138,13 @@ static void check_zone(struct load *l, const struct config_zone *z)
 		load_error(l, section_origin(s, "copies"),
 			"%u copies cannot be kept on the %zu backends of zone \"%s\"; expected at most %zu", z->copies,
 			z->backend_count, z->name, z->backend_count);
-	if (z->export == EXPORT_APPROVE && !strv_count(z->approvers))
+	if (z->export == EXPORT_APPROVE && !strv_count(z->approvers) && !doc_entry_find(s, "approvers"))
 		load_error(l, section_origin(s, "export"),
 			"export = approve in zone \"%s\" without \"approvers\"; expected those who may approve",
 			z->name);
+	if (!l->policy.domestic.approvers)
+		check_approvers(l, z->approvers, section_origin(s, "approvers"));
+	check_approvals(l, z, s);
 	for (size_t i = 0; i < z->backend_count; i++)
 		remote |= z->backends[i]->endpoint != NULL;
 	check_addresses(l, z, s, remote);

@@ -73,7 +73,8 @@ struct config_backend {
 	struct config_origin origin;
 };
 
-#define CONFIG_PACK_MAX (1u << 20)
+#define CONFIG_PACK_MAX	     (1u << 20)
+#define CONFIG_APPROVALS_MAX 100
 
 struct country_db; /* config/country.h */
 
@@ -88,7 +89,8 @@ struct config_zone {
 	struct config_backend **backends;
 	size_t backend_count;
 	unsigned copies;
-	enum export_policy export; /* domestic zones: on leaving; default deny */
+	enum export_policy export;	    /* domestic zones: on leaving; default deny */
+	struct config_origin export_origin; /* where that is written, by root's policy too; else the section */
 	char **approvers;
 	unsigned approvals;
 	bool padme;

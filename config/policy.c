@@ -4,6 +4,7 @@
 #include "config/policy.h"
 
 #include "base/err.h"
+#include "config/approvers.h"
 #include "config/expand.h"
 #include "config/strv.h"
 
@@ -113,12 +114,14 @@ static void bind_networks(
 	z->network_count = bound->network_count;
 }
 
-static void bind_approval(struct load *l, struct config_zone *z)
+static void bind_approval(struct load *l, struct config_zone *z, const struct config_origin *export_origin)
 {
 	const struct config_zone *bound = &l->policy.domestic;
 
-	if (bound->export < z->export)
+	if (bound->export < z->export) {
 		z->export = bound->export;
+		z->export_origin = *export_origin;
+	}
 	if (bound->approvals > z->approvals)
 		z->approvals = bound->approvals;
 	if (!bound->approvers)
@@ -137,6 +140,7 @@ void policy_bind(struct load *l)
 	if (!policy)
 		return;
 	keys_apply(l, policy, policy_keys, &l->policy, 0, NULL);
+	check_approvers(l, l->policy.domestic.approvers, section_origin(policy, "approvers"));
 	for (size_t i = 0; i < l->c->zone_count; i++) {
 		struct config_zone *z = l->c->zones[i];
 
@@ -150,7 +154,7 @@ void policy_bind(struct load *l)
 		}
 		bind_countries(l, z, s, section_origin(policy, "domestic-countries"));
 		bind_networks(l, z, s, section_origin(policy, "domestic-networks"));
-		bind_approval(l, z);
+		bind_approval(l, z, section_origin(policy, "export"));
 	}
 }
 

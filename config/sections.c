@@ -163,8 +163,11 @@ static bool key_approvers(struct load *l, const struct key *k, const struct doc_
 	char ***to = target;
 	bool ok = key_list(l, k, e, target);
 
-	for (size_t i = 0; ok && *to && (*to)[i]; i++) {
+	for (size_t i = 0; ok && *to && (*to)[i]; i++)
 		ok = approver_valid((*to)[i]);
+	if (!ok) { /* nothing more is to be said about them */
+		strv_free(*to);
+		*to = NULL;
 	}
 	return ok;
 }
@@ -217,7 +220,7 @@ static const struct key zone_keys[] = {
 		.parse = key_count,
 		.offset = offsetof(struct config_zone, approvals),
 		.min = 1,
-		.max = 100,
+		.max = CONFIG_APPROVALS_MAX,
 		.expected = "a number from 1 to 100" },
 	{ .name = "padding",
 		.parse = key_padding,
@@ -261,7 +264,7 @@ const struct key policy_keys[] = {
 		.parse = key_count,
 		.offset = offsetof(struct policy, domestic.approvals),
 		.min = 1,
-		.max = 100,
+		.max = CONFIG_APPROVALS_MAX,
 		.expected = "a number from 1 to 100" },
 	{ 0 },
 };
@@ -289,6 +292,7 @@ void load_zones(struct load *l)
 		z->name = strdup(s->name);
 		l->no_memory |= !z->name;
 		keys_apply(l, s, zone_keys, z, 0, NULL);
+		z->export_origin = *section_origin(s, "export");
 		if (z->country_db_file)
 			l->no_memory |= !(z->country_db = country_db_new(z->country_db_file));
 	}

@@ -281,6 +281,40 @@ static void test_zones(void **state)
 	check_rows(rows, COUNT(rows));
 }
 
+#define VOTERS(lines) GOOD "[zone e]\nkind = domestic\nbackends = c\n" lines "[backend c]\ntype = local\npath = /c\n"
+
+/* Those who may approve: whether they are there, and enough. */
+static void test_approvers(void **state)
+{
+	static const struct row rows[] = {
+		{ VOTERS("approvers = root, uid:4711, group:root, gid:4711\napprovals = 100\n"), "" },
+		{ VOTERS("approvers = no-body, group:no-group, uid:4711\n"),
+			"test.ini:13: warning: \"approvers\" names the user \"no-body\", which this machine does not "
+			"know: correct the name, or make the account before anybody has to approve\n"
+			"test.ini:13: warning: \"approvers\" names the group \"no-group\", which this machine does not "
+			"know: correct the name, or make the group before anybody has to approve\n" },
+		{ VOTERS("export = approve\napprovers = a b\n"),
+			"test.ini:14: error: bad value \"a b\" for \"approvers\"; expected users and groups, such as "
+			"alice, uid:1000, group:compliance or gid:1000\n" },
+		{ VOTERS("approvers = root, uid:5\napprovals = 3\n"), "test.ini:14: error: 3 must agree to what leaves "
+								      "zone \"e\", and \"approvers\" names 2; expected "
+								      "3 approvers or more, or fewer \"approvals\"\n" },
+		{ VOTERS("approvers = root, uid:0\napprovals = 2\n"),
+			"test.ini:14: warning: 2 must agree to what leaves zone \"e\", and of its approvers this "
+			"machine "
+			"knows 1: nothing can be approved until there are more\n" },
+		{ VOTERS("approvers = root, group:no-group\napprovals = 2\n"),
+			"test.ini:13: warning: \"approvers\" names the group \"no-group\", which this machine does not "
+			"know: correct the name, or make the group before anybody has to approve\n"
+			"test.ini:14: warning: 2 must agree to what leaves zone \"e\", and of its approvers this "
+			"machine "
+			"knows 1: nothing can be approved until there are more\n" },
+	};
+
+	(void)state;
+	check_rows(rows, COUNT(rows));
+}
+
 #define FOREIGN_S3(lines)                                                                                              \
 	"[zone x]\nkind = foreign\nnetworks = 10.0.0.0/8\nbackends = c\n[backend c]\ntype = s3\nendpoint = "           \
 	"https://h\n" S3_REST lines
@@ -1038,7 +1072,7 @@ static void test_values(void **state)
 		"block-size = 1M\n[keys]\npassphrase-file = pass\nkey-file = /k\n"
 		"[zone d]\nkind = domestic\ncountries = cn, HK\nnetworks = 10.20.0.0/16, 2001:db8::/32\nbackends = c, "
 		"b\n"
-		"copies = 2\nexport = approve\napprovers = alice, group:compliance\napprovals = 2\npadding = "
+		"copies = 2\nexport = approve\napprovers = root, group:daemon\napprovals = 2\npadding = "
 		"padme\npack = 64K\n"
 		"[backend b]\ntype = local\npath = /nas//\nmode = frozen\n"
 		"[backend c]\ntype = s3\nendpoint = HTTPS://Oss.Example.CN:443/\nregion = r\nbucket = o\nprefix = "
@@ -1086,7 +1120,7 @@ static void test_values(void **state)
 	assert_int_equal(z->networks[1].bits, 32);
 	assert_int_equal(z->copies, 2);
 	assert_int_equal(z->export, EXPORT_APPROVE);
-	assert_string_equal(z->approvers[1], "group:compliance");
+	assert_string_equal(z->approvers[1], "group:daemon");
 	assert_int_equal(z->approvals, 2);
 	assert_true(z->padme);
 	assert_int_equal(z->pack_bytes, 64 << 10);
@@ -1312,6 +1346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_approvers),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_filesystem),
 		cmocka_unit_test(test_zones),
