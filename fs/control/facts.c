@@ -159,13 +159,19 @@ static json_t *peers(const struct where *w)
 
 json_t *facts_where(const struct where *w, const char *(*zone_name)(void *ctx, uint32_t zone_id), void *ctx)
 {
-	return json_pack("{s:s?, s:s?, s:s, s:b, s:b, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:s?, s:o}", "zone",
-		w->zone, "rule", w->rule, "state", where_state_name(w->state), "held", w->held, "kept_back",
+	json_t *facts = json_pack("{s:s?, s:s?, s:s, s:b, s:b, s:I, s:o, s:I, s:o, s:o, s:o, s:I, s:I, s:n, s:o}",
+		"zone", w->zone, "rule", w->rule, "state", where_state_name(w->state), "held", w->held, "kept_back",
 		w->kept_back, "size", (json_int_t)w->size, "backends", strings(w->backends, w->backend_count),
 		"objects", (json_int_t)w->object_count, "object_names", strings(w->objects, w->object_count),
 		"object_zones", zones_of_objects(w, zone_name, ctx), "peers", peers(w), "objects_short",
-		(json_int_t)w->objects_short, "objects_lost", (json_int_t)w->objects_lost, "why", w->why, "request",
+		(json_int_t)w->objects_short, "objects_lost", (json_int_t)w->objects_lost, "why", "request",
 		w->request ? json_integer((json_int_t)w->request) : json_null());
+
+	/* it may name a file */
+	if (!facts || !w->why || facts_set_bytes(facts, "why", w->why, strlen(w->why)) == 0)
+		return facts;
+	json_decref(facts);
+	return NULL;
 }
 
 /* ---- status --------------------------------------------------------------------------------------------------- */

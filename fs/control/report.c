@@ -116,13 +116,12 @@ static int count_country(struct report *r, uint32_t zone_id, uint64_t bytes)
 	return rc;
 }
 
-/* size, zone, rule, uid, modified, flags */
+/* size, zone, rule, uid, modified */
 static int count_file(void *ctx, struct meta_row *row)
 {
 	struct report *r = ctx;
 	uint64_t bytes = (uint64_t)meta_row_i64(row, 0);
 	const char *rule = meta_row_text(row, 2);
-	bool awaits = meta_row_i64(row, 5) & INODE_AWAITING;
 	char text[32];
 	int rc;
 
@@ -130,10 +129,9 @@ static int count_file(void *ctx, struct meta_row *row)
 		(rc = report_count(&r->groups, REPORT_ZONE, as_text(meta_row_i64(row, 1), text), bytes)) < 0 ||
 		(rc = count_country(r, (uint32_t)meta_row_i64(row, 1), bytes)) < 0 ||
 		(rc = report_count(&r->groups, REPORT_RULE, rule ? rule : "", bytes)) < 0 ||
-		(rc = report_count(&r->groups, REPORT_OWNER, as_text(meta_row_i64(row, 3), text), bytes)) < 0 ||
-		(rc = report_count(&r->groups, REPORT_MONTH, report_month(meta_row_i64(row, 4), text), bytes)) < 0)
+		(rc = report_count(&r->groups, REPORT_OWNER, as_text(meta_row_i64(row, 3), text), bytes)) < 0)
 		return rc;
-	return awaits ? report_count(&r->groups, REPORT_HELD, rule ? rule : "", bytes) : 0;
+	return report_count(&r->groups, REPORT_MONTH, report_month(meta_row_i64(row, 4), text), bytes);
 }
 
 /* inode, backend, bytes: in order of the inodes */
@@ -155,7 +153,7 @@ static int count_extent(void *ctx, struct meta_row *row)
 static int count_all(struct report *r)
 {
 	int rc = meta_select(r->meta,
-		"SELECT size, zone, rule, uid, mtime_s, flags FROM inode WHERE (mode & 61440) = 32768 AND nlink > 0",
+		"SELECT size, zone, rule, uid, mtime_s FROM inode WHERE (mode & 61440) = 32768 AND nlink > 0",
 		count_file, r, "");
 
 	if (rc == 0)
@@ -163,7 +161,9 @@ static int count_all(struct report *r)
 			"SELECT e.ino, r.backend, e.length FROM extent e CROSS JOIN replica r ON r.object = e.object "
 			"AND r.state = 1 ORDER BY e.ino, e.idx",
 			count_extent, r, "");
-	return rc == 0 ? report_tags(r->meta, &r->groups) : rc;
+	if (rc == 0)
+		rc = report_tags(r->meta, &r->groups);
+	return rc == 0 ? report_kept(r) : rc;
 }
 
 /* ---- rows of groups ------------------------------------------------------------------------------------------- */
@@ -229,17 +229,6 @@ static void name_country(struct report *r, const struct report_group *g, json_t 
 	buf_free(&names);
 }
 
-static void name_held(struct report *r, const struct report_group *g, json_t *row)
-{
-	char text[256];
-
-	(void)r;
-	snprintf(text, sizeof text, "rule %.120s wants them abroad, the export policy keeps them at home",
-		*g->key ? g->key : "(default)");
-	json_object_set_new(row, "name", json_string("held back"));
-	json_object_set_new(row, "text", json_string(text));
-}
-
 static const struct {
 	const char *section;
 	void (*name)(struct report *, const struct report_group *, json_t *);
@@ -252,7 +241,7 @@ static const struct {
 	[REPORT_TAG] = { "tag", name_text },
 	[REPORT_OWNER] = { "owner", name_text },
 	[REPORT_MONTH] = { "month", name_text },
-	[REPORT_HELD] = { "exception", name_held },
+	[REPORT_KEPT] = { "exception", report_name_kept },
 };
 
 static int by_size(const void *a, const void *b)

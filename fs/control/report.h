@@ -32,7 +32,7 @@ enum report_section {
 	REPORT_TAG,
 	REPORT_OWNER,
 	REPORT_MONTH,
-	REPORT_HELD,
+	REPORT_KEPT,
 	REPORT_SECTIONS
 };
 struct report_group {
@@ -65,6 +65,10 @@ int report_evidence(struct report *);
 /* report_count: the group of a key; NULL without memory. */
 struct report_group *report_group(struct report_groups *, enum report_section, const char *key);
 int report_count(struct report_groups *, enum report_section, const char *key, uint64_t bytes);
+/* report_kept: counts those that their rules want elsewhere and the export policy keeps, by what keeps them;
+ * report_name_kept: as a row. */
+int report_kept(struct report *);
+void report_name_kept(struct report *, const struct report_group *, json_t *row);
 /* report_tags: counts each file for every tag that it or a directory above it was given by a user. */
 int report_tags(struct meta *, struct report_groups *);
 

@@ -161,13 +161,16 @@ static void set_zone_name(struct place *p, json_t *all, const char *key, uint32_
 
 static void set_why(struct place *p, json_t *all, const struct placement *at)
 {
-	struct buf why = BUF_INIT;
+	struct buf why = BUF_INIT, keeper = BUF_INIT;
 
 	place_why(p, at, &why);
-	json_object_set_new(all, "why", why.len ? json_stringn((const char *)why.data, why.len) : json_null());
+	place_keeper(p, at, &keeper);
+	json_object_set_new(all, "why", why.len ? json_bytes((const char *)why.data) : json_null());
+	json_object_set_new(all, "kept_by", keeper.len ? json_bytes((const char *)keeper.data) : json_null());
 	json_object_set_new(all, "request",
 		at->approved || (at->reason != POLICY_NONE && at->asked.id) ? json_integer((json_int_t)at->asked.id)
 									    : json_null());
+	buf_free(&keeper);
 	buf_free(&why);
 }
 

@@ -128,7 +128,7 @@ static void print_due(const json_t *all, int64_t now_ns, struct buf *out)
 static void print_export(const json_t *all, struct buf *out)
 {
 	const json_t *export = json_object_get(all, "export");
-	const char *state = text_of(all, "state");
+	const char *state = text_of(all, "state"), *keeper = text_of(all, "kept_by");
 
 	if (strcmp(state, "free") != 0)
 		buf_printf(out, "  its rules want zone %s; the export policy keeps it (%s): %s\n",
@@ -136,6 +136,8 @@ static void print_export(const json_t *all, struct buf *out)
 	else if (json_is_integer(json_object_get(all, "request")))
 		buf_printf(out, "  it is there as approvers agreed to request %lld\n",
 			(long long)json_integer_value(json_object_get(all, "request")));
+	if (*keeper && strcmp(keeper, text_of(all, "why")) != 0)
+		buf_printf(out, "  kept by %s\n", keeper);
 	if (is_set(all, "held"))
 		buf_printf(out, "  held: leaving needs what zone %s says, export = %s\n", text_of(export, "zone"),
 			text_of(export, "policy"));

@@ -56,7 +56,7 @@ struct placement {
 	bool unmark;		 /* and is no longer held */
 	/* what the export policy says of it (policy.h), and what that rests on */
 	enum policy_reason reason;
-	bool approved, ask, note, counted;
+	bool by_rule, approved, ask, note, counted;
 	struct export_request asked; /* as it was then; rule is NULL. id 0: nobody was asked */
 	uint32_t stays_zone_id;
 	unsigned needed;   /* approvers who must agree */
@@ -110,6 +110,9 @@ uint64_t place_epoch(struct place *);
 
 /* place_why: why it is not where its rules want it, as one sentence appended to out; nothing where it is. */
 void place_why(struct place *, const struct placement *, struct buf *out);
+/* place_keeper: what keeps it there, and where that is written, appended to out: "export = deny of zone home
+ * (FILE:LINE)"; nothing where it is where its rules want it. */
+void place_keeper(struct place *, const struct placement *, struct buf *out);
 
 /* place_limits: what left in this month under each rule that has thresholds, in the order of the rules; fn's non-zero
  * result stops and is returned. Takes the meta lock, which is not held while fn runs. */

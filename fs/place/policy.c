@@ -12,11 +12,6 @@ const char *policy_name(enum export_policy policy)
 	return names[policy];
 }
 
-static enum export_policy tighter(enum export_policy a, enum export_policy b)
-{
-	return a < b ? a : b;
-}
-
 const struct config_zone *policy_approving(const struct config_zone *zone, const struct config_zone *home)
 {
 	return zone->approvers && zone->approvers[0] ? zone : home;
@@ -42,13 +37,18 @@ static const struct config_zone *stays_in(const struct policy_facts *f)
 	return abroad_by_request(f) && domestic(f->asked_from) ? f->asked_from : f->home;
 }
 
-static enum export_policy leaving(const struct policy_facts *f, const struct config_zone *from)
+/* *by_rule: the rule's own is what binds it. */
+static enum export_policy leaving(const struct policy_facts *f, const struct config_zone *from, bool *by_rule)
 {
 	enum export_policy policy = f->held ? from->export : EXPORT_ALLOW;
 
+	*by_rule = false;
 	if (!f->held && f->in && f->in->kind == ZONE_FOREIGN && !abroad_by_request(f))
 		return EXPORT_ALLOW;
-	return f->rule_export < 0 ? policy : tighter(policy, (enum export_policy)f->rule_export);
+	if (f->rule_export < 0 || f->rule_export >= (int)policy)
+		return policy;
+	*by_rule = true;
+	return (enum export_policy)f->rule_export;
 }
 
 static bool same_name(const char *a, const char *b)
@@ -112,7 +112,7 @@ void policy_decide(const struct policy_facts *f, struct policy_verdict *out)
 	*out = (struct policy_verdict){ .zone = f->wanted, .stays = stays_in(f), .due_ns = INT64_MAX };
 	if (f->wanted->kind == ZONE_DOMESTIC)
 		return;
-	policy = leaving(f, out->stays);
+	policy = leaving(f, out->stays, &out->by_rule);
 	if (policy == EXPORT_DENY)
 		keep(out, PLACEMENT_HELD, POLICY_DENY);
 	else if (policy == EXPORT_APPROVE)

@@ -63,6 +63,7 @@ struct policy_verdict {
 	const struct config_zone *stays; /* the domestic zone that it stays in, or comes back to */
 	enum placement_state state;
 	enum policy_reason reason;
+	bool by_rule;	/* reason is of the rule's own `export`, not the zone's */
 	bool approved;	/* it is abroad, or goes there, under the request */
 	bool ask;	/* there is no such request yet: one is to be made */
 	bool export;	/* it leaves a domestic zone by leave of the policy */

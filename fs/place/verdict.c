@@ -60,6 +60,7 @@ int policy_apply(const struct subject *s, const struct judged *wanted, struct pl
 	out->stays_zone_id = place_zone_id(s->place, v.stays);
 	out->export = v.export;
 	out->unmark = v.unmark;
+	out->by_rule = v.by_rule;
 	out->approved = v.approved;
 	out->ask = v.ask;
 	out->note = v.note;
@@ -85,6 +86,44 @@ void placement_free(struct placement *p)
 	free(p->rule);
 	free(p->wanted_rule);
 	p->rule = p->wanted_rule = NULL;
+}
+
+/* ---- what keeps it ---------------------------------------------------------------------------------------------- */
+
+static const struct rule *rule_of(const struct config *config, const char *name)
+{
+	for (size_t i = 0; name && i < rules_count(config); i++)
+		if (strcmp(rule_name(rules_at(config, i)), name) == 0)
+			return rules_at(config, i);
+	return NULL;
+}
+
+static void put_keeper(
+	const struct config_zone *zone, const struct rule *rule, const struct placement *at, struct buf *out)
+{
+	const struct config_origin *o = rule ? rule_origin(rule) : &zone->export_origin;
+
+	if (at->reason == POLICY_STOPPED)
+		buf_printf(out, "stop-after of rule %s", rule_name(rule));
+	else if (rule)
+		buf_printf(out, "export = %s of rule %s", policy_name((enum export_policy)rule_export(rule)),
+			rule_name(rule));
+	else
+		buf_printf(out, "export = %s of zone %s", policy_name(zone->export), zone->name);
+	buf_printf(out, " (%s:%d)", o->file, o->line);
+}
+
+/* Nothing is said where a reload has taken the rule or the zone away meanwhile: it is judged again. */
+void place_keeper(struct place *p, const struct placement *at, struct buf *out)
+{
+	struct config *config = place_config(p);
+	const struct config_zone *zone = place_zone(p, config, at->stays_zone_id);
+	bool by_rule = at->by_rule || at->reason == POLICY_STOPPED;
+	const struct rule *rule = by_rule ? rule_of(config, at->wanted_rule) : NULL;
+
+	if (at->reason != POLICY_NONE && (by_rule ? rule != NULL : zone != NULL))
+		put_keeper(zone, rule, at, out);
+	config_put(config);
 }
 
 /* ---- the sentence ------------------------------------------------------------------------------------------------ */
@@ -121,7 +160,7 @@ void place_why(struct place *p, const struct placement *at, struct buf *out)
 	case POLICY_NONE:
 		break;
 	case POLICY_DENY:
-		buf_str(out, "the export policy of its zone, or of the rule, is deny");
+		place_keeper(p, at, out);
 		break;
 	case POLICY_AWAITING:
 		put_awaiting(at, out);

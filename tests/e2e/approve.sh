@@ -53,6 +53,18 @@ held() {
 	mv "$mnt/$1" "$mnt/public/$1"
 }
 
+# kept REASON: what the report says is kept back for it, and what explain says of PATH
+kept() {
+	bfs report --json | jq -r --arg reason "$1" 'select(.name == "kept back" and .reason == $reason) |
+		"\(.rule) \(.files) \(.kept_by)"'
+}
+kept_by() {
+	bfs explain --json "$1" | jq -r .kept_by
+}
+line_of() {
+	grep -nF "$1" "$ini" | cut -d: -f1
+}
+
 # request_of PATH: the number of what is asked about it now, once it is asked.
 request_of() {
 	within 10 asked "$1"
@@ -151,6 +163,9 @@ expect_says 'say why with --reason'
 expect_status 0 bob deny "$b" --reason 'names of patients' --yes
 expect_equal "$(where_is "$mnt/public/a" why)" "request $b was denied" why
 expect_equal "$(where_is "$mnt/public/a" held)" true 'held'
+keeper="export = approve of zone domestic ($ini:$(line_of 'export = approve'))"
+expect_equal "$(kept denied)" "goes-out 1 $keeper" 'what the report says is kept back'
+expect_equal "$(kept_by "$mnt/public/a")" "$keeper" 'what explain says keeps it'
 expect_status 1 ann approve "$b" --basis consent --yes
 expect_status 3 bfs export withdraw "$b" --reason again --yes
 expect_says 'only an approver may have it asked anew'
@@ -204,6 +219,13 @@ done
 echo three >"$mnt/counted/three"
 within 10 is_stored "$mnt/counted/three" domestic
 expect_equal "$(where_is "$mnt/counted/three" kept_back)" true "kept back"
+keeper="stop-after of rule counts ($ini:$(line_of '[rule counts]'))"
+expect_equal "$(kept stop-after)" "counts 1 $keeper" 'what the report says is kept back'
+[[ $(bfs explain "$mnt/counted/three") == *"kept by $keeper"* ]] || fail "explain: $(bfs explain "$mnt/counted/three")"
+[[ $(bfs report) == *"6 B   $keeper keeps them until the month is over; they are wanted abroad by rule counts"* ]] ||
+	fail "report: $(bfs report)"
+expect_equal "$(kept approval | cut -d' ' -f1,2)" "goes-out $(bfs export list --json | jq -c 'select(.state == "open")' | wc -l)" \
+	'what waits for approvers'
 [[ $(bfs explain "$mnt/counted/three") == *'2 files, 8 B, have left under rule counts in this month'* ]] ||
 	fail "explain: $(bfs explain "$mnt/counted/three")"
 expect_equal "$(bfs status --json | jq -c '.exports.limits[0] | [.rule, .files, .bytes, .warn, .stop]')" \

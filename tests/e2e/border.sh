@@ -301,6 +301,11 @@ is_stored "$mnt/public/two" domestic || fail "$(bfs where --json "$mnt/public/tw
 expect_equal "$(bfs where --json "$mnt/public/two" | jq -c '[.held, .kept_back]')" "[true,true]" "held, and kept back"
 expect_status 0 bfs where "$mnt/public/two"
 expect_says "stored, kept back" domestic
+keeper="export = deny of zone domestic ($ini:$(grep -n '^export = deny' "$ini" | cut -d: -f1))"
+expect_says "$mnt/public/two: $keeper"
+expect_equal "$(bfs explain --json "$mnt/public/two" | jq -r .kept_by)" "$keeper" 'what explain says keeps it'
+expect_equal "$(bfs report --json | jq -r 'select(.name == "kept back") | "\(.reason) \(.kept_by)"')" "deny $keeper" \
+	'what the report says keeps it'
 expect_equal "$(trap_puts)" "$puts" "uploads abroad"
 all_home "$mnt/public/two"
 bfs_umount

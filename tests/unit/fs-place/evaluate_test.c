@@ -454,8 +454,8 @@ static const char TWO_NAMES[] = "zone home by default\n"
 				"      yes      not-name=*.tmp   a\n";
 static const char KEPT[] =
 	"zone home by rule stays\n"
-	"  its rules want zone abroad; the export policy keeps it (kept-back): the export policy of its zone, "
-	"or of the rule, is deny\n"
+	"  its rules want zone abroad; the export policy keeps it (kept-back): export = deny of zone home "
+	"(@/test.ini:9)\n"
 	"  held: leaving needs what zone home says, export = deny\n"
 	"  the rule that wants zone abroad says export = deny\n"
 	"  /public/a: zone abroad by rule out\n"
