@@ -164,8 +164,10 @@ int cli_main(int argc, char **argv)
 		rc = mount_helper(argc, argv);
 	else
 		rc = no_command(argc, argv);
+	errno = 0;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		complain("standard output cannot be written: %s", strerror(errno));
+		/* an earlier write's error is not kept */
+		complain("standard output cannot be written%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 		return rc ? rc : OUTCOME_FAILED;
 	}
 	return rc;

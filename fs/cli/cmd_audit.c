@@ -248,7 +248,7 @@ static void print_head(const json_t *last)
 	const json_t *head = json_object_get(last, "head");
 	const char *unasked = text_at(last, "unasked");
 	const char *time = json_string_value(json_object_get(head, "time"));
-	long long bad = number_at(last, "bad_heads");
+	long long bad = number_at(last, "bad_heads"), published = number_at(last, "published");
 
 	if (bad)
 		printf("in the place of published heads there are objects that are none of this store: %lld\n", bad);
@@ -257,8 +257,13 @@ static void print_head(const json_t *last)
 			time);
 	else if (!number_at(last, "asked"))
 		printf("not compared with published heads: no backend of the home zone answered\n");
-	else
+	else if (!published)
 		printf("no head was published yet: that happens once an hour, and at the end of each mount\n");
+	if (number_at(last, "asked") && published > number_at(head, "line"))
+		printf("HEAD GONE: the store published a head of line %lld, and no backend of the home zone that "
+		       "answered "
+		       "has it: it was removed there, or the backend that had it is no longer configured\n",
+			published);
 	if (*unasked) {
 		printf("not asked: ");
 		print_text_line(unasked, strlen(unasked));

@@ -177,6 +177,8 @@ static int add_seen(json_t *verdict, const struct audit_heads *seen)
 {
 	return json_object_set_new(verdict, "asked", json_integer(seen->asked)) < 0 ||
 			       json_object_set_new(verdict, "bad_heads", json_integer(seen->bad)) < 0 ||
+			       json_object_set_new(verdict, "published", json_integer((json_int_t)seen->published)) <
+				       0 ||
 			       (*seen->why && json_object_set_new(verdict, "unasked", json_string(seen->why)) < 0)
 		       ? -ENOMEM
 		       : 0;

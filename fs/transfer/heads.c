@@ -83,7 +83,7 @@ int transfer_newest_head(struct transfer *t, struct audit_head *head, struct aud
 	struct endpoint *v[HEAD_BACKENDS_MAX];
 	size_t n = home_endpoints(t, home_zone(t), v, HEAD_BACKENDS_MAX);
 
-	heads_seen_init(seen, head);
+	heads_seen_init(t->meta, seen, head);
 	for (size_t i = 0; i < n; i++) {
 		struct head_look l = {
 			.t = t, .e = v[i], .meta = t->meta, .keyring = t->keyring, .backend = v[i]->backend

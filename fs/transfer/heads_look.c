@@ -119,10 +119,11 @@ int head_look_beyond(struct head_look *l, uint64_t from)
 	return rc;
 }
 
-void heads_seen_init(struct audit_heads *seen, struct audit_head *head)
+void heads_seen_init(struct meta *meta, struct audit_heads *seen, struct audit_head *head)
 {
 	*seen = (struct audit_heads){ 0 };
 	*head = (struct audit_head){ 0 };
+	heads_known(meta, &seen->published);
 }
 
 void head_look_newest(struct head_look *l, struct audit_heads *seen, struct audit_head *head)
@@ -205,7 +206,7 @@ int transfer_look_head(struct meta *meta, struct keyring *keyring, const struct 
 {
 	int rc = 0;
 
-	heads_seen_init(seen, head);
+	heads_seen_init(meta, seen, head);
 	for (size_t i = 0; i < config->home->backend_count && i < HEAD_BACKENDS_MAX && rc == 0; i++)
 		rc = look_at(meta, keyring, config->home->backends[i], seen, head);
 	return rc < 0 ? rc : seen->asked ? 0 : -ERR_UNREACHABLE;

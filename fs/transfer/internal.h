@@ -634,7 +634,7 @@ struct head_look {
  * to what was seen on other backends. Block on the network. */
 int head_try(struct head_look *, uint64_t number);
 int head_look_beyond(struct head_look *, uint64_t from);
-void heads_seen_init(struct audit_heads *, struct audit_head *);
+void heads_seen_init(struct meta *, struct audit_heads *, struct audit_head *);
 void head_look_newest(struct head_look *, struct audit_heads *, struct audit_head *);
 
 /* ---- the whole

@@ -124,6 +124,7 @@ int transfer_publish_head(struct transfer *, int64_t deadline_ns);
 struct audit_heads {
 	unsigned asked, bad; /* backends that answered; objects in the place of a head that are none */
 	uint64_t newest;     /* the number of the newest */
+	uint64_t published;  /* the line of the last one that the store remembers; 0: it remembers none */
 	char why[256];	     /* what the last one that could not be asked said */
 };
 int transfer_newest_head(struct transfer *, struct audit_head *, struct audit_heads *);

@@ -106,6 +106,15 @@ expect_status 1 bfs audit verify -p "$ini"
 expect_status 1 bfs audit verify -p "$TEST_TMP/wrong"
 expect_says "does not open this store"
 
+mv "$near/audit" "$near/audit.away"
+expect_status 0 bfs audit verify
+expect_says "HEAD GONE: the store published a head of line $after, and no backend of the home zone that answered has it"
+[[ $said != *'was published yet'* ]] || fail "though one was: $said"
+expect_equal "$(bfs audit verify --json | jq -c '[.published, .head]')" "[$after,null]" "the verdict without the head"
+mv "$near/audit.away" "$near/audit"
+expect_status 0 bfs audit verify
+[[ $said != *'HEAD GONE'* ]] || fail "though it is there: $said"
+
 step "after a crash, and what was synced before it is still there"
 bfs_mount
 for i in {1..20}; do
