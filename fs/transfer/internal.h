@@ -377,6 +377,9 @@ struct copies {
 };
 int copies_order(struct transfer *, const struct object_info *, struct copies *);
 void copies_free(struct transfer *, struct copies *);
+/* copy_worse: what to report of two errors when no copy could be read: one that may come back leaves hope; else what is
+ * wrong with the data. have 0: none yet. */
+int copy_worse(int have, int rc);
 /* copy_bad: a confirmed copy is missing (-ERR_ABSENT, I7) or damaged (-ERR_TAMPERED, I6): that is remembered, is one
  * line of the audit log, and has it made again, or looked at again. copy_sound: one that was bad is there, as it was.
  * Both do nothing where that is known. Without the lock. copy_log: what is wrong with it. */

@@ -262,23 +262,24 @@ static int find_sound(struct repair *r)
 {
 	struct transfer *t = r->w->t;
 	struct copies copies;
-	int rc = copies_order(t, &r->info, &copies), sound = -ERR_LOST;
+	int rc = copies_order(t, &r->info, &copies), why = 0;
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; sound < 0 && sound != -ERR_STALE && sound != -ERR_STOPPED && i < copies.count; i++) {
+	for (size_t i = 0; !r->sound_id && rc != -ERR_STALE && rc != -ERR_STOPPED && i < copies.count; i++) {
 		struct copy *c = &copies.v[i];
 
-		c->rc = read_whole(r, c);
-		c->gave = c->rc == 0;
+		rc = c->rc = read_whole(r, c);
+		c->gave = rc == 0;
 		r->sound_id = c->gave ? c->endpoint->id : 0;
-		if (c->rc != -ERR_ABSENT)
-			sound = c->rc;
+		why = c->gave ? 0 : copy_worse(why, rc);
 	}
 	for (size_t i = 0; i < copies.count; i++)
 		judge(r, &copies.v[i]);
 	copies_free(t, &copies);
-	return sound;
+	if (rc == -ERR_STALE || rc == -ERR_STOPPED || r->sound_id)
+		return rc;
+	return why == 0 || why == -ERR_ABSENT ? -ERR_LOST : why;
 }
 
 /* ---- the other one

@@ -209,8 +209,7 @@ int reading_ask(struct reading *r, struct attempt *a, void *out)
 /* ---- what came of it
  * ------------------------------------------------------------------------------------------------------- */
 
-/* What to report when no copy could be read: one that may come back leaves hope; else what is wrong with the data. */
-static int worse(int have, int rc)
+int copy_worse(int have, int rc)
 {
 	bool have_final = have == -ERR_TAMPERED || have == -ERR_ABSENT || have == 0;
 
@@ -227,7 +226,7 @@ static int worst(const struct reading *r)
 
 	for (size_t i = 0; i < r->copies.count; i++)
 		if (r->copies.v[i].rc < 0)
-			rc = worse(rc, r->copies.v[i].rc);
+			rc = copy_worse(rc, r->copies.v[i].rc);
 	return rc ? rc : -ERR_UNREACHABLE;
 }
 
