@@ -162,8 +162,59 @@ static int count_all(struct report *r)
 			"AND r.state = 1 ORDER BY e.ino, e.idx",
 			count_extent, r, "");
 	if (rc == 0)
-		rc = report_tags(r->meta, &r->groups);
+		rc = report_tags(r);
 	return rc == 0 ? report_kept(r) : rc;
+}
+
+/* ---- file by file, with its placement --------------------------------------------------------------------------- */
+
+#define PAGE 256
+
+struct page {
+	uint64_t ino[PAGE], bytes[PAGE];
+	size_t count;
+};
+
+static int take_file(void *ctx, struct meta_row *row)
+{
+	struct page *p = ctx;
+
+	p->ino[p->count] = (uint64_t)meta_row_i64(row, 0);
+	p->bytes[p->count++] = (uint64_t)meta_row_i64(row, 1);
+	return 0;
+}
+
+static int visit(struct report *r, int (*fn)(struct report *, struct inode *, uint64_t), uint64_t ino, uint64_t bytes)
+{
+	struct inode *inode = NULL;
+	int rc = meta_inode_get(r->meta, ino, &inode);
+
+	if (rc == 0)
+		rc = fn(r, inode, bytes);
+	meta_inode_put(r->meta, inode);
+	return rc == -ENOENT ? 0 : rc; /* deleted meanwhile */
+}
+
+int report_files(struct report *r, uint32_t flags, int (*fn)(struct report *, struct inode *, uint64_t bytes))
+{
+	struct page *p = calloc(1, sizeof *p);
+	uint64_t after = 0;
+	int rc = p ? 0 : -ENOMEM;
+
+	while (rc == 0) {
+		p->count = 0;
+		rc = meta_select(r->meta,
+			"SELECT ino, size FROM inode WHERE ino > ?1 AND flags & ?2 = ?2 AND (mode & 61440) = 32768"
+			" AND nlink > 0 ORDER BY ino LIMIT ?3",
+			take_file, p, "iii", (int64_t)after, (int64_t)flags, (int64_t)PAGE);
+		for (size_t i = 0; i < p->count && rc == 0; i++)
+			rc = visit(r, fn, p->ino[i], p->bytes[i]);
+		if (p->count < PAGE)
+			break;
+		after = p->ino[PAGE - 1];
+	}
+	free(p);
+	return rc;
 }
 
 /* ---- rows of groups ------------------------------------------------------------------------------------------- */

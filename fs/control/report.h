@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* report: where every byte is and has been, as rows for `borderfs report`. One pass over the files, one over their
- * extents, read from SQLite and counted by group: memory grows with the groups, of which there are REPORT_GROUPS_MAX at
- * most, and not with the files. */
+ * extents, read from SQLite, and one in which each file is judged for its tags, all counted by group: memory grows with
+ * the groups, of which there are REPORT_GROUPS_MAX at most, and not with the files. */
 #ifndef FS_CONTROL_REPORT_H
 #define FS_CONTROL_REPORT_H
 
@@ -69,7 +69,10 @@ int report_count(struct report_groups *, enum report_section, const char *key, u
  * report_name_kept: as a row. */
 int report_kept(struct report *);
 void report_name_kept(struct report *, const struct report_group *, json_t *row);
-/* report_tags: counts each file for every tag that it or a directory above it was given by a user. */
-int report_tags(struct meta *, struct report_groups *);
+/* report_tags: counts each file for every tag that it has: given to it or a directory above it by a user, or set by a
+ * [tag] section. */
+int report_tags(struct report *);
+/* report_files: calls fn for each file that has all these marks, a page at a time, without a cursor or lock. */
+int report_files(struct report *, uint32_t flags, int (*fn)(struct report *, struct inode *, uint64_t bytes));
 
 #endif

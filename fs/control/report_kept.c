@@ -8,22 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 256
-
-struct page {
-	uint64_t ino[PAGE], bytes[PAGE];
-	size_t count;
-};
-
-static int take_marked(void *ctx, struct meta_row *row)
-{
-	struct page *p = ctx;
-
-	p->ino[p->count] = (uint64_t)meta_row_i64(row, 0);
-	p->bytes[p->count++] = (uint64_t)meta_row_i64(row, 1);
-	return 0;
-}
-
 static const char *reason_name(enum policy_reason reason)
 {
 	static const char *const names[] = { [POLICY_NONE] = "",
@@ -49,41 +33,20 @@ static int count_placed(struct report *r, const struct placement *at, uint64_t b
 }
 
 /* One that is free to go by now is on its way, and counts as waiting. */
-static int count_one(struct report *r, uint64_t ino, uint64_t bytes)
+static int count_one(struct report *r, struct inode *inode, uint64_t bytes)
 {
 	struct placement at = { 0 };
-	struct inode *inode = NULL;
-	int rc = meta_inode_get(r->meta, ino, &inode);
+	int rc = place_evaluate(core_place(r->core), inode, &at);
 
-	if (rc == 0)
-		rc = place_evaluate(core_place(r->core), inode, &at);
 	if (rc == 0 && at.reason != POLICY_NONE)
 		rc = count_placed(r, &at, bytes);
 	placement_free(&at);
-	meta_inode_put(r->meta, inode);
-	return rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 int report_kept(struct report *r)
 {
-	struct page *p = calloc(1, sizeof *p);
-	uint64_t after = 0;
-	int rc = p ? 0 : -ENOMEM;
-
-	while (rc == 0) {
-		p->count = 0;
-		rc = meta_select(r->meta,
-			"SELECT ino, size FROM inode WHERE ino > ?1 AND flags & ?2 AND (mode & 61440) = 32768"
-			" AND nlink > 0 ORDER BY ino LIMIT ?3",
-			take_marked, p, "iii", (int64_t)after, (int64_t)INODE_AWAITING, (int64_t)PAGE);
-		for (size_t i = 0; i < p->count && rc == 0; i++)
-			rc = count_one(r, p->ino[i], p->bytes[i]);
-		if (p->count < PAGE)
-			break;
-		after = p->ino[PAGE - 1];
-	}
-	free(p);
-	return rc;
+	return report_files(r, INODE_AWAITING, count_one);
 }
 
 void report_name_kept(struct report *r, const struct report_group *g, json_t *row)

@@ -156,8 +156,8 @@ static int decide(struct subject *s, const struct dir_facts *dir, const char *pa
 	if (!tags)
 		return -ENOMEM;
 	facts.tags = tags;
-	rc = rules_decide(s->config, &facts, out, detail ? &detail->trace : NULL, detail ? &detail->tags : NULL,
-		detail ? &detail->tag_count : NULL);
+	rc = rules_decide(s->config, &facts, out, detail && detail->trace.ctx ? &detail->trace : NULL,
+		detail ? &detail->tags : NULL, detail ? &detail->tag_count : NULL);
 	free(tags);
 	return rc;
 }

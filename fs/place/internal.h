@@ -248,7 +248,7 @@ struct judged {
 /* judge_name: trace and the rest may be NULL. Doubt is no error. path and tags (with a malloc'd array in tags, whose
  * strings live as long as *dir, which the caller puts, and the subject) are for who explains. */
 struct judge_detail {
-	struct rule_trace trace;
+	struct rule_trace trace; /* ctx NULL: nothing is traced, which is quicker */
 	struct dir_facts *dir;
 	char *path;
 	struct rule_tag *tags;

@@ -121,7 +121,10 @@ int place_limits(struct place *, int (*fn)(void *ctx, const struct rule *, const
 /* What explain prints; the same program with a tracer. Text lines or JSON (an object) appended to out. Blocks as
  * place_evaluate. */
 int place_explain(struct place *, struct inode *, bool json, struct buf *out);
-/* place_tags: the user's tags of an inode as set in user.xdg.tags, NULL-terminated, malloc'd in one piece. */
+/* place_all_tags: every tag that a file has by any of its names, each once: the user's, inherited ones and those of
+ * [tag] sections; fn's non-zero result stops and is returned. -ENOENT for an orphan. Blocks as place_evaluate. */
+int place_all_tags(struct place *, struct inode *, int (*fn)(void *ctx, const char *tag), void *ctx);
+/* place_user_tags: the user's tags of an inode as set in user.xdg.tags, NULL-terminated, malloc'd in one piece. */
 char **place_user_tags(struct meta *, struct inode *);
 
 /* audit: one line of the hash-chained log (I10), in the batch of what it speaks of. kind is a short word, json the

@@ -2,6 +2,7 @@
 #include "fs/place/internal.h"
 
 #include "base/log.h"
+#include "config/strv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -122,4 +123,53 @@ void audit_tags(struct place *p, const struct inode *inode, char *lost)
 		audit_file(p, "tags", inode->ino, (const char *)facts.data);
 	buf_free(&facts);
 	free(lost);
+}
+
+/* ---- all tags ---------------------------------------------------------------------------------------------------- */
+
+static int add_new(char ***to, const struct judge_detail *detail)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < detail->tag_count && rc == 0; i++)
+		if (!strv_has(*to, detail->tags[i].name))
+			rc = strv_append(to, strdup(detail->tags[i].name));
+	return rc;
+}
+
+static int of_names(struct subject *s, const struct buf *names, char ***out)
+{
+	const char *name;
+	uint64_t parent;
+	size_t pos = 0;
+	int rc = 0;
+
+	while (rc == 0 && names_next(names, &pos, &parent, &name)) {
+		struct judge_detail detail = { 0 };
+		struct judged unused;
+
+		judge_name(s, parent, name, &unused, &detail);
+		rc = add_new(out, &detail);
+		judge_detail_free(&detail);
+	}
+	return rc;
+}
+
+int place_all_tags(struct place *p, struct inode *inode, int (*fn)(void *ctx, const char *tag), void *ctx)
+{
+	struct buf names = BUF_INIT;
+	char **tags = NULL;
+	struct subject s;
+	int rc = subject_init(&s, p, inode);
+
+	if (rc == 0)
+		rc = names_collect(p->meta, inode->ino, &names);
+	if (rc == 0)
+		rc = of_names(&s, &names, &tags);
+	for (char **tag = tags; rc == 0 && tag && *tag; tag++)
+		rc = fn(ctx, *tag);
+	strv_free(tags);
+	subject_free(&s);
+	buf_free(&names);
+	return rc;
 }

@@ -30,6 +30,7 @@ expect_equal "$(rows rule "$line")" "public-goes-out 2 11000
 personal-data-stays 1 1000" rules
 expect_equal "$(rows tag "$line")" 'urgent 3 8100
 =1+1 2 3100
+personal 1 1000
 <b>&" 1 100' "tags, inherited ones too, each file once"
 expect_equal "$(rows owner "\"\(.uid) \(.files) \(.bytes)\"" | xargs -n 3 | wc -l)" "$(rows owner .name | wc -l)" owners
 expect_equal "$(rows month "$line" | sed -n 1p)" "2025-03 1 5000" "the first month"
@@ -68,7 +69,7 @@ python3 - "$TEST_TMP/csv" <<-'PYTHON'
 	import csv, sys
 	rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 	tags = {r["name"]: r["bytes"] for r in rows if r["section"] == "tag"}
-	assert tags == {"urgent": "8100", "'=1+1": "3100", '<b>&"': "100"}, tags
+	assert tags == {"urgent": "8100", "personal": "1000", "'=1+1": "3100", '<b>&"': "100"}, tags
 	(crossing,) = [r for r in rows if r["section"] == "crossing"]
 	assert crossing["rule"] == "public-goes-out" and crossing["direction"] == "abroad" and crossing["ino"] and "\\x1b" in crossing["name"], crossing
 PYTHON
