@@ -22,6 +22,7 @@
 #ifndef FS_CACHE_CACHE_H
 #define FS_CACHE_CACHE_H
 
+#include "fs/cache/intentlog.h"
 #include "fs/meta/meta.h"
 
 struct cache;
@@ -94,9 +95,16 @@ bool cache_is_synced(struct cache *, struct inode *);
 
 /* cache_fsync: cache_sync, and waits with meta_sync; or, where what changed is little, is content with a record of the
  * intent log (intent.c), which costs one sync of the disk, shared by all who wait, and leaves the rest to the
- * background. cache_is_logged: the log has units of the inode that no row has yet: whoever takes content away, but all
+ * background. done is called once, by this thread or another that syncs, under no lock; the inode stays referenced
+ * until then. cache_is_logged: the log has units of the inode that no row has yet: whoever takes content away, but all
  * of it, calls cache_sync first. Under data_lock, exclusive. */
-int cache_fsync(struct cache *, struct inode *);
+struct cache_fsync {
+	void (*done)(struct cache_fsync *, int rc);
+	struct intentlog_wait wait; /* the cache's, as the next */
+	struct cache *cache;
+	struct inode *inode;
+};
+void cache_fsync(struct cache *, struct inode *, struct cache_fsync *);
 bool cache_is_logged(struct cache *, struct inode *);
 
 /* cache_inode_gone: the inode, which nobody can reach, is deleted (meta_inode_delete), its block files and dirty pages

@@ -266,7 +266,7 @@ static int draft_log(struct entry_draft *d, uint64_t *record)
 	return rc;
 }
 
-int intent_sync(struct cache *c, struct inode *inode)
+int intent_sync(struct cache *c, struct inode *inode, struct intentlog_wait *wait)
 {
 	struct entry_draft d = { .c = c, .inode = inode, .buf = BUF_INIT };
 	uint64_t record;
@@ -280,7 +280,9 @@ int intent_sync(struct cache *c, struct inode *inode)
 	rc = draft_log(&d, &record);
 	pthread_rwlock_unlock(&inode->data_lock);
 	draft_free(&d);
-	return rc < 0 ? rc : intentlog_wait(c->log, record);
+	if (rc == 0)
+		intentlog_when(c->log, record, wait);
+	return rc;
 }
 
 bool cache_is_logged(struct cache *c, struct inode *inode)

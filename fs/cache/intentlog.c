@@ -43,7 +43,7 @@ struct intentlog {
 	uint64_t half_bytes;
 
 	pthread_mutex_t lock;
-	pthread_cond_t done[2]; /* by the number waited for: it is durable, or is to be written by who waits */
+	struct list waiting[2]; /* by the number waited for: the one being written, or the one being gathered */
 	int fd;
 	int failed;
 	bool busy;	       /* a record is being written: the one before `gathering` */
@@ -78,8 +78,8 @@ int intentlog_new(
 	l->gathering = first;
 	l->durable = l->settled = l->half_last[0] = l->half_last[1] = first - 1;
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_cond_init(&l->done[0], NULL);
-	pthread_cond_init(&l->done[1], NULL);
+	list_init(&l->waiting[0]);
+	list_init(&l->waiting[1]);
 	memcpy(l->store_id, store_id, sizeof l->store_id);
 	if (buffers_new(l) < 0) {
 		intentlog_free(l);
@@ -100,7 +100,6 @@ void intentlog_free(struct intentlog *l)
 		if (l->group[i].data)
 			sodium_memzero(l->group[i].data, l->group[i].len);
 		free(l->group[i].data);
-		pthread_cond_destroy(&l->done[i]);
 	}
 	free(l->sealed);
 	secret_free(l->key);
@@ -287,28 +286,56 @@ static void lead(struct intentlog *l)
 		/* what a failed sync left out no later one brings */
 		l->failed = rc;
 		log_error("cache: the intent log cannot be written, syncs go without it: %s", err_text(rc));
-		pthread_cond_broadcast(&l->done[(number + 1) & 1]);
 	} else {
 		l->durable = number;
-		pthread_cond_signal(&l->done[(number + 1) & 1]);
 	}
-	pthread_cond_broadcast(&l->done[number & 1]);
 }
 
-int intentlog_wait(struct intentlog *l, uint64_t record)
+static bool is_over(const struct intentlog *l, uint64_t record)
+{
+	return l->durable >= record || l->failed;
+}
+
+/* Under the lock, which is given up meanwhile: calls those whose wait is over. All of a list wait for the same. */
+static void call(struct intentlog *l)
+{
+	struct list over = LIST_INIT(over);
+	uint64_t durable = l->durable;
+	int failed = l->failed;
+
+	for (int i = 0; i < 2; i++)
+		if (!list_empty(&l->waiting[i]) &&
+			is_over(l, list_first(&l->waiting[i], struct intentlog_wait, link)->record))
+			list_splice(&over, &l->waiting[i]);
+	pthread_mutex_unlock(&l->lock);
+	list_for_each_safe (it, &over) {
+		struct intentlog_wait *w = list_entry(it, struct intentlog_wait, link);
+
+		list_remove(it);
+		w->done(w, w->record <= durable ? 0 : failed);
+	}
+	pthread_mutex_lock(&l->lock);
+}
+
+void intentlog_when(struct intentlog *l, uint64_t record, struct intentlog_wait *w)
 {
 	int rc;
 
 	pthread_mutex_lock(&l->lock);
-	while (l->durable < record && !l->failed) {
-		if (l->busy)
-			pthread_cond_wait(&l->done[record & 1], &l->lock);
-		else
-			lead(l);
+	if (is_over(l, record)) {
+		rc = l->durable >= record ? 0 : l->failed;
+		pthread_mutex_unlock(&l->lock);
+		w->done(w, rc);
+		return;
 	}
-	rc = l->durable >= record ? 0 : l->failed;
+	w->record = record;
+	list_init(&w->link);
+	list_append(&l->waiting[record & 1], &w->link);
+	while (!l->busy && !list_empty(&l->waiting[l->gathering & 1])) {
+		lead(l);
+		call(l);
+	}
 	pthread_mutex_unlock(&l->lock);
-	return rc;
 }
 
 uint64_t intentlog_last(struct intentlog *l)

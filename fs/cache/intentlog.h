@@ -3,13 +3,15 @@
  * and written in place, so that no filesystem has anything but data to write. What is put in is opaque here.
  *
  * Those that wait share a record: one of them writes and syncs for all, without another thread, while the next record
- * is gathered. The file has two halves: one is written while what the other holds goes where it belongs
- * (intentlog_settle); a record says from which one on they are needed, so that what is older never counts, and a hole
- * in what counts is found. A number is never used twice. Thread-safe; its mutex is a leaf, with no I/O under it. */
+ * is gathered, and goes on with that one. The others need no thread to wait in: they are called. The file has two
+ * halves: one is written while what the other holds goes where it belongs (intentlog_settle); a record says from which
+ * one on they are needed, so that what is older never counts, and a hole in what counts is found. A number is never
+ * used twice. Thread-safe; its mutex is a leaf, with no I/O under it. */
 #ifndef FS_CACHE_INTENTLOG_H
 #define FS_CACHE_INTENTLOG_H
 
 #include "base/err.h"
+#include "base/list.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,10 +41,18 @@ void intentlog_remove(struct intentlog *);
 
 /* intentlog_put: takes a copy; *record: which one it will be part of. -EAGAIN: there is no room, or no log (not
  * ready: not prepared, or it failed). *due: half of the log is full, somebody must settle it. Never blocks.
- * intentlog_wait: until the record is durable, writing it if nobody does; after an error nothing is put in any more.
- * Blocks. */
+ */
 int intentlog_put(struct intentlog *, const void *data, size_t len, uint64_t *record, bool *due);
-int intentlog_wait(struct intentlog *, uint64_t record);
+
+/* intentlog_when: done is called once, with 0 when the record is durable, or an error, after which nothing is put in
+ * any more; under no lock, by whoever writes records: the caller before this returns, where nobody does, who then goes
+ * on as long as somebody waits for the next. Blocks. */
+struct intentlog_wait {
+	void (*done)(struct intentlog_wait *, int rc);
+	struct list link; /* the log's, as the next */
+	uint64_t record;
+};
+void intentlog_when(struct intentlog *, uint64_t record, struct intentlog_wait *);
 /* intentlog_last: the record that what was put in last is part of. intentlog_settle: all up to that record is durable
  * where it belongs. */
 uint64_t intentlog_last(struct intentlog *);

@@ -18,7 +18,6 @@
 #include "base/spare.h"
 #include "fs/cache/cache.h"
 #include "fs/cache/index.h"
-#include "fs/cache/intentlog.h"
 #include "fs/cache/map.h"
 #include "fs/cache/pages.h"
 #include "fs/cache/slotfile.h"
@@ -312,9 +311,9 @@ int write_charge(struct cache *, struct inode *, int64_t bytes);
 int write_anyway(struct cache *, struct inode *, uint64_t off, const void *data, size_t len, struct cache_need *);
 
 /* intent.c */
-/* intent_sync: makes what was written durable by an entry of the intent log. -EAGAIN or another error: it has to be
- * synced and published. */
-int intent_sync(struct cache *, struct inode *);
+/* intent_sync: makes what was written durable by an entry of the intent log; 0: and tells the waiter. -EAGAIN or
+ * another error: it does not, and has to be synced and published. */
+int intent_sync(struct cache *, struct inode *, struct intentlog_wait *);
 /* intent_replay: what an earlier run left in the log goes where it belongs, durably. Before the thread starts. */
 int intent_replay(struct cache *, struct errmsg *);
 

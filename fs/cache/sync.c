@@ -368,15 +368,28 @@ int cache_sync(struct cache *c, struct inode *inode)
 	return job.rc;
 }
 
-int cache_fsync(struct cache *c, struct inode *inode)
+static int sync_durably(struct cache *c, struct inode *inode)
 {
-	int rc = intent_sync(c, inode);
+	int rc = cache_sync(c, inode);
 
-	if (rc == 0)
-		return 0;
-	if ((rc = cache_sync(c, inode)) < 0)
-		return rc;
-	return meta_sync(c->meta);
+	return rc < 0 ? rc : meta_sync(c->meta);
+}
+
+/* A log that fails leaves everything unsynced as it was. */
+static void logged(struct intentlog_wait *w, int rc)
+{
+	struct cache_fsync *f = container_of(w, struct cache_fsync, wait);
+
+	f->done(f, rc < 0 ? sync_durably(f->cache, f->inode) : 0);
+}
+
+void cache_fsync(struct cache *c, struct inode *inode, struct cache_fsync *f)
+{
+	f->cache = c;
+	f->inode = inode;
+	f->wait.done = logged;
+	if (intent_sync(c, inode, &f->wait) < 0)
+		f->done(f, sync_durably(c, inode));
 }
 
 bool cache_is_synced(struct cache *c, struct inode *inode)

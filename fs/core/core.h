@@ -158,15 +158,15 @@ void core_file_release(struct core *, struct core_file *);
 bool core_file_accessed(const struct core_file *);
 uint64_t core_file_ino(const struct core_file *);
 
-/* core_fsync: data and the names leading to it survive power loss when it returns 0 (I3); ino may be a directory. */
-int core_fsync(struct core *, uint64_t ino);
 /* core_is_written: somebody has it open for writing, so that not all that was written need be here. */
 bool core_is_written(struct core *, uint64_t ino);
 /* core_lseek: SEEK_DATA or SEEK_HOLE, by units of 4 KiB. -ENXIO. Blocks on the local disk. */
 int core_lseek(struct core *, uint64_t ino, uint64_t off, int whence, uint64_t *out);
 
-enum core_io_kind { CORE_READ, CORE_WRITE, CORE_TRUNCATE, CORE_FALLOCATE, CORE_COPY };
+enum core_io_kind { CORE_READ, CORE_WRITE, CORE_TRUNCATE, CORE_FALLOCATE, CORE_COPY, CORE_FSYNC };
 
+/* CORE_FSYNC: data and the names leading to it survive power loss when it is done with 0 (I3); ino may be a directory.
+ */
 struct core_io {
 	enum core_io_kind kind;
 	uint64_t ino;
@@ -187,6 +187,7 @@ struct core_io {
 	struct core *core;
 	struct inode *inode, *target;
 	struct fetch fetch;
+	struct cache_fsync fsync;
 	struct list link;
 	int state;
 	void *copy; /* CORE_READ: not NULL in done: the caller frees it */
@@ -199,7 +200,8 @@ void core_io_start(struct core *, struct core_io *);
 /* core_io_cancel: an interrupt: done comes with -EINTR if the operation is parked, or when it would be; else nothing
  * happens. Also before core_io_start. The caller keeps the struct alive across the call. */
 void core_io_cancel(struct core *, struct core_io *);
-/* core_io_wait: starts and blocks until done (tests, control). */
+/* core_io_wait: starts and blocks until done (tests, control). core_fsync: CORE_FSYNC of the inode, waited for. */
 ssize_t core_io_wait(struct core *, struct core_io *);
+int core_fsync(struct core *, uint64_t ino);
 
 #endif

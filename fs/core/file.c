@@ -177,21 +177,6 @@ uint32_t file_read_on(struct core_file *file, uint64_t off, size_t len, uint64_t
 	return more;
 }
 
-int core_fsync(struct core *core, uint64_t ino)
-{
-	struct inode *inode;
-	int rc = meta_inode_get(core->meta, ino, &inode);
-
-	if (rc < 0)
-		return rc;
-	if (S_ISREG(inode->mode))
-		rc = cache_fsync(core->cache, inode);
-	else
-		rc = meta_sync(core->meta);
-	meta_inode_put(core->meta, inode);
-	return rc;
-}
-
 bool core_is_written(struct core *core, uint64_t ino)
 {
 	struct inode *inode;

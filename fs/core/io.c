@@ -352,6 +352,8 @@ ssize_t io_attempt(struct core *core, struct core_io *io, struct cache_need *nee
 		return attempt_fallocate(core, io, need);
 	case CORE_COPY:
 		return attempt_copy(core, io, need, from);
+	case CORE_FSYNC:
+		break;
 	}
 	return -EINVAL;
 }

@@ -279,6 +279,23 @@ static bool stands_behind(struct core *core, struct core_io *io)
 	return rc != 0;
 }
 
+static void on_synced(struct cache_fsync *f, int rc)
+{
+	struct core_io *io = container_of(f, struct core_io, fsync);
+
+	io_finish(io->core, io, rc);
+}
+
+/* It never waits for room: it is not attempted again. */
+static void fsync_start(struct core *core, struct core_io *io)
+{
+	io->fsync.done = on_synced;
+	if (S_ISREG(io->inode->mode))
+		cache_fsync(core->cache, io->inode, &io->fsync);
+	else
+		io_finish(core, io, meta_sync(core->meta));
+}
+
 void core_io_start(struct core *core, struct core_io *io)
 {
 	int rc;
@@ -296,6 +313,8 @@ void core_io_start(struct core *core, struct core_io *io)
 		rc = meta_inode_get(core->meta, io->target_ino, &io->target);
 	if (rc < 0)
 		io_finish(core, io, rc);
+	else if (io->kind == CORE_FSYNC)
+		fsync_start(core, io);
 	else if (!stands_behind(core, io))
 		io_run(core, io);
 }

@@ -33,3 +33,10 @@ ssize_t core_io_wait(struct core *core, struct core_io *io)
 	pthread_mutex_unlock(&w.lock);
 	return w.rc;
 }
+
+int core_fsync(struct core *core, uint64_t ino)
+{
+	struct core_io io = { .kind = CORE_FSYNC, .ino = ino };
+
+	return (int)core_io_wait(core, &io);
+}

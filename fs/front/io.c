@@ -145,6 +145,16 @@ static void done_rc(struct core_io *io, ssize_t rc)
 	free(r);
 }
 
+void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct request *r = request_new(req, CORE_FSYNC, ino, 0);
+
+	(void)datasync;
+	(void)fi;
+	if (r)
+		request_start(r, done_rc);
+}
+
 void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
 {
 	struct request *r = request_new(req, CORE_FALLOCATE, ino, 0);

@@ -249,13 +249,6 @@ static void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 	fuse_reply_err(req, 0);
 }
 
-static void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-	(void)datasync;
-	(void)fi;
-	reply_rc(req, core_fsync(request_core(req), ino));
-}
-
 static void front_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;

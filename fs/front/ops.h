@@ -50,6 +50,7 @@ void front_lseek(fuse_req_t, fuse_ino_t, off_t, int whence, struct fuse_file_inf
 void front_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
 void front_write(fuse_req_t, fuse_ino_t, const char *, size_t, off_t, struct fuse_file_info *);
 void front_setattr(fuse_req_t, fuse_ino_t, struct stat *, int to_set, struct fuse_file_info *);
+void front_fsync(fuse_req_t, fuse_ino_t, int datasync, struct fuse_file_info *);
 void front_fallocate(fuse_req_t, fuse_ino_t, int mode, off_t, off_t, struct fuse_file_info *);
 void front_copy_file_range(fuse_req_t, fuse_ino_t in, off_t, struct fuse_file_info *, fuse_ino_t out, off_t,
 	struct fuse_file_info *, size_t, int flags);

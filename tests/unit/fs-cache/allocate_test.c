@@ -51,11 +51,11 @@ static void survives_a_crash(void **state)
 	allocate(t, BLOCK, BLOCK);
 	assert_int_equal(t->ip->size, BLOCK);
 	assert_int_equal(t->ip->bytes, 2 * BLOCK);
-	assert_int_equal(cache_fsync(t->f.c, t->ip), 0);
+	assert_int_equal(fix_fsync(&t->f, t->ip), 0);
 	expect_left(t, BLOCK, 2 * BLOCK);
 	/* and a small sync after it, of which only the log knows */
 	assert_int_equal(fix_write(&t->f, t->ip, UNIT, t->bytes, UNIT), 0);
-	assert_int_equal(cache_fsync(t->f.c, t->ip), 0);
+	assert_int_equal(fix_fsync(&t->f, t->ip), 0);
 	expect_left(t, BLOCK, 2 * BLOCK);
 	reopen(t);
 	assert_int_equal(t->ip->bytes, 2 * BLOCK);

@@ -141,6 +141,39 @@ static void fix_open(struct fix *f)
 	tell(f, f->c);
 }
 
+struct fix_fsync {
+	struct cache_fsync op;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int rc;
+};
+
+static inline void fix_fsync_done(struct cache_fsync *op, int rc)
+{
+	struct fix_fsync *s = (struct fix_fsync *)op;
+
+	pthread_mutex_lock(&s->lock);
+	s->done = true;
+	s->rc = rc;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static inline int fix_fsync(struct fix *f, struct inode *ip)
+{
+	struct fix_fsync s = {
+		.op = { .done = fix_fsync_done }, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER
+	};
+
+	cache_fsync(f->c, ip, &s.op);
+	pthread_mutex_lock(&s.lock);
+	while (!s.done)
+		pthread_cond_wait(&s.cond, &s.lock);
+	pthread_mutex_unlock(&s.lock);
+	return s.rc;
+}
+
 static inline void fix_close(struct fix *f)
 {
 	tell(f, NULL);

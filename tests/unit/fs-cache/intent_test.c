@@ -42,7 +42,7 @@ static bool fsync_logs(struct world *w)
 {
 	uint64_t durable = meta_durable(w->f.m), last = intentlog_last(w->f.c->log);
 
-	assert_int_equal(cache_fsync(w->f.c, w->ip), 0);
+	assert_int_equal(fix_fsync(&w->f, w->ip), 0);
 	assert_true(meta_durable(w->f.m) == durable || intentlog_last(w->f.c->log) == last);
 	return meta_durable(w->f.m) == durable;
 }
@@ -483,7 +483,7 @@ static void step_beside_a_sync(struct world *w)
 	pthread_mutex_lock(&w->f.c->lock);
 	n->syncing = true;
 	pthread_mutex_unlock(&w->f.c->lock);
-	assert_int_equal(intent_sync(w->f.c, w->ip), -EAGAIN);
+	assert_int_equal(intent_sync(w->f.c, w->ip, NULL), -EAGAIN);
 	pthread_mutex_lock(&w->f.c->lock);
 	n->syncing = false;
 	pthread_mutex_unlock(&w->f.c->lock);
@@ -493,7 +493,7 @@ static void step_beside_a_sync(struct world *w)
 	put(w, 0, UNIT);
 	assert_int_equal(cache_sync(w->f.c, w->ip), 0);
 	put(w, UNIT, UNIT);
-	assert_int_equal(intent_sync(w->f.c, w->ip), -EAGAIN);
+	assert_int_equal(intent_sync(w->f.c, w->ip, NULL), -EAGAIN);
 	in_full(w);
 }
 
@@ -524,7 +524,7 @@ static void step_full(struct world *w)
 		uint64_t last = intentlog_last(w->f.c->log);
 
 		put(w, 0, UNIT);
-		assert_int_equal(cache_fsync(w->f.c, w->ip), 0);
+		assert_int_equal(fix_fsync(&w->f, w->ip), 0);
 		logs = intentlog_last(w->f.c->log) > last;
 		usleep(1000);
 	}

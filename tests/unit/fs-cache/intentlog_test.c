@@ -73,6 +73,40 @@ static void end(struct fix *f)
 	assert_int_equal(rmdir(f->dir), 0);
 }
 
+struct waiter {
+	struct intentlog_wait wait;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool over;
+	int rc;
+};
+
+static void on_over(struct intentlog_wait *wait, int rc)
+{
+	struct waiter *w = (struct waiter *)wait;
+
+	pthread_mutex_lock(&w->lock);
+	assert_false(w->over);
+	w->over = true;
+	w->rc = rc;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int wait_for(struct intentlog *l, uint64_t record)
+{
+	struct waiter w = {
+		.wait = { .done = on_over }, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER
+	};
+
+	intentlog_when(l, record, &w.wait);
+	pthread_mutex_lock(&w.lock);
+	while (!w.over)
+		pthread_cond_wait(&w.cond, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	return w.rc;
+}
+
 /* One text as a record of its own. */
 static uint64_t record(struct fix *f, const char *text)
 {
@@ -80,7 +114,7 @@ static uint64_t record(struct fix *f, const char *text)
 	bool due;
 
 	assert_int_equal(intentlog_put(f->log, text, strlen(text), &number, &due), 0);
-	assert_int_equal(intentlog_wait(f->log, number), 0);
+	assert_int_equal(wait_for(f->log, number), 0);
 	return number;
 }
 
@@ -182,11 +216,11 @@ static void what_was_waited_for_is_read(void **state)
 	assert_int_equal(b, a);
 	assert_int_equal(intentlog_last(f.log), a);
 	expect(&f, "one;two;");
-	assert_int_equal(intentlog_wait(f.log, a), 0);
-	assert_int_equal(intentlog_wait(f.log, b), 0);
+	assert_int_equal(wait_for(f.log, a), 0);
+	assert_int_equal(wait_for(f.log, b), 0);
 	expect(&f, "one;two;threefour;");
 	/* what is waited for already is not written again */
-	assert_int_equal(intentlog_wait(f.log, FIRST(1)), 0);
+	assert_int_equal(wait_for(f.log, FIRST(1)), 0);
 	assert_int_equal(intentlog_last(f.log), b);
 	end(&f);
 }
@@ -252,7 +286,7 @@ static void torn_by_sectors(void **state)
 	assert_int_equal(intentlog_prepare(f.log), 0);
 	record(&f, "one");
 	assert_int_equal(intentlog_put(f.log, text, sizeof text, &number, &due), 0);
-	assert_int_equal(intentlog_wait(f.log, number), 0);
+	assert_int_equal(wait_for(f.log, number), 0);
 	good = file_bytes(&f);
 	for (size_t s = 1; s < 1 + (sizeof text + 72 + SECTOR - 1) / SECTOR; s++) {
 		file_write(&f, zeros, SECTOR, s * SECTOR);
@@ -307,7 +341,7 @@ static void full_and_settled(void **state)
 		if (intentlog_put(f.log, text, sizeof text - 1, &number, &due) < 0)
 			break;
 		assert_int_equal(due, n == 4);
-		assert_int_equal(intentlog_wait(f.log, number), 0);
+		assert_int_equal(wait_for(f.log, number), 0);
 		last = number;
 	}
 	assert_int_equal(n, 8);
@@ -346,10 +380,10 @@ static void group_that_does_not_fit(void **state)
 	assert_false(due);
 	assert_int_equal(intentlog_put(f.log, text, sizeof text - 1, &b, &due), -EAGAIN);
 	assert_true(due);
-	assert_int_equal(intentlog_wait(f.log, a), 0);
+	assert_int_equal(wait_for(f.log, a), 0);
 	assert_int_equal(intentlog_put(f.log, text, sizeof text - 1, &b, &due), 0);
 	assert_int_equal(b, a + 1);
-	assert_int_equal(intentlog_wait(f.log, b), 0);
+	assert_int_equal(wait_for(f.log, b), 0);
 	end(&f);
 }
 
@@ -409,9 +443,9 @@ static void failure(void **state)
 	assert_int_equal(dup2(full, fd), fd);
 	close(full);
 	assert_int_equal(intentlog_put(f.log, "two", 3, &number, &due), 0);
-	assert_int_equal(intentlog_wait(f.log, number), -ENOSPC);
-	assert_int_equal(intentlog_wait(f.log, number), -ENOSPC);
-	assert_int_equal(intentlog_wait(f.log, number - 1), 0);
+	assert_int_equal(wait_for(f.log, number), -ENOSPC);
+	assert_int_equal(wait_for(f.log, number), -ENOSPC);
+	assert_int_equal(wait_for(f.log, number - 1), 0);
 	assert_false(intentlog_ready(f.log));
 	assert_int_equal(intentlog_put(f.log, "three", 5, &number, &due), -EAGAIN);
 	expect(&f, "one;");
@@ -440,7 +474,7 @@ static void vector(void **state)
 	assert_int_equal(intentlog_prepare(f.log), 0);
 	assert_int_equal(intentlog_put(f.log, plain, sizeof plain, &number, &due), 0);
 	fixed_random_start(0x40);
-	assert_int_equal(intentlog_wait(f.log, number), 0);
+	assert_int_equal(wait_for(f.log, number), 0);
 	fixed_random_stop();
 	bytes = file_bytes(&f);
 	vector_equal("intent-record", bytes, 172);
@@ -454,6 +488,80 @@ static void vector(void **state)
 }
 
 /* ---- at once ---- */
+
+/* What comes while the first record is being synced: libc's fdatasync is taken over. */
+static struct {
+	struct fix *f;
+	struct waiter first, second[2];
+	int rc, syncs, calls;
+} meanwhile;
+
+static void meanwhile_over(struct intentlog_wait *wait, int rc)
+{
+	struct waiter *w = (struct waiter *)wait;
+
+	assert_false(w->over);
+	w->over = true;
+	w->rc = rc;
+	meanwhile.calls++;
+}
+
+int fdatasync(int fd)
+{
+	uint64_t number;
+	bool due;
+
+	if (!meanwhile.f)
+		return fsync(fd);
+	if (meanwhile.syncs++ > 0) {
+		assert_int_equal(meanwhile.calls, 1);
+		return 0;
+	}
+	for (int i = 0; i < 2; i++) {
+		meanwhile.second[i].wait.done = meanwhile_over;
+		assert_int_equal(intentlog_put(meanwhile.f->log, "b", 1, &number, &due), 0);
+		assert_int_equal(number, FIRST(1) + 1);
+		intentlog_when(meanwhile.f->log, number, &meanwhile.second[i].wait);
+	}
+	assert_int_equal(meanwhile.calls, 0);
+	errno = EIO;
+	return meanwhile.rc;
+}
+
+/* Who writes a record goes on with the next, and nobody waits in a thread of his own. */
+static void goes_on(void **state)
+{
+	static const struct {
+		int sync_rc, rc, syncs;
+		const char *records;
+	} rows[] = { { 0, 0, 2, "a;bb;" }, { -1, -EIO, 1, NULL } };
+	uint64_t number;
+	struct fix f;
+	bool due;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		start(&f);
+		log_to(open("/dev/null", O_WRONLY));
+		assert_int_equal(intentlog_prepare(f.log), 0);
+		memset(&meanwhile, 0, sizeof meanwhile);
+		meanwhile.rc = rows[i].sync_rc;
+		meanwhile.first.wait.done = meanwhile_over;
+		assert_int_equal(intentlog_put(f.log, "a", 1, &number, &due), 0);
+		meanwhile.f = &f;
+		intentlog_when(f.log, number, &meanwhile.first.wait);
+		meanwhile.f = NULL;
+		assert_int_equal(meanwhile.syncs, rows[i].syncs);
+		assert_int_equal(meanwhile.calls, 3);
+		assert_int_equal(meanwhile.first.rc, rows[i].rc);
+		assert_int_equal(meanwhile.second[0].rc, rows[i].rc);
+		assert_int_equal(meanwhile.second[1].rc, rows[i].rc);
+		if (rows[i].records)
+			expect(&f, rows[i].records);
+		log_to(-1);
+		end(&f);
+	}
+}
 
 #define THREADS 8
 #define ROUNDS	200
@@ -471,7 +579,7 @@ static void *many_main(void *arg)
 		uint64_t number;
 		bool due;
 
-		if (intentlog_put(m->f.log, "x", 1, &number, &due) == 0 && intentlog_wait(m->f.log, number) == 0)
+		if (intentlog_put(m->f.log, "x", 1, &number, &due) == 0 && wait_for(m->f.log, number) == 0)
 			__atomic_add_fetch(&m->records, 1, __ATOMIC_RELAXED);
 		if (due)
 			intentlog_settle(m->f.log, number - 1);
@@ -513,6 +621,7 @@ int main(void)
 		cmocka_unit_test(runs),
 		cmocka_unit_test(failure),
 		cmocka_unit_test(vector),
+		cmocka_unit_test(goes_on),
 		cmocka_unit_test(many_at_once),
 	};
 

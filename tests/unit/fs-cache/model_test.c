@@ -166,7 +166,7 @@ static void op_fsync(struct world *w, struct inode *ip, int i)
 {
 	uint64_t last = intentlog_last(w->f.c->log);
 
-	assert_int_equal(cache_fsync(w->f.c, ip), 0);
+	assert_int_equal(fix_fsync(&w->f, ip), 0);
 	w->logged += intentlog_last(w->f.c->log) > last;
 	if (w->has_copy && meta_durable(w->f.m) != w->copy_batch)
 		drop_copy(w);
