@@ -100,8 +100,10 @@ int cblock_seal_pages(struct cblock *b)
 		return 0;
 	if ((rc = map_reserve(&b->map, b->pages.cap)) < 0 || (rc = cblock_attach_file(b)) < 0)
 		return rc;
-	for (gather(&b->pages, &g); rc == 0 && g.n; gather(&b->pages, &g))
+	for (gather(&b->pages, &g); rc == 0 && g.n; gather(&b->pages, &g)) {
+		slotfile_ahead(b->file, g.n);
 		rc = pages_seal(b, &g);
+	}
 	room_account(b->c, b->file);
 	return rc;
 }

@@ -38,15 +38,25 @@ void sealers_stop(struct cache *c)
 	c->sealers = NULL;
 }
 
+/* The disk writes it while the next one is sealed. */
+static void seal_one(struct cache *c, struct cblock *b)
+{
+	struct slotfile *f = NULL;
+
+	pthread_mutex_lock(&b->lock);
+	if (cblock_seal_pages(b) == 0 && (f = b->file))
+		files_ref(c, f);
+	pthread_mutex_unlock(&b->lock);
+	if (!f)
+		return;
+	slotfile_start(f);
+	files_put(c, f);
+}
+
 static void seal_some(struct sealing *s)
 {
-	for (size_t i; (i = atomic_fetch_add(&s->next, 1)) < s->count;) {
-		struct cblock *b = s->blocks[i];
-
-		pthread_mutex_lock(&b->lock);
-		(void)cblock_seal_pages(b);
-		pthread_mutex_unlock(&b->lock);
-	}
+	for (size_t i; (i = atomic_fetch_add(&s->next, 1)) < s->count;)
+		seal_one(s->c, s->blocks[i]);
 }
 
 /* The sealing is its starter's, gone when the last helper has said that it is done. */

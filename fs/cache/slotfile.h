@@ -75,10 +75,12 @@ void slotfile_unref(struct slotfile *, uint32_t start, uint32_t n);
 int slotfile_ref_map(struct slotfile *, const struct map *);
 void slotfile_unref_map(struct slotfile *, const struct map *);
 
-/* slotfile_read, slotfile_write: n consecutive slots, sealed. Errors of a read: -ENOENT, -ERR_CORRUPT (too short),
- * -errno. slotfile_sync: fdatasync; once it failed, always (slotfile_failed). slotfile_start: begins to write
- * what that waits for. slotfile_trim: gives the room of free
- * slots back where that is much. All block. */
+/* slotfile_ahead: n slots are about to be allocated and written: what they share pages with is read from the disk in
+ * the background. A hint. slotfile_read, slotfile_write: n consecutive slots, sealed. Errors of a read: -ENOENT,
+ * -ERR_CORRUPT (too short), -errno. slotfile_sync: fdatasync; once it failed, always (slotfile_failed). slotfile_start:
+ * begins to write what that waits for. slotfile_trim: gives the room of free slots back where that is much. All block.
+ */
+void slotfile_ahead(struct slotfile *, uint32_t n);
 int slotfile_read(struct slotfile *, uint32_t start, uint32_t n, uint8_t *out);
 int slotfile_write(struct slotfile *, uint32_t start, uint32_t n, const uint8_t *data);
 void slotfile_start(struct slotfile *);

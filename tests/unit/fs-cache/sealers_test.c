@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The pages of many blocks are sealed by several threads at once, and what one of them cannot seal is not lost: libc's
- * pwrite is taken over. */
+ * pwrite is taken over, and sync_file_range, by which the disk begins to write. */
 #include "tests/unit/fs-cache/one_file.h"
 
 #include <sys/syscall.h>
@@ -15,6 +15,7 @@ static struct {
 	bool armed, meets;
 	bool helpers_fail, syncer_fails;
 	int writing, most; /* threads */
+	int started;
 } hook = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Waits until another thread writes too. */
@@ -44,6 +45,14 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t off)
 		return -1;
 	}
 	return syscall(SYS_pwrite64, fd, buf, len, off);
+}
+
+int sync_file_range(int fd, off64_t off, off64_t len, unsigned flags)
+{
+	pthread_mutex_lock(&hook.lock);
+	hook.started += hook.armed;
+	pthread_mutex_unlock(&hook.lock);
+	return (int)syscall(SYS_sync_file_range, fd, off, len, flags);
 }
 
 static int setup(void **state)
@@ -94,6 +103,8 @@ static void at_once(void **state)
 	write_pages(t, expected);
 	assert_int_equal(sync_armed(t), 0);
 	assert_true(t->f.c->sealers ? hook.most >= 2 : hook.most == 1);
+	/* each block as soon as it is sealed, and all of them before the sync waits */
+	assert_int_equal(hook.started, t->f.c->sealers ? 8 : 4);
 	assert_int_equal(atomic_load(&t->f.c->pages), 0);
 	hook.meets = false;
 	assert_int_equal(meta_sync(t->f.m), 0);

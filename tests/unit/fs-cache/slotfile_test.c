@@ -249,6 +249,50 @@ static void trimming(void **state)
 	assert_int_equal(file_stat(f).st_size, 0);
 }
 
+/* What is to be read ahead: libc's posix_fadvise is taken over. */
+static struct {
+	off64_t off[8], len[8];
+	unsigned count;
+} advised;
+
+int posix_fadvise64(int fd, off64_t off, off64_t len, int advice)
+{
+	(void)fd;
+	assert_int_equal(advice, POSIX_FADV_WILLNEED);
+	assert_true(advised.count < COUNT(advised.off));
+	advised.off[advised.count] = off / SLOT_BYTES;
+	advised.len[advised.count++] = len / SLOT_BYTES;
+	return 0;
+}
+
+static void ahead(void **state)
+{
+	struct slotfile *f = ((struct fix *)*state)->file;
+	uint32_t start;
+
+	/* without a file there is nothing to read, nor where all goes to the end */
+	assert_int_equal(alloc(f, 16, 16), 0);
+	slotfile_ahead(f, 3);
+	put(f, 0, 16, 1);
+	slotfile_unref(f, 2, 1);
+	slotfile_unref(f, 5, 2);
+	slotfile_ahead(f, 4);
+	assert_int_equal(advised.count, 0);
+	/* the gaps that the slots go to, lowest first, as long as they are needed */
+	slotfile_unref(f, 9, 4);
+	slotfile_ahead(f, 5);
+	assert_int_equal(advised.count, 3);
+	assert_int_equal(advised.off[0], 2);
+	assert_int_equal(advised.len[0], 1);
+	assert_int_equal(advised.off[1], 5);
+	assert_int_equal(advised.len[1], 2);
+	assert_int_equal(advised.off[2], 9);
+	assert_int_equal(advised.len[2], 2);
+	/* only a hint: nothing is taken */
+	assert_int_equal(slotfile_alloc(f, 5, &start), 1);
+	assert_int_equal(start, 2);
+}
+
 static void descriptors(void **state)
 {
 	struct fix *f = *state;
@@ -281,6 +325,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(measuring, setup, teardown),
 		cmocka_unit_test_setup_teardown(trimming, setup, teardown),
+		cmocka_unit_test_setup_teardown(ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(descriptors, setup, teardown),
 	};
 
