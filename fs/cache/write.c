@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define DIRECT_UNITS 16 /* whole units in a row that are sealed from the caller's buffer: 64 KiB */
+#define DIRECT_UNITS 16		 /* whole units in a row that are sealed from the caller's buffer: 64 KiB */
+#define START_BYTES  (64u << 20) /* a file that has more unsynced does not leave all of it to the sync */
 
 struct write {
 	struct cache *c;
@@ -339,8 +340,26 @@ static int write_slots(struct write *w, struct cblock *b, uint32_t off, const ui
 	return rc;
 }
 
+/* The file of a block that was written to its end, referenced; NULL: none, or the disk need not begin with it yet. */
+static struct slotfile *full_file(struct write *w, struct cblock *b, uint32_t end)
+{
+	struct cache *c = w->c;
+	bool much;
+
+	if (end < c->block_bytes || !b->file)
+		return NULL;
+	pthread_mutex_lock(&c->lock);
+	much = (uint64_t)w->n->written * c->block_bytes > START_BYTES;
+	pthread_mutex_unlock(&c->lock);
+	if (!much)
+		return NULL;
+	files_ref(c, b->file);
+	return b->file;
+}
+
 static int write_block(struct write *w, uint32_t index, uint32_t off, const uint8_t *data, uint32_t len)
 {
+	struct slotfile *full = NULL;
 	struct cblock *b;
 	int rc;
 
@@ -350,7 +369,13 @@ static int write_block(struct write *w, uint32_t index, uint32_t off, const uint
 		rc = inline_write(b, w->inode, off, data, len);
 	else
 		rc = write_slots(w, b, off, data, len);
+	if (rc == 0)
+		full = full_file(w, b, off + len);
 	cblock_leave(b);
+	if (full) {
+		slotfile_start(full);
+		files_put(w->c, full);
+	}
 	return rc;
 }
 

@@ -142,11 +142,47 @@ static void failures(void **state)
 	free(expected);
 }
 
+static int setup_large(void **state)
+{
+	return one_file_setup(state, 256u << 20, 22);
+}
+
+static void put_block(struct test *t, uint64_t index, size_t len)
+{
+	assert_int_equal(fix_write(&t->f, t->ip, index * BLOCK, t->bytes, len), 0);
+}
+
+/* With more than 64 MiB unsynced the disk begins with each block that was written to its end. */
+static void much_unsynced(void **state)
+{
+	struct test *t = *state;
+
+	pthread_mutex_lock(&t->f.c->sync_all); /* the thread syncs nothing meanwhile */
+	hook.helpers_fail = hook.syncer_fails = false;
+	hook.started = 0;
+	hook.armed = true;
+	for (uint64_t i = 0; i < 256; i++)
+		put_block(t, i, BLOCK);
+	assert_int_equal(hook.started, 0);
+	put_block(t, 256, BLOCK);
+	assert_int_equal(hook.started, 1);
+	put_block(t, 257, BLOCK - UNIT);
+	assert_int_equal(hook.started, 1);
+	hook.armed = false;
+	fix_sync(&t->f, t->ip);
+	hook.armed = true;
+	put_block(t, 258, BLOCK);
+	assert_int_equal(hook.started, 1);
+	hook.armed = false;
+	pthread_mutex_unlock(&t->f.c->sync_all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(much_unsynced, setup_large, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
