@@ -240,6 +240,8 @@ struct repairer {
 	bool wanted, busy;
 	int failed; /* of the pass under way: the error that says when to look again */
 	int64_t after, due_ns;
+	int64_t asked_ns;  /* when it is to be looked at again at the latest, as was said while it was busy */
+	int64_t rest_ns;   /* until when not even who waits has it looked at again: what is lost is read whole */
 	unsigned failures; /* passes in a row */
 	unsigned made;	   /* copies, until all are there */
 };

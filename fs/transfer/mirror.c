@@ -185,6 +185,8 @@ static void repair_zone(struct worker *w, struct zone_queue *q)
 
 	r->busy = true;
 	r->wanted = false;
+	if (!r->after)
+		r->asked_ns = INT64_MAX;
 	pthread_mutex_unlock(&t->lock);
 	rc = repair_page(w, q->zone_id, &after, &made);
 	pthread_mutex_lock(&t->lock);
@@ -198,6 +200,9 @@ static void repair_zone(struct worker *w, struct zone_queue *q)
 	}
 	r->failures = r->failed ? r->failures + (r->failures < 250) : 0;
 	r->due_ns = r->failed ? again_ns(r->failures, r->failed) : 0;
+	r->rest_ns = is_lost(r->failed) ? clock_mono_ns() + BACK_NS : 0;
+	if (r->asked_ns < r->due_ns)
+		r->due_ns = r->asked_ns > r->rest_ns ? r->asked_ns : r->rest_ns;
 	r->wanted |= r->failed < 0;
 	r->failed = 0;
 	if (!r->wanted && r->made) {
@@ -214,7 +219,8 @@ void repair_hurry(struct transfer *t)
 		if (!q)
 			continue;
 		q->repairer.wanted = true;
-		q->repairer.due_ns = 0;
+		q->repairer.asked_ns = 0;
+		q->repairer.due_ns = q->repairer.rest_ns;
 	}
 	pthread_cond_broadcast(&t->repair);
 }
@@ -230,6 +236,8 @@ void repair_wake(struct transfer *t, uint32_t zone_id, int64_t within_ns)
 		q->repairer.wanted = true;
 		if (q->repairer.due_ns > soon)
 			q->repairer.due_ns = soon;
+		if (q->repairer.asked_ns > soon)
+			q->repairer.asked_ns = soon;
 	}
 	pthread_cond_broadcast(&t->repair);
 	pthread_mutex_unlock(&t->lock);
